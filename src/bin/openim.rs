@@ -1,0 +1,11 @@
+//! The function that receives OpenIM's callbacks.
+
+use std::process::ExitCode;
+
+use group_ledger::function;
+use group_ledger::platform::openim::OpenIm;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    function::run::<OpenIm>().await
+}

@@ -1,0 +1,11 @@
+//! The function that receives Tencent Cloud Chat's callbacks.
+
+use std::process::ExitCode;
+
+use group_ledger::function;
+use group_ledger::platform::tencent_chat::TencentChat;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    function::run::<TencentChat>().await
+}

@@ -1,0 +1,270 @@
+//! The ledger: DynamoDB, one conditional `PutItem` a record.
+//!
+//! The condition makes a second delivery of a callback harmless, and what DynamoDB returns when it fails tells, in the
+//! same request, whether the key is held by our own earlier attempt, by the same callback or by another one.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_smithy_http_client::tls;
+
+use crate::change::Detail;
+use crate::record::{Raw, Record};
+use crate::settings::{SettingError, Settings};
+
+/// How long one write may take, with its retries: inside Tencent's 2 s, with room for API Gateway and a cold start.
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(1200);
+/// How long one attempt may take; DynamoDB's own latency is a few milliseconds.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(25);
+
+/// The largest item DynamoDB takes, less a margin for the overhead of its own accounting.
+const MAX_ITEM_BYTES: usize = 390 * 1024;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The table of records.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    client: Client,
+    table: String,
+}
+
+/// What became of a record that is durably in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It was written.
+    Recorded,
+    /// The same callback was recorded before; that record stays as it is.
+    Duplicate,
+}
+
+/// Why a record is not in the table. Says nothing of the record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No answer in time.
+    #[error("DynamoDB did not answer in time")]
+    TimedOut,
+    /// No connection, or one that broke.
+    #[error("DynamoDB could not be reached")]
+    Unreachable,
+    /// DynamoDB refused, with its error code (`AccessDeniedException`, `ThrottlingException`, …).
+    #[error("DynamoDB refused: {0}")]
+    Refused(String),
+    /// The record is larger than an item can be, compressed as it is.
+    #[error("the record is too large")]
+    TooLarge,
+}
+
+impl Ledger {
+    /// The ledger of `TABLE_NAME`, with the region and credentials that Lambda sets. Loads the root certificates, so it
+    /// belongs in a function's start.
+    ///
+    /// # Errors
+    ///
+    /// Where one of these is not set.
+    pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
+        let table = settings.required("TABLE_NAME")?;
+        // From the environment and nowhere else: the SDK's whole chain of providers costs milliseconds and a megabyte.
+        let credentials = Credentials::new(
+            settings.required("AWS_ACCESS_KEY_ID")?,
+            settings.required("AWS_SECRET_ACCESS_KEY")?,
+            settings.text("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let http_client = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http_client)
+            .region(Region::new(settings.required("AWS_REGION")?))
+            .credentials_provider(credentials)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .operation_timeout(OPERATION_TIMEOUT)
+                    .build(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
+            // Watches the throughput of long streams; the time-outs above watch ours.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_DYNAMODB"));
+        Ok(Self { client: Client::from_conf(config.build()), table })
+    }
+
+    /// Opens the connection, with a write whose condition cannot hold: it changes nothing, needs no further permission
+    /// than recording does, and finds a wrong table or role before a callback does. Costs one write unit a start.
+    ///
+    /// # Errors
+    ///
+    /// Where DynamoDB cannot be reached or would refuse a record.
+    pub async fn warm_up(&self) -> Result<(), StoreError> {
+        let key = || AttributeValue::S("warm-up".to_owned());
+        let item = Item::from([("group_key".to_owned(), key()), ("change_key".to_owned(), key())]);
+        self.put(item, "attribute_exists(group_key) AND attribute_not_exists(group_key)").await.map(|_| ())
+    }
+
+    /// Writes a record, once.
+    ///
+    /// # Errors
+    ///
+    /// Where the record is not, or not surely, in the table.
+    pub async fn record(&self, record: &Record<'_>) -> Result<Stored, StoreError> {
+        let item = item(record)?;
+        let keys = [record.change_key(), record.clash_key()];
+        for key in keys {
+            let mut item = item.clone();
+            item.insert("change_key".to_owned(), AttributeValue::S(key));
+            match self.put(item, "attribute_not_exists(group_key)").await? {
+                Put::Written => return Ok(Stored::Recorded),
+                Put::Held(holder) if is_own(&holder, record) => return Ok(Stored::Recorded),
+                // Without a time of its own, a callback's repetition is an event of its own.
+                Put::Held(holder) if is_same(&holder, record) && record.change.occurred_at.is_some() => {
+                    return Ok(Stored::Duplicate);
+                }
+                Put::Held(_) => {}
+            }
+        }
+        // The second key has the whole digest, or digest and request, in it: only this callback can hold it.
+        Ok(Stored::Duplicate)
+    }
+
+    async fn put(&self, item: Item, condition: &str) -> Result<Put, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(Put::Written),
+            Err(SdkError::ServiceError(error)) => match error.into_err() {
+                PutItemError::ConditionalCheckFailedException(failure) => {
+                    Ok(Put::Held(failure.item.unwrap_or_default()))
+                }
+                error => Err(StoreError::Refused(error.code().unwrap_or("unknown").to_owned())),
+            },
+            Err(SdkError::TimeoutError(_)) => Err(StoreError::TimedOut),
+            Err(SdkError::DispatchFailure(failure)) if failure.is_timeout() => Err(StoreError::TimedOut),
+            Err(_) => Err(StoreError::Unreachable),
+        }
+    }
+}
+
+/// What became of one put.
+enum Put {
+    Written,
+    /// The condition failed; the item that holds the key.
+    Held(Item),
+}
+
+/// Whether `holder` is what an earlier attempt of this very write left, whose answer was lost.
+fn is_own(holder: &Item, record: &Record<'_>) -> bool {
+    let request_id = (!record.request_id.is_empty()).then_some(record.request_id);
+    is_same(holder, record)
+        && holder_text(holder, "request_id") == request_id
+        && holder_text(holder, "received_at") == Some(&record.received_at.to_string())
+}
+
+/// Whether `holder` is a record of the same callback.
+fn is_same(holder: &Item, record: &Record<'_>) -> bool {
+    holder_text(holder, "digest") == Some(&record.digest)
+}
+
+fn holder_text<'i>(holder: &'i Item, name: &str) -> Option<&'i str> {
+    holder.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// The record's attributes but `change_key`, which [`Ledger::record`] decides.
+fn item(record: &Record<'_>) -> Result<Item, StoreError> {
+    let change = &record.change;
+    let mut item = Item::with_capacity(20);
+    let mut text = |name: &str, value: &str| item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
+    text("group_key", &record.group_key);
+    text("platform", record.platform);
+    text("app_id", record.app_id);
+    text("group_id", &change.group_id);
+    text("kind", change.kind.as_str());
+    text("command", change.command);
+    text("occurred_at", &record.occurred_at.to_string());
+    text("occurred_at_source", record.occurred_at_source());
+    text("received_at", &record.received_at.to_string());
+    text("digest", &record.digest);
+    if let Some(operator) = &change.operator {
+        text("operator", operator);
+    }
+    if let Some(group_type) = &change.group_type {
+        text("group_type", group_type);
+    }
+    if !record.request_id.is_empty() {
+        text("request_id", record.request_id);
+    }
+    match &record.raw {
+        Raw::Text(raw) => text("raw", raw),
+        Raw::Gzip(raw) => item.insert("raw_gzip".to_owned(), AttributeValue::B(Blob::new(raw.as_slice()))),
+    };
+    if !change.source.is_empty() {
+        let source =
+            change.source.iter().map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.to_string())));
+        item.insert("source".to_owned(), AttributeValue::M(source.collect()));
+    }
+    if let Some(expires_at) = record.expires_at {
+        item.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
+    }
+
+    let details = change.details.iter().map(|(name, detail)| ((*name).to_owned(), attribute(detail)));
+    let details = AttributeValue::M(details.collect());
+    let rest = size(&item);
+    if rest > MAX_ITEM_BYTES {
+        return Err(StoreError::TooLarge);
+    }
+    // The raw body has it all; what changed is spelled out as far as there is room.
+    if rest + attribute_size(&details) <= MAX_ITEM_BYTES {
+        item.insert("change".to_owned(), details);
+    }
+    Ok(item)
+}
+
+fn attribute(detail: &Detail<'_>) -> AttributeValue {
+    match detail {
+        Detail::Text(text) => AttributeValue::S(text.to_string()),
+        Detail::Number(number) => AttributeValue::N(number.clone()),
+        Detail::Flag(flag) => AttributeValue::Bool(*flag),
+        Detail::Nothing => AttributeValue::Null(true),
+        Detail::Ids(ids) => AttributeValue::L(ids.iter().map(|id| AttributeValue::S(id.to_string())).collect()),
+        Detail::Map(map) => {
+            AttributeValue::M(map.iter().map(|(key, value)| (key.to_string(), attribute(value))).collect())
+        }
+    }
+}
+
+/// An item's size by DynamoDB's rules, rounded up: names and values in UTF-8, 3 bytes and 1 an element for a list or map.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + 1 + attribute_size(value)).sum()
+}
+
+fn attribute_size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::N(digits) => digits.len() / 2 + 2,
+        AttributeValue::L(items) => 3 + items.iter().map(|item| 1 + attribute_size(item)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + size(map),
+        _ => 1,
+    }
+}

@@ -1,0 +1,29 @@
+//! Group Ledger: the URL that chat platforms call when a group changes.
+//!
+//! A callback goes one way, and no step knows a later one:
+//!
+//! ```text
+//! API Gateway event ─► event     (bytes, query, headers, received_at; no AWS types beyond it)
+//!                   ─► verify    (platform: is it genuine, is it ours?)
+//!                   ─► decode    (platform: bytes -> GroupChange | Ignored)
+//!                   ─► record    (key, digest, raw body) ─► ledger (one conditional PutItem)
+//!                   ─► answer    (platform: its own words)
+//! ```
+//!
+//! A platform is one folder under [`platform`] that says how it verifies, decodes and answers. [`receive`] is the way
+//! itself; [`function`] is the Lambda function around it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod change;
+pub mod decode;
+pub mod event;
+pub mod function;
+pub mod ledger;
+pub mod platform;
+pub mod receive;
+pub mod record;
+pub mod refusal;
+pub mod request;
+pub mod settings;
+pub mod timestamp;

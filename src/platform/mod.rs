@@ -1,0 +1,57 @@
+//! The chat platforms. Each is one folder that says how its callbacks are verified, decoded and answered; a further one
+//! is a further folder and nothing else here but its `mod` line.
+
+use std::borrow::Cow;
+
+use crate::change::GroupChange;
+use crate::refusal::Refusal;
+use crate::request::{Request, Verified};
+use crate::settings::{SettingError, Settings};
+
+pub mod openim;
+pub mod tencent_chat;
+
+/// A family of callbacks: what shares one URL, one way to check and one form of answer.
+pub trait Platform: Sized + Send + Sync {
+    /// The record's `platform`, the function's name and its route.
+    const NAME: &'static str;
+
+    /// Reads this platform's settings.
+    ///
+    /// # Errors
+    ///
+    /// Where one is missing or wrong, or where nothing says who may call.
+    fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError>;
+
+    /// The record's `app_id`.
+    fn app_id(&self) -> &str;
+
+    /// Whether the URL names a command.
+    fn names_command(request: &Request<'_>) -> bool;
+
+    /// Checks that the request is genuine and for this app. Compares secrets in constant time.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not.
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal>;
+
+    /// Reads what changed. Pure: no clock, no environment.
+    ///
+    /// # Errors
+    ///
+    /// Where the request is no callback of this family.
+    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Refusal>;
+
+    /// The body of the answer (JSON): success, or the refusal in the platform's words.
+    fn answer(refusal: Option<Refusal>) -> Cow<'static, str>;
+}
+
+/// What a genuine callback turned out to be.
+#[derive(Debug)]
+pub enum Decoded<'r> {
+    /// A change of a group.
+    Change(GroupChange<'r>),
+    /// Nothing that is recorded; the command as the callback spells it.
+    Ignored(Cow<'r, str>),
+}

@@ -1,0 +1,98 @@
+//! OpenIM webhooks: one URL a server, the command as its last path segment; nothing is signed, so the URL carries
+//! HTTP Basic credentials.
+//!
+//! The wire: `pkg/common/webhook` and `pkg/callbackstruct` of <https://github.com/openimsdk/open-im-server>; where its
+//! documentation differs (<https://docs.openim.io/restapi/webhooks>), both are read.
+
+use std::borrow::Cow;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::platform::{Decoded, Platform};
+use crate::refusal::Refusal;
+use crate::request::{Request, Verified};
+use crate::settings::{SettingError, Settings};
+
+mod decode;
+mod verify;
+
+/// One OpenIM server.
+#[derive(Debug)]
+pub struct OpenIm {
+    app_id: String,
+    /// `user:password`, any one of which may be presented; empty where anonymous callbacks are allowed.
+    credentials: Vec<SecretString>,
+}
+
+impl Platform for OpenIm {
+    const NAME: &'static str = "openim";
+
+    fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
+        let app_id = settings.text("OPENIM_APP_ID").unwrap_or_else(|| "openim".to_owned());
+        if app_id.len() > 64 || app_id.contains('#') {
+            return Err(SettingError::new(
+                "OPENIM_APP_ID",
+                "must be at most 64 bytes without a #: it is part of the table's keys",
+            ));
+        }
+        let credentials = settings.secrets("OPENIM_CREDENTIALS");
+        let complete = |pair: &SecretString| {
+            pair.expose_secret()
+                .split_once(':')
+                .is_some_and(|(user, password)| !user.is_empty() && !password.is_empty())
+        };
+        if !credentials.iter().all(complete) {
+            return Err(SettingError::new("OPENIM_CREDENTIALS", "must be user:password, several separated by commas"));
+        }
+        let allow_anonymous = settings.flag("OPENIM_ALLOW_ANONYMOUS")?;
+        if credentials.is_empty() && !allow_anonymous {
+            return Err(SettingError::new(
+                "OPENIM_CREDENTIALS",
+                "is not set: set it to user:password, or OPENIM_ALLOW_ANONYMOUS=true to take anybody's callbacks",
+            ));
+        }
+        Ok(Self { app_id, credentials })
+    }
+
+    fn app_id(&self) -> &str {
+        &self.app_id
+    }
+
+    fn names_command(request: &Request<'_>) -> bool {
+        decode::url_commands(request).next().is_some()
+    }
+
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {
+        verify::verify(request, &self.credentials)
+    }
+
+    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Refusal> {
+        decode::decode(request.request())
+    }
+
+    fn answer(refusal: Option<Refusal>) -> Cow<'static, str> {
+        /// `CommonCallbackResp` (`pkg/callbackstruct/common.go`). `nextCode` stays 0: 1 would refuse the action.
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer {
+            action_code: u32,
+            err_code: u32,
+            err_msg: String,
+            err_dlt: &'static str,
+            next_code: u32,
+        }
+
+        let Some(refusal) = refusal else {
+            return Cow::Borrowed(r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#);
+        };
+        let answer = Answer {
+            action_code: 1,
+            err_code: refusal.code(),
+            err_msg: refusal.to_string(),
+            err_dlt: "",
+            next_code: 0,
+        };
+        Cow::Owned(serde_json::to_string(&answer).unwrap_or_default())
+    }
+}

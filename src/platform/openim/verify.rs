@@ -1,0 +1,34 @@
+//! Who calls: the HTTP Basic credentials of the URL in `webhooks.yml`, which the server's HTTP client sends (Go's
+//! `net/http` makes `Authorization: Basic` of `https://user:password@host/`).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::refusal::Refusal;
+use crate::request::{Request, Verified};
+
+pub(super) fn verify<'r, 'a>(
+    request: &'r Request<'a>,
+    credentials: &[SecretString],
+) -> Result<Verified<'r, 'a>, Refusal> {
+    if credentials.is_empty() {
+        return Ok(Verified::vouch(request));
+    }
+    let presented = request.headers.get("authorization").and_then(basic).ok_or(Refusal::BadCredentials)?;
+    // Every pair is tried, so that the time taken does not tell which one matched.
+    let matches = credentials
+        .iter()
+        .fold(Choice::from(0), |matches, pair| matches | pair.expose_secret().as_bytes().ct_eq(&presented));
+    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Refusal::BadCredentials) }
+}
+
+/// The `user:password` of an `Authorization` header (RFC 7617).
+fn basic(header: &str) -> Option<Vec<u8>> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    BASE64_STANDARD.decode(encoded.trim()).ok()
+}

@@ -1,0 +1,138 @@
+//! The callbacks' bodies: one row a command, named after its page's fields.
+//!
+//! Read leniently, because page and wire differ: ids may be numbers, times texts, lists null, and a field of another
+//! type than documented is left to the raw body.
+
+use std::borrow::Cow;
+
+use serde_json_borrow::Value;
+
+use crate::change::{Detail, GroupChange, Kind};
+use crate::decode::{Body, Command, Field, id, list, scalar, string, text, time_millis, user};
+use crate::platform::Decoded;
+use crate::refusal::Refusal;
+use crate::request::Request;
+
+use super::COMMAND_PARAMETER;
+
+/// The recorded commands.
+static COMMANDS: [Command; 4] = [
+    // https://www.tencentcloud.com/document/product/1047/34369
+    Command {
+        name: "Group.CallbackAfterCreateGroup",
+        aliases: &[],
+        kind: Kind::GroupCreated,
+        fields: &[
+            Field::new("Name", "name", text),
+            Field::new("Owner_Account", "owner", user),
+            Field::new("Introduction", "introduction", text),
+            Field::new("Notification", "notification", text),
+            Field::new("FaceUrl", "face_url", text),
+            Field::new("MemberList", "members", members),
+            Field::new("UserDefinedDataList", "custom_fields", pairs),
+            // Not on the page, but on the wire.
+            Field::new("InviteOption", "invite_option", text),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/34378
+    Command {
+        name: "Group.CallbackAfterGroupInfoChanged",
+        aliases: &[],
+        kind: Kind::GroupInfoChanged,
+        fields: &[
+            Field::new("Name", "name", text),
+            Field::new("Introduction", "introduction", text),
+            Field::new("Notification", "notification", text),
+            Field::new("FaceUrl", "face_url", text),
+            // Part of a group's profile by the page's text, though in none of its samples.
+            Field::new("UserDefinedDataList", "custom_fields", pairs),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/60396
+    Command {
+        name: "Group.CallbackAfterChangeGroupOwner",
+        aliases: &[],
+        kind: Kind::GroupOwnerChanged,
+        fields: &[Field::new("OldOwner_Account", "old_owner", user), Field::new("NewOwner_Account", "new_owner", user)],
+    },
+    // https://www.tencentcloud.com/document/product/1047/60394
+    Command {
+        name: "Group.CallbackAfterGroupAttrChanged",
+        aliases: &[],
+        kind: Kind::GroupAttributesChanged,
+        fields: &[
+            // In the page's sample only: set, modify, clear or delete.
+            Field::new("OptionType", "operation", text),
+            Field::new("GroupAttr", "attributes", pairs),
+        ],
+    },
+];
+
+pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Refusal> {
+    let mut body = Body::parse(&request.body)?;
+    let name = command(request.query.get(COMMAND_PARAMETER), body.take("CallbackCommand").and_then(string))?;
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Ok(Decoded::Ignored(name));
+    };
+
+    // The create page's table of fields prints groupID, its sample and the wire GroupId.
+    let group_id = ["GroupId", "groupID"]
+        .into_iter()
+        .filter_map(|name| body.take(name).and_then(id))
+        .find(|id| !id.is_empty())
+        .ok_or(Refusal::NoGroupId)?;
+    let parameter = |name| request.query.get(name).filter(|value| !value.is_empty()).map(Cow::Borrowed);
+    let source = [("client_ip", parameter("ClientIP")), ("client_platform", parameter("OptPlatform"))];
+    Ok(Decoded::Change(GroupChange {
+        kind: command.kind,
+        command: command.name,
+        group_id,
+        occurred_at: body.take("EventTime").as_ref().and_then(time_millis),
+        operator: body.take("Operator_Account").and_then(id).filter(|operator| !operator.is_empty()),
+        group_type: body.take("Type").and_then(string).filter(|group_type| !group_type.is_empty()),
+        details: command.details(&mut body),
+        source: source.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        identity: Cow::Borrowed(""),
+    }))
+}
+
+/// The command that URL and body name; they agree to the letter where both do.
+fn command<'r>(url: Option<&'r str>, body: Option<Cow<'r, str>>) -> Result<Cow<'r, str>, Refusal> {
+    let url = url.filter(|command| !command.is_empty());
+    match (url, body.filter(|command| !command.is_empty())) {
+        (Some(url), Some(body)) if url != body => Err(Refusal::CommandMismatch),
+        (_, Some(command)) => Ok(command),
+        (Some(command), None) => Ok(Cow::Borrowed(command)),
+        (None, None) => Err(Refusal::NoCommand),
+    }
+}
+
+/// `[{"Member_Account": "…"}]`; an item without an account is skipped.
+fn members(value: Value<'_>) -> Option<Detail<'_>> {
+    let items = list(value)?.into_iter();
+    Some(Detail::Ids(items.filter_map(|item| field(item, "Member_Account").and_then(id)).collect()))
+}
+
+/// `[{"Key": "…", "Value": …}]`, in lower case for attributes. DynamoDB takes no empty or longer names in a map.
+fn pairs(value: Value<'_>) -> Option<Detail<'_>> {
+    let items = list(value)?.into_iter().filter_map(|item| {
+        let Value::Object(fields) = item else { return None };
+        let (mut key, mut value) = (None, Value::Null);
+        for (name, field) in fields.into_vec() {
+            match name.as_ref() {
+                "Key" | "key" => key = string(field),
+                "Value" | "value" => value = field,
+                _ => {}
+            }
+        }
+        let key = key.filter(|key| (1..=65_535).contains(&key.len()))?;
+        Some((key, scalar(value)))
+    });
+    Some(Detail::Map(items.collect()))
+}
+
+/// The value of an object's field.
+fn field<'a>(object: Value<'a>, name: &str) -> Option<Value<'a>> {
+    let Value::Object(fields) = object else { return None };
+    fields.into_vec().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}

@@ -1,0 +1,147 @@
+//! The way of a callback, from its request to what became of it.
+
+use std::borrow::Cow;
+
+use crate::change::GroupChange;
+use crate::ledger::{Ledger, StoreError, Stored};
+use crate::platform::{Decoded, Platform};
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::settings::{SettingError, Settings};
+
+/// Receives the callbacks of one family.
+#[derive(Debug)]
+pub struct Receiver<P> {
+    platform: P,
+    ledger: Ledger,
+    retention_days: Option<u32>,
+}
+
+/// What became of a callback.
+#[derive(Debug, PartialEq)]
+pub struct Receipt<'r> {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Its command, where it is genuine and names one.
+    pub command: Option<Cow<'r, str>>,
+    /// The record's kind, where it is one that is recorded.
+    pub kind: Option<&'static str>,
+}
+
+/// What became of a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the ledger.
+    Recorded,
+    /// It was in the ledger already.
+    Duplicate,
+    /// It is nothing that is recorded.
+    Ignored,
+    /// It is no callback but a console's check of the URL: an empty POST.
+    UrlCheck,
+    /// It was refused.
+    Refused(Refusal),
+    /// It could not be stored.
+    NotStored(StoreError),
+}
+
+impl Outcome {
+    /// Why it is not answered as success, if it is not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(*refusal),
+            Self::NotStored(StoreError::TooLarge) => Some(Refusal::TooLarge),
+            Self::NotStored(_) => Some(Refusal::NotStored),
+            Self::Recorded | Self::Duplicate | Self::Ignored | Self::UrlCheck => None,
+        }
+    }
+
+    /// Its name in the log.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::UrlCheck => "url_check",
+            Self::Refused(_) => "refused",
+            Self::NotStored(_) => "not_stored",
+        }
+    }
+}
+
+/// What a request turned out to be, before anything is stored.
+#[derive(Debug)]
+pub enum Reading<'r> {
+    /// A change of a group, to be recorded.
+    Change(GroupChange<'r>),
+    /// A genuine callback that is not recorded.
+    Ignored(Cow<'r, str>),
+    /// A console's check of the URL.
+    UrlCheck,
+}
+
+/// Verifies and decodes a request. Pure: the time is the request's.
+///
+/// # Errors
+///
+/// Where it is no genuine callback of this family.
+pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Reading<'r>, Refusal> {
+    if request.method != "POST" {
+        return Err(Refusal::NotPost);
+    }
+    if request.body.trim_ascii().is_empty() && !P::names_command(request) {
+        return Ok(Reading::UrlCheck);
+    }
+    let verified = platform.verify(request)?;
+    if request.headers.get("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Refusal::Compressed);
+    }
+    Ok(match P::decode(verified)? {
+        Decoded::Change(change) => Reading::Change(change),
+        Decoded::Ignored(command) => Reading::Ignored(command),
+    })
+}
+
+impl<P: Platform> Receiver<P> {
+    /// The receiver that the settings describe.
+    ///
+    /// # Errors
+    ///
+    /// Where a setting is missing or wrong.
+    pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
+        Ok(Self {
+            platform: P::from_settings(settings)?,
+            retention_days: settings.days("RETENTION_DAYS")?,
+            ledger: Ledger::from_settings(settings)?,
+        })
+    }
+
+    /// Where the records go.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Verifies, decodes and records one request.
+    pub async fn receive<'r>(&'r self, request: &'r Request<'_>) -> Receipt<'r> {
+        let change = match read(&self.platform, request) {
+            Ok(Reading::Change(change)) => change,
+            Ok(Reading::Ignored(command)) => {
+                return Receipt { outcome: Outcome::Ignored, command: Some(command), kind: None };
+            }
+            Ok(Reading::UrlCheck) => return Receipt { outcome: Outcome::UrlCheck, command: None, kind: None },
+            Err(refusal) => return Receipt { outcome: Outcome::Refused(refusal), command: None, kind: None },
+        };
+        let (command, kind) = (Some(Cow::Borrowed(change.command)), Some(change.kind.as_str()));
+        let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);
+        let outcome = match self.ledger.record(&record).await {
+            Ok(Stored::Recorded) => Outcome::Recorded,
+            Ok(Stored::Duplicate) => Outcome::Duplicate,
+            Err(error) => Outcome::NotStored(error),
+        };
+        Receipt { outcome, command, kind }
+    }
+}

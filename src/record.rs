@@ -1,0 +1,147 @@
+//! The record: a change with its keys, its digest and the callback as it came.
+//!
+//! Its attributes are a contract; readers of the table depend on them. The README lists them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use crate::change::GroupChange;
+use crate::request::Request;
+use crate::timestamp::Timestamp;
+
+/// The largest body that is kept as text; a larger one is kept compressed.
+const MAX_RAW_TEXT_BYTES: usize = 64 * 1024;
+
+/// DynamoDB's limit for a partition key's value.
+const MAX_PARTITION_KEY_BYTES: usize = 2048;
+
+/// One record, as it is written.
+#[derive(Debug)]
+pub struct Record<'r> {
+    /// `{platform}#{app_id}#{group_id}`
+    pub group_key: String,
+    /// The platform's name.
+    pub platform: &'static str,
+    /// The app's id.
+    pub app_id: &'r str,
+    /// What changed.
+    pub change: GroupChange<'r>,
+    /// When it happened, by the callback or, where that does not say, by its receipt.
+    pub occurred_at: Timestamp,
+    /// When the callback was received.
+    pub received_at: Timestamp,
+    /// The body.
+    pub raw: Raw<'r>,
+    /// What makes the callback the same callback: 64 hex digits.
+    pub digest: String,
+    /// The receiver's id of the request; empty where it has none.
+    pub request_id: &'r str,
+    /// When DynamoDB may delete the record, in seconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+/// A body as it is kept.
+#[derive(Debug)]
+pub enum Raw<'r> {
+    /// As it came.
+    Text(&'r str),
+    /// Compressed.
+    Gzip(Vec<u8>),
+}
+
+impl<'r> Record<'r> {
+    /// The record of a change that `request` brought to an app of `platform`, deleted `retention_days` after its receipt.
+    #[must_use]
+    pub fn new(
+        platform: &'static str,
+        app_id: &'r str,
+        change: GroupChange<'r>,
+        request: &'r Request<'_>,
+        retention_days: Option<u32>,
+    ) -> Self {
+        let received_at = request.received_at;
+        Self {
+            group_key: group_key(platform, app_id, &change.group_id),
+            platform,
+            app_id,
+            occurred_at: change.occurred_at.unwrap_or(received_at),
+            received_at,
+            raw: raw(&request.body),
+            digest: digest([platform, app_id, change.command, &change.identity].map(str::as_bytes), &request.body),
+            request_id: &request.request_id,
+            expires_at: retention_days.map(|days| received_at.unix_seconds().saturating_add(i64::from(days) * 86_400)),
+            change,
+        }
+    }
+
+    /// Where `occurred_at` comes from.
+    #[must_use]
+    pub fn occurred_at_source(&self) -> &'static str {
+        if self.change.occurred_at.is_some() { "callback" } else { "receipt" }
+    }
+
+    /// The sort key: the time, so that a group's records are its history in order, then the digest's beginning, so that
+    /// two callbacks of one millisecond have two keys and the same callback twice has one.
+    #[must_use]
+    pub fn change_key(&self) -> String {
+        format!("{}#{}", self.occurred_at, self.digest.get(..16).unwrap_or(&self.digest))
+    }
+
+    /// The sort key of a callback whose [`change_key`](Self::change_key) another one holds. A callback without a time of
+    /// its own is told apart by its request, because byte-identical ones are often two events; any other by its whole
+    /// digest, because it merely began like another's.
+    #[must_use]
+    pub fn clash_key(&self) -> String {
+        match self.change.occurred_at {
+            Some(time) => format!("{time}#{}", self.digest),
+            None => format!("{}#{}", self.change_key(), self.request_id),
+        }
+    }
+}
+
+/// The partition key. A group id that would not fit is represented by its digest: the record has the id in full, and no
+/// genuine id is that long on Tencent Chat (48 bytes), while OpenIM takes any.
+fn group_key(platform: &str, app_id: &str, group_id: &str) -> String {
+    let key = format!("{platform}#{app_id}#{group_id}");
+    if key.len() <= MAX_PARTITION_KEY_BYTES {
+        return key;
+    }
+    format!("{platform}#{app_id}#sha256:{}", hex(&Sha256::digest(group_id)))
+}
+
+/// SHA-256 of `parts`, each after its length so that no two lists of parts read alike, and of `body`.
+fn digest<const N: usize>(parts: [&[u8]; N], body: &[u8]) -> String {
+    let mut sha256 = Sha256::new();
+    for part in parts {
+        sha256.update((part.len() as u64).to_be_bytes());
+        sha256.update(part);
+    }
+    sha256.update(body);
+    hex(&sha256.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn raw(body: &[u8]) -> Raw<'_> {
+    match str::from_utf8(body) {
+        Ok(text) if text.len() <= MAX_RAW_TEXT_BYTES => Raw::Text(text),
+        _ => Raw::Gzip(gzip(body)),
+    }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to a Vec does not fail.
+    let _ = encoder.write_all(body);
+    encoder.finish().unwrap_or_default()
+}

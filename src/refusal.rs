@@ -1,0 +1,105 @@
+//! Why a callback is not answered as success.
+
+/// The largest body that is read: 1 MiB. A dismissed group of 6,000 members is a third of it.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Why a callback was refused, with the status and the stable code that its sender is told.
+///
+/// The text of a refusal is the sentence of the answer; it never carries anything of the callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The body is not one JSON object in UTF-8.
+    #[error("The body is not a JSON object.")]
+    NotJson,
+    /// Neither the URL nor the body names a command.
+    #[error("No callback command was given.")]
+    NoCommand,
+    /// The URL names one command and the body another.
+    #[error("The callback commands of the URL and the body disagree.")]
+    CommandMismatch,
+    /// A group callback without a group id.
+    #[error("No group id was given.")]
+    NoGroupId,
+    /// What invoked the function is no API Gateway event (payload format 2.0).
+    #[error("This is not an API Gateway request.")]
+    NotAnEvent,
+    /// HTTP Basic credentials are missing or wrong.
+    #[error("The credentials are missing or wrong.")]
+    BadCredentials,
+    /// `SdkAppid` is missing or another app's.
+    #[error("SdkAppid is missing or not this app's.")]
+    ForeignApp,
+    /// A parameter that decides who is calling was given more than once.
+    #[error("A query parameter is repeated.")]
+    RepeatedParameter,
+    /// `Sign` or `RequestTime` is missing or malformed.
+    #[error("Sign or RequestTime is missing or malformed.")]
+    NoSign,
+    /// `RequestTime` is more than 60 seconds off.
+    #[error("RequestTime is more than 60 seconds off.")]
+    StaleSign,
+    /// `Sign` was made with none of the live tokens.
+    #[error("Sign is wrong.")]
+    WrongSign,
+    /// Not a POST.
+    #[error("Only POST carries a callback.")]
+    NotPost,
+    /// The body is larger than [`MAX_BODY_BYTES`], or than a record can hold.
+    #[error("The body is too large.")]
+    TooLarge,
+    /// The body is compressed, which neither platform documents.
+    #[error("A compressed body is not accepted.")]
+    Compressed,
+    /// The record could not be written.
+    #[error("The callback could not be stored.")]
+    NotStored,
+}
+
+impl Refusal {
+    /// Every refusal, for the tests that hold documentation and answers against this list.
+    pub const ALL: [Self; 15] = [
+        Self::NotJson,
+        Self::NoCommand,
+        Self::CommandMismatch,
+        Self::NoGroupId,
+        Self::NotAnEvent,
+        Self::BadCredentials,
+        Self::ForeignApp,
+        Self::RepeatedParameter,
+        Self::NoSign,
+        Self::StaleSign,
+        Self::WrongSign,
+        Self::NotPost,
+        Self::TooLarge,
+        Self::Compressed,
+        Self::NotStored,
+    ];
+
+    /// The stable code: the HTTP status and two more digits.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::NotJson => 40001,
+            Self::NoCommand => 40002,
+            Self::CommandMismatch => 40003,
+            Self::NoGroupId => 40004,
+            Self::NotAnEvent => 40005,
+            Self::BadCredentials => 40101,
+            Self::ForeignApp => 40301,
+            Self::RepeatedParameter => 40302,
+            Self::NoSign => 40303,
+            Self::StaleSign => 40304,
+            Self::WrongSign => 40305,
+            Self::NotPost => 40501,
+            Self::TooLarge => 41301,
+            Self::Compressed => 41501,
+            Self::NotStored => 50301,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(self) -> u32 {
+        self.code() / 100
+    }
+}

@@ -1,0 +1,88 @@
+//! A callback's HTTP request, in terms of no cloud: what verifying and decoding work on.
+
+use std::borrow::Cow;
+
+use crate::refusal::Refusal;
+use crate::timestamp::Timestamp;
+
+/// One request of a sender.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The method, in capitals.
+    pub method: Cow<'a, str>,
+    /// The path, not decoded.
+    pub path: Cow<'a, str>,
+    /// The query.
+    pub query: Query<'a>,
+    /// The headers.
+    pub headers: Headers<'a>,
+    /// The body, as it was on the wire.
+    pub body: Cow<'a, [u8]>,
+    /// When the request reached the receiver.
+    pub received_at: Timestamp,
+    /// The receiver's id of this request; empty where it has none.
+    pub request_id: Cow<'a, str>,
+}
+
+/// A query's parameters, decoded, in their order.
+#[derive(Debug, Default)]
+pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Reads a query string (without the `?`).
+    #[must_use]
+    pub fn parse(query: &'a str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).collect())
+    }
+
+    /// The first value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// Refuses a query in which one of `names` is repeated: two readers could see two different values.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::RepeatedParameter`]
+    pub fn at_most_once(&self, names: &[&str]) -> Result<(), Refusal> {
+        let repeated = |name: &&str| self.0.iter().filter(|(key, _)| key == name).nth(1).is_some();
+        if names.iter().any(repeated) { Err(Refusal::RepeatedParameter) } else { Ok(()) }
+    }
+}
+
+/// A request's headers.
+#[derive(Debug, Default)]
+pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl Headers<'_> {
+    /// The value of `name`, whatever the case of its letters.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_ref())
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Cow<'a, str>)> for Headers<'a> {
+    fn from_iter<T: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>>(headers: T) -> Self {
+        Self(headers.into_iter().collect())
+    }
+}
+
+/// A request that its platform has vouched for. Only such a request is decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified<'r, 'a>(&'r Request<'a>);
+
+impl<'r, 'a> Verified<'r, 'a> {
+    /// For a platform's `verify`, and for nothing else.
+    pub(crate) fn vouch(request: &'r Request<'a>) -> Self {
+        Self(request)
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn request(self) -> &'r Request<'a> {
+        self.0
+    }
+}

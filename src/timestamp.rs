@@ -1,0 +1,82 @@
+//! Points in time as the record writes them.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+
+/// A point in time, in milliseconds since 1970, between the years 2000 and 9999.
+///
+/// Displayed as RFC 3339 in UTC, always with milliseconds (`2022-12-09T12:40:14.123Z`), so that the text sorts as the
+/// time does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// 2000-01-01: no chat platform's event is older, and a time in seconds read as milliseconds falls before it.
+    const MIN_MILLIS: i64 = 946_684_800_000;
+    /// The last millisecond of the year 9999, where RFC 3339's four digits end.
+    const MAX_MILLIS: i64 = 253_402_300_799_999;
+
+    /// The time `millis` milliseconds after 1970, or `None` where that is no plausible time of an event.
+    #[must_use]
+    pub fn from_unix_millis(millis: i64) -> Option<Self> {
+        (Self::MIN_MILLIS..=Self::MAX_MILLIS).contains(&millis).then_some(Self(millis))
+    }
+
+    /// What the clock says; a clock outside the years 2000 to 9999 reads as the nearer end.
+    #[must_use]
+    pub fn now() -> Self {
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        Self(i64::try_from(millis).unwrap_or(i64::MAX).clamp(Self::MIN_MILLIS, Self::MAX_MILLIS))
+    }
+
+    /// Whole seconds since 1970.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // In range by construction; the epoch stands in for the impossible case, because a formatter must not panic.
+        let date_time = OffsetDateTime::from_unix_timestamp(self.unix_seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (date, time) = (date_time.date(), date_time.time());
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            self.0.rem_euclid(1000),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn displays_as_rfc_3339_with_milliseconds() {
+        for (millis, text) in [
+            (946_684_800_000, "2000-01-01T00:00:00.000Z"),
+            (1_670_574_414_123, "2022-12-09T08:26:54.123Z"),
+            (1_709_251_199_009, "2024-02-29T23:59:59.009Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp::from_unix_millis(millis).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn implausible_times_are_none() {
+        for millis in [i64::MIN, -1, 0, 1_715_049_600, 946_684_799_999, 253_402_300_800_000, i64::MAX] {
+            assert_eq!(Timestamp::from_unix_millis(millis), None, "{millis}");
+        }
+    }
+}
