@@ -204,7 +204,7 @@ mod tests {
             ("-7.5", Detail::Number("-7.5".into())),
             ("18446744073709551615", Detail::Number("18446744073709551615".into())),
             ("0.0", Detail::Number("0.0".into())),
-            ("1e300", Detail::Text("1e300".into())),
+            ("1e300", Detail::Text("1e+300".into())),
             ("1e-200", Detail::Text("1e-200".into())),
             ("true", Detail::Flag(true)),
             ("null", Detail::Nothing),
