@@ -1,14 +1,16 @@
-//! The embedded DynamoDB, with the table as `template.yaml` defines it.
+//! The embedded DynamoDB, with the table as the template defines it.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use dynoxide::Database;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::template::Template;
 
 /// Opens the database and makes sure that it has the table.
-pub(crate) fn open(file: &str, template: &Path, table: &str) -> Result<Database> {
+pub(crate) fn open(file: &str, template: &Template, table: &str) -> Result<Database> {
     let database = if file == ":memory:" {
         Database::memory()
     } else {
@@ -21,30 +23,9 @@ pub(crate) fn open(file: &str, template: &Path, table: &str) -> Result<Database>
 
     let tables = database.list_tables(serde_json::from_value(json!({}))?)?;
     if !tables.table_names.iter().any(|name| name == table) {
-        let mut definition = table_definition(template)?;
-        definition["TableName"] = json!(table);
-        let time_to_live =
-            json!({ "TableName": table, "TimeToLiveSpecification": definition["TimeToLiveSpecification"] });
-        database.create_table(serde_json::from_value(definition)?)?;
-        database.update_time_to_live(serde_json::from_value(time_to_live)?)?;
+        let definition = template.table(table)?;
+        database.create_table(serde_json::from_value(definition.clone())?)?;
+        database.update_time_to_live(serde_json::from_value(definition)?)?;
     }
     Ok(database)
-}
-
-/// The properties of the template's one table.
-fn table_definition(template: &Path) -> Result<Value> {
-    let text = fs::read_to_string(template).with_context(|| format!("cannot read {}", template.display()))?;
-    let template: serde_norway::Value = serde_norway::from_str(&text)?;
-    let resources = template.get("Resources").and_then(|resources| resources.as_mapping()).context("no Resources")?;
-    let table = resources
-        .values()
-        .find(|resource| resource.get("Type").and_then(|kind| kind.as_str()) == Some("AWS::DynamoDB::Table"))
-        .and_then(|resource| resource.get("Properties"))
-        .context("the template has no table")?;
-    let mut definition = json!({});
-    for property in ["AttributeDefinitions", "KeySchema", "BillingMode", "TimeToLiveSpecification"] {
-        let value = table.get(property).with_context(|| format!("the template's table has no {property}"))?;
-        definition[property] = serde_json::to_value(value)?;
-    }
-    Ok(definition)
 }

@@ -12,6 +12,7 @@ use crate::stack::Options;
 
 mod database;
 mod stack;
+mod template;
 
 const HELP: &str = "\
 Runs Group Ledger on this machine until Ctrl-C. `make run` builds what it needs first.

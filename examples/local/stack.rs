@@ -4,11 +4,11 @@ use std::env;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -17,14 +17,14 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::database;
-
-/// The functions, by binary and route.
-const FUNCTIONS: [&str; 2] = ["tencent-chat", "openim"];
-
-const LAMBDA_API_HINT: &str = "see .local/lambda-api.log";
+use crate::template::Template;
 
 /// How long the stack may take to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The functions' settings where the environment has none.
+const LOCAL_SETTINGS: [(&str, &str); 3] =
+    [("TENCENT_SDK_APP_ID", "1400000000"), ("TENCENT_ALLOW_UNSIGNED", "true"), ("OPENIM_ALLOW_ANONYMOUS", "true")];
 
 /// What the stack is told.
 pub(crate) struct Options {
@@ -65,42 +65,22 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let dynamodb = listen("DYNAMODB_PORT", options.dynamodb_port, "DynamoDB").await?;
     drop(listen("PORT", options.port, "callbacks").await?);
 
-    let database = database::open(&options.ledger_file, Path::new("template.yaml"), &options.table)?;
+    let template = Template::read()?;
+    let database = database::open(&options.ledger_file, &template, &options.table)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(dynoxide::server::serve_with_shutdown(dynamodb, database, async {
         let _ = stopped.await;
     }));
 
-    let mut lambda_api = lambda_api(&options)?;
-    // A function gives up where nothing listens.
-    let listening = async {
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, options.port)).await.is_err() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        started = timeout(START_TIMEOUT, listening) => started.context("the local Lambda API does not listen")?,
-        status = lambda_api.wait() => return Err(ended_early("the local Lambda API", status, LAMBDA_API_HINT)),
-    }
-    let [tencent_chat, openim] = FUNCTIONS.map(|name| function(name, &options));
-    let (mut tencent_chat, mut openim) = (tencent_chat?, openim?);
-
+    let functions = template.binaries();
+    let mut processes = Processes::default();
     let ended = tokio::select! {
-        ended = watch(&options) => ended,
-        status = lambda_api.wait() => Err(ended_early("the local Lambda API", status, LAMBDA_API_HINT)),
-        status = tencent_chat.wait() => Err(ended_early("the function tencent-chat", status, "its last line says why")),
-        status = openim.wait() => Err(ended_early("the function openim", status, "its last line says why")),
+        ended = serve(&options, &functions, &mut processes) => ended,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
 
-    // The functions before what they talk to, so that none of them has an error to report.
-    for child in [&mut tencent_chat, &mut openim, &mut lambda_api] {
-        child
-            .kill()
-            .await
-            .or_else(|error| if error.kind() == ErrorKind::InvalidInput { Ok(()) } else { Err(error) })?;
-    }
+    processes.stop().await;
     drop(stop);
     // A client that keeps its connection busy must not keep the stack from stopping.
     let _ = timeout(Duration::from_secs(2), server).await;
@@ -110,41 +90,109 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     ended
 }
 
-fn ended_early(what: &str, status: std::io::Result<ExitStatus>, hint: &str) -> anyhow::Error {
-    match status {
-        Ok(status) => anyhow::anyhow!("{what} ended ({status}); {hint}"),
-        Err(error) => anyhow::anyhow!("{what} was lost: {error}"),
+/// Starts the Lambda API and the functions, says when all of them answer, and watches them until one ends.
+async fn serve(options: &Options, functions: &[String], processes: &mut Processes) -> Result<()> {
+    processes.start("the local Lambda API", "see .local/lambda-api.log", lambda_api(options)?)?;
+    // A function gives up where nothing listens.
+    processes
+        .watch_until("the local Lambda API does not listen; see .local/lambda-api.log", async {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, options.port)).await.is_err() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await?;
+    for name in functions {
+        processes.start(name, "its last line says why", function(name, options))?;
+    }
+    processes
+        .watch_until("the functions do not answer; see .local/lambda-api.log", async {
+            for name in functions {
+                while !answers(options.port, name).await {
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        })
+        .await?;
+    println!("{}", greeting(options, functions));
+    Err(processes.first_to_end().await)
+}
+
+/// The stack's processes.
+#[derive(Default)]
+struct Processes(Vec<Process>);
+
+struct Process {
+    name: String,
+    /// Where to look when it ends.
+    hint: &'static str,
+    child: Child,
+}
+
+impl Processes {
+    fn start(&mut self, name: &str, hint: &'static str, mut command: Command) -> Result<()> {
+        let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
+        let program = command.as_std().get_program().display();
+        let child = child.with_context(|| format!("cannot start {program}: `make run` builds and installs it"))?;
+        self.0.push(Process { name: name.to_owned(), hint, child });
+        Ok(())
+    }
+
+    /// Waits for `ready`, for as long as every process runs.
+    async fn watch_until(&mut self, late: &'static str, ready: impl Future<Output = ()>) -> Result<()> {
+        tokio::select! {
+            ready = timeout(START_TIMEOUT, ready) => ready.context(late),
+            error = self.first_to_end() => Err(error),
+        }
+    }
+
+    /// Waits for the first process to end, which none should.
+    async fn first_to_end(&mut self) -> anyhow::Error {
+        loop {
+            for Process { name, hint, child } in &mut self.0 {
+                match child.try_wait() {
+                    Ok(None) => {}
+                    Ok(Some(status)) => return anyhow!("{name} ended ({status}); {hint}"),
+                    Err(error) => return anyhow!("{name} was lost: {error}"),
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends every process, the functions before what they talk to, so that none has an error to report.
+    async fn stop(&mut self) {
+        for process in self.0.iter_mut().rev() {
+            // It fails where the process has ended already.
+            let _ = process.child.kill().await;
+        }
     }
 }
 
 async fn listen(name: &str, port: u16, what: &str) -> Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
-            anyhow::anyhow!("port {port} for {what} is taken: stop what uses it, or choose another one with {name}=…")
+            anyhow!("port {port} for {what} is taken: stop what uses it, or choose another one with {name}=…")
         }
-        _ => anyhow::anyhow!("cannot listen on port {port} for {what}: {error}"),
+        _ => anyhow!("cannot listen on port {port} for {what}: {error}"),
     })
 }
 
 /// The local Lambda API: HTTP requests in, API Gateway events out; the routes stand in `Cargo.toml`.
-fn lambda_api(options: &Options) -> Result<Child> {
+fn lambda_api(options: &Options) -> Result<Command> {
     fs::create_dir_all(".local")?;
     let log = File::create(".local/lambda-api.log").context("cannot write .local/lambda-api.log")?;
-    Command::new("cargo-lambda")
+    let mut command = Command::new("cargo-lambda");
+    command
         .args(["lambda", "watch", "--only-lambda-apis", "--timeout", "10", "-A", "127.0.0.1", "-P"])
         .arg(options.port.to_string())
-        .stdin(Stdio::null())
         .stdout(log.try_clone()?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .context("cannot start cargo-lambda: `make tools` installs it, `make run` finds it")
+        .stderr(log);
+    Ok(command)
 }
 
 /// A function, with Lambda's environment and local defaults for its settings.
-fn function(name: &str, options: &Options) -> Result<Child> {
-    let binary = options.functions_dir.join(name);
-    let mut command = Command::new(&binary);
+fn function(name: &str, options: &Options) -> Command {
+    let mut command = Command::new(options.functions_dir.join(name));
     command
         .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/{name}", options.port))
         .env("AWS_LAMBDA_FUNCTION_NAME", name)
@@ -156,33 +204,11 @@ fn function(name: &str, options: &Options) -> Result<Child> {
         .env("AWS_SECRET_ACCESS_KEY", "local")
         .env_remove("AWS_SESSION_TOKEN")
         .env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", options.dynamodb_port))
-        .env("TABLE_NAME", &options.table)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    for (setting, default) in
-        [("TENCENT_SDK_APP_ID", "1400000000"), ("TENCENT_ALLOW_UNSIGNED", "true"), ("OPENIM_ALLOW_ANONYMOUS", "true")]
-    {
-        if env::var(setting).map_or(true, |value| value.is_empty()) {
-            command.env(setting, default);
-        }
+        .env("TABLE_NAME", &options.table);
+    for (name, default) in LOCAL_SETTINGS {
+        command.env(name, setting(name, default));
     }
-    command.spawn().with_context(|| format!("cannot start {}: `make build-functions` builds it", binary.display()))
-}
-
-/// Says when every function answers, then waits for ever.
-async fn watch(options: &Options) -> Result<()> {
-    let ready = async {
-        for name in FUNCTIONS {
-            while !answers(options.port, name).await {
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-    };
-    if timeout(START_TIMEOUT, ready).await.is_err() {
-        bail!("the functions do not answer on port {}; see .local/lambda-api.log", options.port);
-    }
-    println!("{}", greeting(options));
-    std::future::pending().await
+    command
 }
 
 /// Whether a function answers the empty POST that a console's check of its URL is.
@@ -197,20 +223,20 @@ async fn answers(port: u16, name: &str) -> bool {
     matches!(timeout(Duration::from_secs(5), answer).await, Ok(Ok(answer)) if answer.starts_with(b"HTTP/1.1 200"))
 }
 
-fn greeting(options: &Options) -> String {
+fn greeting(options: &Options, functions: &[String]) -> String {
     let Options { port, dynamodb_port, table, .. } = options;
+    let app_id = setting("TENCENT_SDK_APP_ID", LOCAL_SETTINGS[0].1);
+    let urls: String = functions.iter().map(|name| format!("  {name:13}http://127.0.0.1:{port}/{name}\n")).collect();
     format!(
         r#"
 Group Ledger is ready. Ctrl-C stops it.
 
-  Tencent Cloud Chat   http://127.0.0.1:{port}/tencent-chat
-  OpenIM               http://127.0.0.1:{port}/openim
-  DynamoDB             http://127.0.0.1:{dynamodb_port}   table {table}
+{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})
 
 Try it:
 
-curl -d '{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"@TGS#2J4SZEAEL","Name":"Trail runners","EventTime":1670574414123}}' 'http://127.0.0.1:{port}/tencent-chat?SdkAppid={app}&CallbackCommand=Group.CallbackAfterCreateGroup'
+curl -d '{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"@TGS#2J4SZEAEL","Name":"Trail runners","EventTime":1670574414123}}' 'http://127.0.0.1:{port}/tencent-chat?SdkAppid={app_id}&CallbackCommand=Group.CallbackAfterCreateGroup'
 "#,
-        app = setting("TENCENT_SDK_APP_ID", "1400000000"),
+        "DynamoDB",
     )
 }

@@ -1,0 +1,23 @@
+//! One test binary: a module says what it holds to account.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod cases;
+mod documentation;
+mod hostile;
+mod ledger;
+mod local;
+mod records;
+mod settings;
+mod support;
+
+#[path = "../examples/local/database.rs"]
+mod database;
+#[path = "../examples/local/template.rs"]
+mod template;

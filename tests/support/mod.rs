@@ -1,0 +1,185 @@
+//! What the tests share: an embedded DynamoDB with the template's table, receivers over it, events and answers.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use dynoxide::Database;
+use group_ledger::event::Response;
+use group_ledger::function;
+use group_ledger::platform::Platform;
+use group_ledger::receive::Receiver;
+use group_ledger::settings::Settings;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+use crate::database;
+use crate::template::Template;
+
+pub(crate) const TABLE: &str = "group-changes";
+
+/// An embedded DynamoDB on a port of its own.
+pub(crate) struct Table {
+    pub(crate) endpoint: String,
+    database: Database,
+}
+
+impl Table {
+    pub(crate) async fn start() -> Self {
+        let database = database::open(":memory:", &Template::read().unwrap(), TABLE).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        Self { endpoint, database }
+    }
+
+    /// The records, by group and in order, as plain JSON.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let request = serde_json::from_value(json!({ "TableName": TABLE })).unwrap();
+        let answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
+        let items = answer["Items"].as_array().unwrap().iter();
+        let mut records: Vec<Value> = items.map(|item| plain(&json!({ "M": item }))).collect();
+        records.sort_by_key(|record| (record["group_key"].to_string(), record["change_key"].to_string()));
+        records
+    }
+
+    /// The settings of a function over this table, with `more` added or, where empty, taken away.
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let mut settings = local_settings(&self.endpoint);
+        settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        settings
+    }
+
+    pub(crate) fn receiver<P: Platform>(&self, more: &[(&str, &str)]) -> Receiver<P> {
+        receiver(&self.settings(more)).unwrap()
+    }
+}
+
+/// The settings of a function over the table at `endpoint`.
+pub(crate) fn local_settings(endpoint: &str) -> BTreeMap<String, String> {
+    [
+        ("TABLE_NAME", TABLE),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+        ("TENCENT_SDK_APP_ID", "1400000000"),
+        ("TENCENT_ALLOW_UNSIGNED", "true"),
+        ("OPENIM_ALLOW_ANONYMOUS", "true"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The receiver that `settings` describe, or why there is none.
+pub(crate) fn receiver<P: Platform>(settings: &BTreeMap<String, String>) -> Result<Receiver<P>, String> {
+    Receiver::from_settings(&Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
+}
+
+/// A DynamoDB value as plain JSON; binary as `{"bytes": length}`.
+fn plain(value: &Value) -> Value {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    match kind.as_str() {
+        "S" | "BOOL" => value.clone(),
+        "N" => serde_json::from_str(value.as_str().unwrap()).unwrap(),
+        "NULL" => Value::Null,
+        "L" => value.as_array().unwrap().iter().map(plain).collect(),
+        "M" => value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        "B" => json!({ "bytes": BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap().len() }),
+        _ => panic!("{kind} is in no record"),
+    }
+}
+
+/// What a test sends, as API Gateway would tell of it.
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) received_at: i64,
+    pub(crate) request_id: String,
+}
+
+impl Sent {
+    /// A POST of `body` to `path`, received at 2024-05-07T02:40:01.000Z.
+    pub(crate) fn post(path: &str, query: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            method: "POST".into(),
+            path: path.into(),
+            query: query.into(),
+            headers: Map::new(),
+            body: body.into(),
+            received_at: 1_715_049_601_000,
+            request_id: "request-1".into(),
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_ascii_lowercase(), value.into());
+        self
+    }
+
+    pub(crate) fn request(mut self, request_id: &str) -> Self {
+        request_id.clone_into(&mut self.request_id);
+        self
+    }
+
+    /// The event; bytes that are no text are encoded, as API Gateway does.
+    pub(crate) fn event(&self) -> String {
+        let text = str::from_utf8(&self.body).ok();
+        let body = text.map_or_else(|| BASE64_STANDARD.encode(&self.body), str::to_owned);
+        json!({
+            "version": "2.0",
+            "rawPath": self.path,
+            "rawQueryString": self.query,
+            "headers": self.headers,
+            "requestContext": {
+                "http": { "method": self.method, "path": self.path, "sourceIp": "203.0.113.7" },
+                "requestId": self.request_id,
+                "timeEpoch": self.received_at,
+            },
+            "body": body,
+            "isBase64Encoded": text.is_none(),
+        })
+        .to_string()
+    }
+
+    pub(crate) async fn to<P: Platform>(&self, receiver: &Receiver<P>) -> Response {
+        function::handle(receiver, &self.event()).await
+    }
+}
+
+/// Holds an answer against the design: status, content type and the platform's own words.
+pub(crate) fn assert_answer<P: Platform>(response: &Response, status: u32, what: &str) {
+    assert_eq!(response.status_code, status, "{what}: {}", response.body);
+    assert_eq!(response.headers["content-type"], "application/json", "{what}");
+    let body: Value = serde_json::from_str(&response.body).unwrap();
+    let (ok, code, fields) = match P::NAME {
+        "tencent-chat" => {
+            (body["ActionStatus"] == "OK", &body["ErrorCode"], &["ActionStatus", "ErrorCode", "ErrorInfo"][..])
+        }
+        "openim" => (
+            body["actionCode"] == 0 && body["nextCode"] == 0 && body["errDlt"] == "",
+            &body["errCode"],
+            &["actionCode", "errCode", "errDlt", "errMsg", "nextCode"][..],
+        ),
+        other => panic!("{other} has no answers here"),
+    };
+    assert!(body.as_object().unwrap().keys().eq(fields), "{what}: {body}");
+    assert_eq!(ok, status == 200, "{what}: {body}");
+    let code = code.as_u64().unwrap_or_else(|| panic!("{what}: the code is no integer in {body}"));
+    assert_eq!(code / 100, if ok { 0 } else { u64::from(status) }, "{what}: {body}");
+}
+
+/// The files of a folder, by name.
+pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap()))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{folder} is empty");
+    files
+}
