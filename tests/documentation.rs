@@ -1,1 +1,37 @@
+//! What the README promises is what the code does.
 
+use std::fs;
+
+use group_ledger::refusal::Refusal;
+
+fn readme() -> String {
+    fs::read_to_string("README.md").unwrap()
+}
+
+#[test]
+fn the_readme_lists_every_code_with_its_sentence() {
+    let readme = readme();
+    for refusal in Refusal::ALL {
+        let row = format!("| {} | {} | {refusal} |", refusal.code(), refusal.status());
+        assert!(readme.contains(&row), "the README has no row {row}");
+    }
+}
+
+#[test]
+fn codes_are_stable_and_no_two_refusals_share_one() {
+    let codes: Vec<u32> = Refusal::ALL.map(Refusal::code).into();
+    assert_eq!(
+        codes,
+        [40001, 40002, 40003, 40004, 40005, 40101, 40301, 40302, 40303, 40304, 40305, 40501, 41301, 41501, 50301]
+    );
+}
+
+#[test]
+fn the_readme_lists_every_setting_of_the_template() {
+    let (readme, template) = (readme(), fs::read_to_string("template.yaml").unwrap());
+    let template: serde_norway::Value = serde_norway::from_str(&template).unwrap();
+    for name in template["Parameters"].as_mapping().unwrap().keys() {
+        let name = name.as_str().unwrap();
+        assert!(readme.contains(&format!("`{name}`")), "the README does not mention the parameter {name}");
+    }
+}

@@ -1,1 +1,114 @@
+//! Whatever is sent is answered in the platform's words: no panic, and no record of what is no callback.
 
+use group_ledger::event::Event;
+use group_ledger::function;
+use group_ledger::platform::Platform;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::receive::read;
+use group_ledger::settings::Settings;
+use group_ledger::timestamp::Timestamp;
+use serde_json::json;
+
+use crate::support::{Sent, Table, assert_answer, files, local_settings};
+
+#[tokio::test]
+async fn what_is_no_api_gateway_event_is_refused() {
+    let context = json!({ "http": { "method": "POST" } });
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let events = [
+        json!(null),
+        json!(1),
+        json!("POST"),
+        json!([]),
+        json!({}),
+        json!({ "requestContext": null }),
+        json!({ "requestContext": [] }),
+        json!({ "requestContext": { "http": "POST" } }),
+        json!({ "requestContext": { "http": { "method": 1 } } }),
+        json!({ "requestContext": context, "body": 1 }),
+        json!({ "requestContext": context, "body": {} }),
+        json!({ "requestContext": context, "body": "%%%", "isBase64Encoded": true }),
+        json!({ "requestContext": context, "body": "e30", "isBase64Encoded": true }),
+    ];
+    let table = Table::start().await;
+    let (tencent_chat, openim) = (table.receiver::<TencentChat>(&[]), table.receiver::<OpenIm>(&[]));
+    for event in events.iter().map(ToString::to_string).chain(["".into(), "{".into(), deep]) {
+        let what = &event[..event.len().min(80)];
+        assert_answer::<TencentChat>(&function::handle(&tencent_chat, &event).await, 400, what);
+        assert_answer::<OpenIm>(&function::handle(&openim, &event).await, 400, what);
+    }
+    assert!(table.records().is_empty());
+}
+
+#[tokio::test]
+async fn odd_parts_of_an_event_are_as_good_as_absent() {
+    let event = json!({
+        "rawPath": ["/openim"],
+        "rawQueryString": 7,
+        "headers": { "operationid": null, "authorization": [1], "host": "a b\u{0}/?#[", "x-forwarded-proto": "://" },
+        "requestContext": { "http": { "method": "POST" }, "timeEpoch": "soon", "requestId": {} },
+        "body": r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1"}"#,
+        "isBase64Encoded": "no",
+    });
+    let table = Table::start().await;
+    let response = function::handle(&table.receiver::<OpenIm>(&[]), &event.to_string()).await;
+    assert_answer::<OpenIm>(&response, 200, "odd event");
+    assert!(table.records()[0].get("request_id").is_none());
+}
+
+#[tokio::test]
+async fn odd_urls_are_answered() {
+    let table = Table::start().await;
+    let (tencent_chat, openim) = (table.receiver::<TencentChat>(&[]), table.receiver::<OpenIm>(&[]));
+    for url in ["", "/", "//", "/openim//", "/openim/\u{e9}\u{0}", "/%zz%"] {
+        for query in ["", "&&=&", "%", "%ff=%fe", "command", "SdkAppid=%00", "\u{e9}=\u{1f600} \"<>"] {
+            for body in ["{}", "x", r#"{"callbackCommand":{},"CallbackCommand":[]}"#] {
+                let sent = Sent::post(url, query, body);
+                assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, 403, url);
+                assert_ne!(sent.to(&openim).await.status_code, 200, "{url} {query} {body}");
+            }
+        }
+    }
+    for method in ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "post", ""] {
+        let sent = Sent { method: method.into(), ..Sent::post("/openim", "", "{}") };
+        assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, 405, method);
+        assert_answer::<OpenIm>(&sent.to(&openim).await, 405, method);
+    }
+    assert!(table.records().is_empty());
+}
+
+/// Every beginning of every sample's body, and every body with one byte replaced.
+#[test]
+fn damaged_bodies_do_not_panic() {
+    for (name, event) in files("events") {
+        let event: serde_json::Value = serde_json::from_str(&event).unwrap();
+        if event["isBase64Encoded"] == true {
+            continue;
+        }
+        let damage = if name.starts_with("openim") { damage::<OpenIm> } else { damage::<TencentChat> };
+        let body = event["body"].as_str().unwrap().as_bytes();
+        let (path, query) = (event["rawPath"].as_str().unwrap(), event["rawQueryString"].as_str().unwrap());
+        let mut understood = 0;
+        for at in 0..body.len() {
+            let beginning = damage(&Sent::post(path, query, &body[..at]));
+            assert!(!beginning || body[at..].trim_ascii().is_empty(), "{name}: the first {at} bytes are no callback");
+            for byte in [0, b'"', b'\\', b'{', b'}', b'0', b',', 0xff, b'-'] {
+                let mut body = body.to_vec();
+                body[at] = byte;
+                understood += usize::from(damage(&Sent::post(path, query, body)));
+            }
+        }
+        assert!(understood > 0, "{name}: damage inside a text leaves a callback");
+    }
+}
+
+/// Whether a request is still understood.
+fn damage<P: Platform>(sent: &Sent) -> bool {
+    let settings = local_settings("http://127.0.0.1:1");
+    let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+    let event = sent.event();
+    let event = Event::parse(&event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    read(&platform, &request).is_ok()
+}

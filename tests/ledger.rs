@@ -1,1 +1,281 @@
+//! The ledger against an embedded DynamoDB: one record a callback, whatever is repeated, lost or large.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use group_ledger::platform::Platform;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::receive::Receiver;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::support::{Sent, Table, assert_answer, local_settings, receiver};
+
+const QUERY: &str = "SdkAppid=1400000000";
+
+/// A callback that carries its time.
+fn info_changed() -> Sent {
+    let body = r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","Name":"n","EventTime":1715049600123}"#;
+    Sent::post("/tencent-chat", QUERY, body)
+}
+
+/// A callback that does not.
+fn set_group_info_ex() -> Sent {
+    let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
+    Sent::post("/openim", "", body)
+}
+
+/// A create callback with the given lists of members and custom fields.
+fn create_group(members: &str, custom_fields: &str) -> Sent {
+    let body = format!(
+        r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","EventTime":1715049600123,"MemberList":[{members}],"UserDefinedDataList":[{custom_fields}]}}"#
+    );
+    Sent::post("/tencent-chat", QUERY, body)
+}
+
+/// Sends 50 deliveries of one callback at once, each a request of its own, and counts the success answers.
+async fn fifty_at_once<P: Platform + 'static>(receiver: Receiver<P>, callback: fn() -> Sent) -> usize {
+    let receiver = Arc::new(receiver);
+    let mut deliveries = JoinSet::new();
+    for delivery in 0..50 {
+        let receiver = Arc::clone(&receiver);
+        deliveries.spawn(async move { callback().request(&format!("request-{delivery}")).to(&receiver).await });
+    }
+    deliveries.join_all().await.iter().filter(|response| response.status_code == 200).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_deliveries_at_once_of_a_callback_with_a_time_are_one_record() {
+    let table = Table::start().await;
+    assert_eq!(fifty_at_once(table.receiver::<TencentChat>(&[]), info_changed).await, 50);
+    assert_eq!(table.records().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_callbacks_at_once_without_a_time_are_fifty_records_of_one_digest() {
+    let table = Table::start().await;
+    assert_eq!(fifty_at_once(table.receiver::<OpenIm>(&[]), set_group_info_ex).await, 50);
+    let records = table.records();
+    assert_eq!(records.len(), 50);
+    assert!(records.iter().all(|record| record["digest"] == records[0]["digest"]));
+}
+
+#[tokio::test]
+async fn a_second_delivery_leaves_the_first_record_as_it_is() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<TencentChat>(&[]);
+    info_changed().to(&receiver).await;
+    let first = table.records();
+    let second = Sent { received_at: 1_715_049_700_000, ..info_changed() }.request("request-2");
+    assert_answer::<TencentChat>(&second.to(&receiver).await, 200, "second delivery");
+    assert_eq!(table.records(), first);
+}
+
+#[tokio::test]
+async fn the_operation_id_header_tells_openim_callbacks_apart() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[]);
+    for operation_id in ["op-1", "op-2"] {
+        set_group_info_ex().header("Operationid", operation_id).to(&receiver).await;
+    }
+    let records = table.records();
+    assert_eq!(records.len(), 2);
+    assert_ne!(records[0]["digest"], records[1]["digest"]);
+}
+
+#[tokio::test]
+async fn a_callback_whose_key_another_one_holds_gets_a_key_of_its_own() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<TencentChat>(&[]);
+    info_changed().to(&receiver).await;
+    // The same key, as if another callback's digest began alike.
+    let mut other = table.items().remove(0);
+    other["digest"] = json!({ "S": "0".repeat(64) });
+    table.put(&other);
+
+    for request in ["request-2", "request-3"] {
+        assert_answer::<TencentChat>(&info_changed().request(request).to(&receiver).await, 200, request);
+    }
+    let records = table.records();
+    assert_eq!(records.len(), 2, "one of each callback");
+    let (time, digest) = (records[1]["occurred_at"].as_str().unwrap(), records[1]["digest"].as_str().unwrap());
+    assert_eq!(records[1]["change_key"], format!("{time}#{digest}"));
+}
+
+/// A way to `endpoint` on which the first `lost` answers are lost after DynamoDB has done its work.
+async fn losing_answers(endpoint: &str, lost: usize) -> String {
+    let upstream = endpoint.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
+            let answers = Arc::clone(&answers);
+            tokio::spawn(async move {
+                let (mut from, mut to) = (vec![0; 65_536], vec![0; 65_536]);
+                loop {
+                    tokio::select! {
+                        Ok(read) = client.read(&mut from) => {
+                            if read == 0 { return }
+                            server.write_all(&from[..read]).await.unwrap();
+                        }
+                        Ok(read) = server.read(&mut to) => {
+                            if read == 0 || answers.fetch_add(1, Ordering::SeqCst) < lost { return }
+                            client.write_all(&to[..read]).await.unwrap();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate() {
+    for lost in [1, 2] {
+        let table = Table::start().await;
+        let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
+        let event = info_changed().event();
+        let event = group_ledger::event::Event::parse(&event).unwrap();
+        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
+        let receiver = receiver::<TencentChat>(&settings).unwrap();
+        let receipt = receiver.receive(&request).await;
+        assert_eq!(receipt.outcome.as_str(), "recorded", "{lost} answers lost");
+        assert_eq!(table.records().len(), 1, "{lost} answers lost");
+
+        let table = Table::start().await;
+        let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
+        let response = set_group_info_ex().to(&crate::support::receiver::<OpenIm>(&settings).unwrap()).await;
+        assert_answer::<OpenIm>(&response, 200, "lost answers");
+        assert_eq!(table.records().len(), 1, "{lost} answers lost");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_answered_503() {
+    let table = Table::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    for (what, name, value) in [
+        ("refused connection", "AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
+        ("no answer", "AWS_ENDPOINT_URL_DYNAMODB", silent.as_str()),
+        ("no such table", "TABLE_NAME", "another-table"),
+    ] {
+        let response = info_changed().to(&table.receiver::<TencentChat>(&[(name, value)])).await;
+        assert_answer::<TencentChat>(&response, 503, what);
+        let response = set_group_info_ex().to(&table.receiver::<OpenIm>(&[(name, value)])).await;
+        assert_answer::<OpenIm>(&response, 503, what);
+    }
+    assert!(table.records().is_empty());
+}
+
+#[tokio::test]
+async fn warming_up_finds_the_table_and_writes_nothing() {
+    let table = Table::start().await;
+    assert_eq!(table.receiver::<OpenIm>(&[]).ledger().warm_up().await, Ok(()));
+    assert!(table.records().is_empty());
+    let error = table.receiver::<OpenIm>(&[("TABLE_NAME", "another-table")]).ledger().warm_up().await.unwrap_err();
+    assert_eq!(error.to_string(), "DynamoDB refused: ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn a_typical_callback_costs_one_write_unit() {
+    for (name, event) in crate::support::files("events") {
+        let table = Table::start().await;
+        if name.starts_with("openim") {
+            group_ledger::function::handle(&table.receiver::<OpenIm>(&[]), &event).await;
+        } else {
+            group_ledger::function::handle(&table.receiver::<TencentChat>(&[]), &event).await;
+        }
+        // The documented OpenIM page sets every field there is.
+        let units = if name == "openim-set-group-info-ex-documented" { 2.0 } else { 1.0 };
+        let taken = table.put(&table.items()[0]);
+        assert!((taken - units).abs() < f64::EPSILON, "{name}: {taken} write units");
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_is_kept_compressed() {
+    let member = |number: usize| format!(r#"{{"Member_Account":"u{number:029}"}}"#);
+    let members = |count: usize| (0..count).map(member).collect::<Vec<_>>().join(",");
+    for (count, is_spelled_out) in [(6_000, true), (19_000, false)] {
+        let table = Table::start().await;
+        let callback = create_group(&members(count), "");
+        assert!(callback.body.len() > 64 * 1024);
+        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "large");
+        let record = table.records().remove(0);
+        assert!(record.get("raw").is_none());
+        assert!(record["raw_gzip"]["bytes"].as_u64().unwrap() > 0);
+        let listed = record["change"]["members"].as_array().map(Vec::len);
+        assert_eq!(listed, is_spelled_out.then_some(count));
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_is_kept_as_text() {
+    for (length, is_text) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+        let table = Table::start().await;
+        let mut callback = info_changed();
+        callback.body.resize(length, b' ');
+        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "64 KiB");
+        assert_eq!(table.records()[0].get("raw").is_some(), is_text, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_1_mib_is_answered_413() {
+    let table = Table::start().await;
+    for (length, status) in [(1024 * 1024, 200), (1024 * 1024 + 1, 413)] {
+        let mut callback = info_changed();
+        callback.body.resize(length, b' ');
+        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, status, "text");
+        // The same limit for a body that API Gateway has encoded; 0xff is no text, and no JSON either.
+        callback.body.fill(0xff);
+        let status = if status == 200 { 403 } else { status };
+        let callback = Sent { query: String::new(), ..callback };
+        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, status, "encoded");
+    }
+}
+
+#[tokio::test]
+async fn a_group_id_of_any_length_has_a_key() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[]);
+    for length in [2034, 2035, 10_000] {
+        let id = "g".repeat(length);
+        let body = format!(r#"{{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"{id}"}}"#);
+        assert_answer::<OpenIm>(&Sent::post("/openim", "", body).to(&receiver).await, 200, "long id");
+        let records = table.records();
+        let record = records.iter().find(|record| record["group_id"] == id).unwrap();
+        let key = record["group_key"].as_str().unwrap();
+        assert_eq!(key.starts_with("openim#openim#sha256:"), length > 2034, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn values_that_dynamodb_would_refuse_are_kept_as_text() {
+    let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+    let pairs = format!(
+        r#"{{"Key":"","Value":"x"}},{{"Key":"huge","Value":1e300}},{{"Key":"tiny","Value":1e-300}},
+           {{"Key":"digits","Value":123456789012345678901234567890123456789012}},{{"Key":"deep","Value":{deep}}},
+           {{"Key":"{long}","Value":1}},{{"Key":"nul","Value":"a\u0000b"}},{{"Value":1}},1,null"#,
+        long = "k".repeat(65_536),
+    );
+    let table = Table::start().await;
+    let callback = create_group(r#"{"Member_Account":""},{"Member_Account":7},{},1"#, &pairs);
+    assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "odd values");
+    let change = table.records()[0]["change"].take();
+    assert_eq!(change["members"], json!(["", "7"]));
+    let Value::Object(fields) = &change["custom_fields"] else { panic!("{change}") };
+    assert_eq!(fields["huge"], "1e+300");
+    assert_eq!(fields["deep"], deep);
+    assert_eq!(fields["nul"], "a\0b");
+    assert!(fields["digits"].is_number());
+    assert_eq!(fields.len(), 5);
+}

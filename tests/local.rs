@@ -1,1 +1,248 @@
+//! The built binaries as `make run` starts them: real processes, the Lambda API and DynamoDB over sockets.
 
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::database;
+use crate::support::{TABLE, Table};
+use crate::template::Template;
+
+/// Far longer than anything takes; what runs into it has hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The stack of `make run`, in a process group of its own.
+struct Stack {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+    /// What it and its functions print.
+    output: tokio::task::JoinHandle<String>,
+}
+
+/// What the stack runs as: this test's own build, and the tools that `make` installed.
+fn command(ports: [u16; 2], ledger: &Path, settings: &[(&str, &str)]) -> Command {
+    let functions = PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().to_owned();
+    let path = format!("{}/.tools/bin:{}", env!("CARGO_MANIFEST_DIR"), std::env::var("PATH").unwrap());
+    let mut command = Command::new(functions.join("examples/local"));
+    command
+        .env("PATH", path)
+        .env("PORT", ports[0].to_string())
+        .env("DYNAMODB_PORT", ports[1].to_string())
+        .env("FUNCTIONS_DIR", functions)
+        .env("LEDGER_FILE", ledger)
+        .envs(settings.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+}
+
+impl Stack {
+    /// Starts a stack on a ledger in `folder`, and waits until it says that it is ready.
+    async fn start(folder: TempDir, settings: &[(&str, &str)]) -> Self {
+        let ports = [free_port().await, free_port().await];
+        let mut process = command(ports, &folder.path().join("ledger.sqlite"), settings).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut printed = String::new();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                printed.push_str(&line);
+                printed.push('\n');
+                if line.starts_with("Group Ledger is ready") {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(timeout(PATIENCE, ready).await.unwrap(), "the stack ended: {printed}");
+        let output = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                printed.push_str(&line);
+                printed.push('\n');
+            }
+            printed
+        });
+        Self { process, port: ports[0], folder, output }
+    }
+
+    /// Sends a signal to the stack alone, as `kill` does, or to all its processes, as Ctrl-C does.
+    async fn signal(&self, signal: &str, to_all: bool) {
+        let id = self.process.id().unwrap();
+        let target = if to_all { format!("-{id}") } else { id.to_string() };
+        assert!(Command::new("kill").args([signal, "--", &target]).status().await.unwrap().success());
+    }
+
+    /// Waits for the end: how it ended, what it printed, and the folder with its ledger.
+    async fn end(mut self) -> (ExitStatus, String, TempDir) {
+        let status = timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
+        (status, timeout(PATIENCE, self.output).await.unwrap().unwrap(), self.folder)
+    }
+}
+
+/// A port that was free a moment ago.
+async fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+/// Sends a request as its bytes are; the answer's status and body, or `None` where there is none.
+async fn send(port: u16, request: &str) -> Option<(u16, String)> {
+    let exchange = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(request.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    };
+    let answer = timeout(PATIENCE, exchange).await.unwrap().ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+const TENCENT_OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
+
+fn info_changed(group: &str, time: i64) -> String {
+    let command = "Group.CallbackAfterGroupInfoChanged";
+    let body = format!(
+        r#"{{"CallbackCommand":"{command}","GroupId":"{group}","Operator_Account":"u-secret","Name":"n-secret","EventTime":{time}}}"#
+    );
+    post(&format!("/tencent-chat?SdkAppid=1400000000&CallbackCommand={command}&ClientIP=203.0.113.77"), &body)
+}
+
+/// The records in a stopped stack's ledger.
+fn records(folder: &TempDir) -> Vec<Value> {
+    let file = folder.path().join("ledger.sqlite");
+    let database = database::open(file.to_str().unwrap(), &Template::read().unwrap(), TABLE).unwrap();
+    Table::over(database).records()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    for (name, request) in crate::support::files("tests/wire") {
+        let (status, body) = send(stack.port, &request).await.unwrap();
+        assert_eq!(status, 200, "{name}: {body}");
+        assert_eq!(body, r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#, "{name}");
+    }
+    let mut deliveries = JoinSet::new();
+    for _ in 0..50 {
+        let port = stack.port;
+        deliveries.spawn(async move { send(port, &info_changed("@TGS#1", 1_715_049_600_123)).await });
+    }
+    for answer in deliveries.join_all().await {
+        assert_eq!(answer, Some((200, TENCENT_OK.to_owned())));
+    }
+    for (path, status) in [("/openim//x/", 400), ("/tencent-chat", 403)] {
+        assert_eq!(send(stack.port, &post(path, "{")).await.unwrap().0, status, "{path}");
+    }
+    let get = "GET /openim/callbackAfterSetGroupInfoExCommand HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    assert_eq!(send(stack.port, get).await.unwrap().0, 405);
+
+    stack.signal("-INT", true).await;
+    let (status, output, folder) = stack.end().await;
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert!(output.contains("Stopped."), "{output}");
+    assert!(output.contains(r#""outcome":"duplicate""#), "{output}");
+    for secret in ["u-secret", "n-secret", "@TGS#1", "203.0.113.77", "1400000000&"] {
+        let logged = output.lines().filter(|line| line.starts_with('{')).any(|line| line.contains(secret));
+        assert!(!logged, "{secret} is in the log: {output}");
+    }
+    let first = records(&folder);
+    assert_eq!(first.len(), 2, "one from OpenIM, one from Tencent Cloud Chat");
+
+    let stack = Stack::start(folder, &[]).await;
+    send(stack.port, &info_changed("@TGS#1", 1_715_049_600_123)).await.unwrap();
+    send(stack.port, &info_changed("@TGS#1", 1_715_049_600_000)).await.unwrap();
+    stack.signal("-TERM", false).await;
+    let (status, output, folder) = stack.end().await;
+    assert_eq!(status.code(), Some(0), "{output}");
+    let second = records(&folder);
+    assert_eq!(second.len(), 3);
+    assert!(first.iter().all(|record| second.contains(record)));
+    let keys: Vec<_> = second.iter().map(|record| record["change_key"].as_str().unwrap()).collect();
+    assert!(keys[1] < keys[2], "a group's records are in the order of its changes: {keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_being_killed() {
+    let mut folder = TempDir::new().unwrap();
+    let mut acknowledged = Vec::new();
+    for round in 0..3 {
+        let stack = Stack::start(folder, &[]).await;
+        let mut senders = JoinSet::new();
+        for sender in 0..4 {
+            let port = stack.port;
+            senders.spawn(async move {
+                let mut acknowledged = Vec::new();
+                for number in 0.. {
+                    let group = format!("{round}-{sender}-{number}");
+                    match send(port, &info_changed(&group, 1_715_049_600_123)).await {
+                        Some((200, _)) => acknowledged.push(group),
+                        _ => return acknowledged,
+                    }
+                }
+                acknowledged
+            });
+        }
+        // The moment is the load's own: whenever some callbacks have gone through, and others are under way.
+        while records_so_far(&stack).await < 20 * (round + 1) {
+            tokio::task::yield_now().await;
+        }
+        stack.signal("-KILL", true).await;
+        acknowledged.extend(senders.join_all().await.into_iter().flatten());
+        folder = stack.end().await.2;
+    }
+    let recorded: Vec<_> =
+        records(&folder).iter().map(|record| record["group_id"].as_str().unwrap().to_owned()).collect();
+    assert!(acknowledged.len() >= 60, "{}", acknowledged.len());
+    for group in acknowledged {
+        assert!(recorded.contains(&group), "{group} was acknowledged and is lost");
+    }
+}
+
+/// How many records the running stack has, by its own file.
+async fn records_so_far(stack: &Stack) -> usize {
+    let file = stack.folder.path().join("ledger.sqlite");
+    fs::metadata(file).map_or(0, |_| records(&stack.folder).len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_the_stack_from_running_is_said() {
+    let folder = TempDir::new().unwrap();
+    let ledger = folder.path().join("ledger.sqlite");
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let taken = taken.local_addr().unwrap().port();
+    let free = [free_port().await, free_port().await];
+    for (ports, settings, message) in [
+        ([taken, free[1]], &[][..], format!("port {taken} for callbacks is taken")),
+        ([free[0], taken], &[][..], format!("port {taken} for DynamoDB is taken")),
+        (free, &[("PORT", "x")][..], "PORT must be a port".to_owned()),
+        (free, &[("FUNCTIONS_DIR", "/nowhere")][..], "cannot start /nowhere/".to_owned()),
+        (free, &[("OPENIM_CREDENTIALS", "hunter2")][..], "the function openim ended".to_owned()),
+    ] {
+        let output = timeout(PATIENCE, command(ports, &ledger, settings).output()).await.unwrap().unwrap();
+        let Output { status, stdout, stderr } = output;
+        let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(&message), "{message}: {stderr}");
+        assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"));
+        if !settings.is_empty() && settings[0].0 == "OPENIM_CREDENTIALS" {
+            assert!(stdout.contains("OPENIM_CREDENTIALS must be user:password"), "{stdout}");
+        }
+    }
+}

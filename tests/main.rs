@@ -9,6 +9,7 @@
 )]
 
 mod cases;
+mod deployment;
 mod documentation;
 mod hostile;
 mod ledger;

@@ -1,1 +1,73 @@
+//! The record and the answer of each sample event and of each request that a real OpenIM server wrote.
 
+use std::fs;
+
+use group_ledger::function;
+use group_ledger::platform::Platform;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::{Sent, Table, files};
+
+/// The token of the published example, with which the signed sample event is signed.
+const TOKEN: &str = "xxxxyyyy";
+
+#[tokio::test]
+async fn sample_events() {
+    for (name, event) in files("events") {
+        let signed = name.ends_with("-signed") || name.ends_with("-forged");
+        let settings = [("TENCENT_CALLBACK_TOKENS", if signed { TOKEN } else { "" })];
+        let result = match name.split_once("-chat-").map_or(name.as_str(), |(platform, _)| platform) {
+            "tencent" => receive::<TencentChat>(&event, &settings).await,
+            _ => receive::<OpenIm>(&event, &settings).await,
+        };
+        snapshot(&format!("event-{name}"), &result);
+    }
+}
+
+#[tokio::test]
+async fn raw_openim_requests() {
+    for (name, request) in files("tests/wire") {
+        let result = receive::<OpenIm>(&sent(&request).event(), &[]).await;
+        snapshot(&format!("wire-{name}"), &result);
+    }
+}
+
+/// What comes of an event: the answer, and the records.
+async fn receive<P: Platform>(event: &str, settings: &[(&str, &str)]) -> Value {
+    let table = Table::start().await;
+    let response = function::handle(&table.receiver::<P>(settings), event).await;
+    json!({ "answer": response, "records": table.records() })
+}
+
+/// The request that a raw one is.
+fn sent(raw: &str) -> Sent {
+    let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let path = lines.next().unwrap().split(' ').nth(1).unwrap();
+    lines.fold(Sent::post(path, "", body), |sent, line| {
+        let (name, value) = line.split_once(": ").unwrap();
+        sent.header(name, value)
+    })
+}
+
+fn snapshot(name: &str, value: &Value) {
+    insta::with_settings!({ sort_maps => true, prepend_module_to_snapshot => false, omit_expression => true }, {
+        assert_json_snapshot!(name, value);
+    });
+}
+
+/// Snapshots whose fixture is gone would be kept true by nobody.
+#[test]
+fn every_snapshot_has_its_fixture() {
+    let fixtures: Vec<String> = [("event", "events"), ("wire", "tests/wire")]
+        .into_iter()
+        .flat_map(|(prefix, folder)| files(folder).into_iter().map(move |(name, _)| format!("{prefix}-{name}.snap")))
+        .collect();
+    for entry in fs::read_dir("tests/snapshots").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(fixtures.contains(&name), "{name} has no fixture");
+    }
+}

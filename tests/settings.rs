@@ -1,1 +1,161 @@
+//! Who may call: settings that stop the start, several live secrets, and the edges of Tencent's minute.
 
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use sha2::{Digest, Sha256};
+
+use crate::support::{Sent, Table, assert_answer, local_settings, receiver};
+
+const BODY: &str =
+    r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","EventTime":1715049600123}"#;
+const COMMAND: &str = "Group.CallbackAfterGroupInfoChanged";
+const OPENIM_BODY: &str = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
+const OPENIM_PATH: &str = "/openim/callbackAfterSetGroupInfoExCommand";
+/// `Sent`'s time of receipt.
+const NOW: i64 = 1_715_049_601;
+
+#[test]
+fn a_bad_setting_stops_the_start_and_names_the_variable() {
+    for (name, value) in [
+        ("TABLE_NAME", ""),
+        ("AWS_REGION", ""),
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("RETENTION_DAYS", "hunter2"),
+        ("TENCENT_SDK_APP_ID", ""),
+        ("TENCENT_SDK_APP_ID", "hunter2"),
+        ("TENCENT_ALLOW_UNSIGNED", "hunter2"),
+    ] {
+        let mut settings = local_settings("http://127.0.0.1:1");
+        settings.insert(name.into(), value.into());
+        assert_names(&receiver::<TencentChat>(&settings).unwrap_err(), name);
+    }
+    for (name, value) in [
+        ("OPENIM_APP_ID", "a#b"),
+        ("OPENIM_CREDENTIALS", "hunter2"),
+        ("OPENIM_CREDENTIALS", "user:hunter2,:"),
+        ("OPENIM_ALLOW_ANONYMOUS", "yes"),
+    ] {
+        let mut settings = local_settings("http://127.0.0.1:1");
+        settings.insert(name.into(), value.into());
+        assert_names(&receiver::<OpenIm>(&settings).unwrap_err(), name);
+    }
+}
+
+fn assert_names(error: &str, name: &str) {
+    assert!(error.starts_with(name), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_function_that_nobody_is_kept_from_calling_does_not_start() {
+    for secret in ["", " , "] {
+        let mut settings = local_settings("http://127.0.0.1:1");
+        for (name, value) in [
+            ("TENCENT_ALLOW_UNSIGNED", "false"),
+            ("TENCENT_CALLBACK_TOKENS", secret),
+            ("OPENIM_ALLOW_ANONYMOUS", ""),
+            ("OPENIM_CREDENTIALS", secret),
+        ] {
+            settings.insert(name.into(), value.into());
+        }
+        assert_names(&receiver::<TencentChat>(&settings).unwrap_err(), "TENCENT_CALLBACK_TOKENS");
+        assert_names(&receiver::<OpenIm>(&settings).unwrap_err(), "OPENIM_CREDENTIALS");
+    }
+}
+
+/// A query signed with `token` at `time`.
+fn signed(token: &str, time: &str) -> String {
+    let sign = Sha256::new().chain_update(token).chain_update(time).finalize();
+    let sign: String = sign.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("SdkAppid=1400000000&CallbackCommand={COMMAND}&Sign={sign}&RequestTime={time}")
+}
+
+#[tokio::test]
+async fn a_tencent_callback_is_signed_with_a_live_token_within_a_minute() {
+    let table = Table::start().await;
+    // Unsigned callbacks are allowed too: tokens that are set are required all the same.
+    let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new, old")]);
+    let at = |offset: i64| (NOW + offset).to_string();
+    let fresh = signed("new", &at(0));
+    let sign = fresh.split("&Sign=").nth(1).unwrap().split('&').next().unwrap();
+    for (what, query, status) in [
+        ("the new token", fresh.clone(), 200),
+        ("the old token", signed("old", &at(0)), 200),
+        ("capital hex digits", fresh.replace(sign, &sign.to_uppercase()), 200),
+        ("60 s ago", signed("new", &at(-60)), 200),
+        ("60 s ahead", signed("new", &at(60)), 200),
+        ("61 s ago", signed("new", &at(-61)), 403),
+        ("61 s ahead", signed("new", &at(61)), 403),
+        ("no sign", format!("SdkAppid=1400000000&CallbackCommand={COMMAND}"), 403),
+        ("the tokens' list as a token", signed("new, old", &at(0)), 403),
+        ("the empty token", signed("", &at(0)), 403),
+        ("a time with a sign", signed("new", &format!("+{NOW}")), 403),
+        ("hex that is none", fresh.replace(sign, &"zz".repeat(32)), 403),
+        ("two signs", format!("{fresh}&Sign=0"), 403),
+        ("two times", format!("{fresh}&RequestTime=0"), 403),
+        ("two commands", format!("{fresh}&CallbackCommand={COMMAND}"), 403),
+        ("two apps", format!("{fresh}&SdkAppid=1400000000"), 403),
+        ("another app", fresh.replace("1400000000", "1400000001"), 403),
+        ("an app id with a zero", fresh.replace("1400000000", "01400000000"), 403),
+        ("no app", fresh.replace("SdkAppid", "SdkAppId"), 403),
+    ] {
+        let response = Sent::post("/tencent-chat", &query, BODY).to(&receiver).await;
+        assert_answer::<TencentChat>(&response, status, what);
+    }
+}
+
+#[tokio::test]
+async fn an_openim_callback_presents_live_credentials() {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "im:new:pass, im:old")]);
+    let basic = |credentials: &str| format!("Basic {}", BASE64_STANDARD.encode(credentials));
+    for (what, header, status) in [
+        ("the new password, with a colon in it", basic("im:new:pass"), 200),
+        ("the old password", basic("im:old"), 200),
+        ("another case of the scheme", basic("im:old").replace("Basic", "basic"), 200),
+        ("a wrong password", basic("im:new"), 401),
+        ("a longer password", basic("im:older"), 401),
+        ("no password", basic("im"), 401),
+        ("nothing", basic(""), 401),
+        ("another scheme", basic("im:old").replace("Basic", "Bearer"), 401),
+        ("no base64", "Basic im:old".into(), 401),
+        ("no scheme", BASE64_STANDARD.encode("im:old"), 401),
+    ] {
+        let response = Sent::post(OPENIM_PATH, "", OPENIM_BODY).header("Authorization", &header).to(&receiver).await;
+        assert_answer::<OpenIm>(&response, status, what);
+        assert_eq!(response.headers.contains_key("www-authenticate"), status == 401, "{what}");
+    }
+    let response = Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
+    assert_answer::<OpenIm>(&response, 401, "no header");
+}
+
+#[tokio::test]
+async fn an_empty_post_is_a_check_of_the_url() {
+    let table = Table::start().await;
+    let tencent_chat = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "t")]);
+    let openim = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
+    for body in ["", " \r\n"] {
+        assert_answer::<TencentChat>(&Sent::post("/tencent-chat", "", body).to(&tencent_chat).await, 200, body);
+        assert_answer::<OpenIm>(&Sent::post("/openim", "", body).to(&openim).await, 200, body);
+    }
+    let query = format!("CallbackCommand={COMMAND}");
+    assert_answer::<TencentChat>(&Sent::post("/tencent-chat", &query, "").to(&tencent_chat).await, 403, "command");
+    assert_answer::<OpenIm>(&Sent::post(OPENIM_PATH, "", "").to(&openim).await, 401, "command");
+    assert!(table.records().is_empty());
+}
+
+#[tokio::test]
+async fn records_expire_only_where_retention_is_set() {
+    for (days, expires_at) in [("", None), ("30", Some(NOW + 30 * 86_400))] {
+        let table = Table::start().await;
+        let receiver = table.receiver::<OpenIm>(&[("RETENTION_DAYS", days), ("OPENIM_APP_ID", "chat-eu")]);
+        Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
+        let record = table.records().remove(0);
+        assert_eq!(record.get("expires_at").and_then(serde_json::Value::as_i64), expires_at);
+        assert_eq!(record["group_key"], "openim#chat-eu#g1");
+    }
+}

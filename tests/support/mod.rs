@@ -19,13 +19,14 @@ use crate::template::Template;
 
 pub(crate) const TABLE: &str = "group-changes";
 
-/// An embedded DynamoDB on a port of its own.
+/// An embedded DynamoDB.
 pub(crate) struct Table {
     pub(crate) endpoint: String,
     database: Database,
 }
 
 impl Table {
+    /// One in memory, on a port of its own.
     pub(crate) async fn start() -> Self {
         let database = database::open(":memory:", &Template::read().unwrap(), TABLE).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -34,14 +35,30 @@ impl Table {
         Self { endpoint, database }
     }
 
+    /// One that a stack has left behind, on no port.
+    pub(crate) fn over(database: Database) -> Self {
+        Self { endpoint: String::new(), database }
+    }
+
     /// The records, by group and in order, as plain JSON.
     pub(crate) fn records(&self) -> Vec<Value> {
-        let request = serde_json::from_value(json!({ "TableName": TABLE })).unwrap();
-        let answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
-        let items = answer["Items"].as_array().unwrap().iter();
-        let mut records: Vec<Value> = items.map(|item| plain(&json!({ "M": item }))).collect();
+        let mut records: Vec<Value> = self.items().iter().map(|item| plain(&json!({ "M": item }))).collect();
         records.sort_by_key(|record| (record["group_key"].to_string(), record["change_key"].to_string()));
         records
+    }
+
+    /// The records as DynamoDB writes them.
+    pub(crate) fn items(&self) -> Vec<Value> {
+        let request = serde_json::from_value(json!({ "TableName": TABLE })).unwrap();
+        let answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
+        answer["Items"].as_array().unwrap().clone()
+    }
+
+    /// Puts an item, past every receiver; the write units that it takes.
+    pub(crate) fn put(&self, item: &Value) -> f64 {
+        let request = json!({ "TableName": TABLE, "Item": item, "ReturnConsumedCapacity": "TOTAL" });
+        let answer = self.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
+        serde_json::to_value(answer).unwrap()["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap()
     }
 
     /// The settings of a function over this table, with `more` added or, where empty, taken away.
