@@ -9,7 +9,7 @@ TOOLS_READY := $(TOOLS)/ready
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-# The functions' processor where they are built here: this machine's own.
+# The functions' processor: this machine's own unless said otherwise, because that needs no cross compiler.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 SAM_PARAMETERS := Architecture=$(ARCHITECTURE)
 
@@ -57,14 +57,31 @@ build: tools ## Build what is deployed, with sam build: ARCHITECTURE=arm64 or x8
 ##@ AWS
 
 .PHONY: deploy
-deploy: ## Build and deploy, asking for the parameters the first time
-	@test -f $(TOOLS_READY) || $(MAKE) tools
-	$(MAKE) build
-	sam deploy --guided
+deploy: build ## Build and deploy, asking for every parameter and showing what would change: ARCHITECTURE=…
+	sam deploy --guided --parameter-overrides $(SAM_PARAMETERS)
+
+# An event's file says which function it is for, and which token it was signed with.
+EVENT_NAME = $(notdir $(EVENT))
+EVENT_FUNCTION = $(if $(filter openim-%,$(EVENT_NAME)),OpenImFunction,TencentChatFunction)
+EVENT_TOKENS = $(if $(filter %-signed.json %-forged.json,$(EVENT_NAME)),xxxxyyyy)
+define EVENT_SETTINGS
+{ "Parameters": {
+  "TABLE_NAME": "group-changes",
+  "AWS_ENDPOINT_URL_DYNAMODB": "http://host.docker.internal:$(or $(DYNAMODB_PORT),8000)",
+  "TENCENT_SDK_APP_ID": "1400000000",
+  "TENCENT_CALLBACK_TOKENS": "$(EVENT_TOKENS)",
+  "TENCENT_ALLOW_UNSIGNED": "true",
+  "OPENIM_ALLOW_ANONYMOUS": "true" } }
+endef
+export EVENT_SETTINGS
 
 .PHONY: invoke
-invoke: tools ## Invoke a function in Docker with a sample event: EVENT=events/tencent-chat-create-group.json
-	@test -f "$(EVENT)" || { echo 'say which event: make invoke EVENT=events/… (ls events)' >&2; exit 2; }
+invoke: ## Invoke a function with a sample event, in Docker: EVENT=events/tencent-chat-create-group.json
+	@test -f "$(EVENT)" || { echo 'Say which event: make invoke EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
+	@test -d .aws-sam/build || $(MAKE) build
+	@mkdir -p .local && printf '%s\n' "$$EVENT_SETTINGS" > .local/invoke.json
+	sam local invoke $(EVENT_FUNCTION) --event "$(EVENT)" --env-vars .local/invoke.json \
+		--parameter-overrides $(SAM_PARAMETERS) --add-host host.docker.internal:host-gateway $(INVOKE_FLAGS)
 
 ##@ Tools
 

@@ -66,8 +66,8 @@ fn a_function_that_nobody_is_kept_from_calling_does_not_start() {
 
 /// A query signed with `token` at `time`.
 fn signed(token: &str, time: &str) -> String {
-    let sign = Sha256::new().chain_update(token).chain_update(time).finalize();
-    let sign: String = sign.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::new().chain_update(token).chain_update(time).finalize();
+    let sign = digest.iter().fold(String::new(), |sign, byte| sign + &format!("{byte:02x}"));
     format!("SdkAppid=1400000000&CallbackCommand={COMMAND}&Sign={sign}&RequestTime={time}")
 }
 

@@ -20,6 +20,7 @@ Runs Group Ledger on this machine until Ctrl-C. `make run` builds what it needs 
 Settings, from the environment:
   PORT            the callbacks' port, 3000 by default
   DYNAMODB_PORT   DynamoDB's port, 8000 by default
+  DYNAMODB_HOST   DynamoDB's address, 127.0.0.1 by default; 0.0.0.0 lets containers reach it
   LEDGER_FILE     where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
   FUNCTIONS_DIR   where the function binaries are, target/release by default
 and the functions' own settings, which the README lists.";

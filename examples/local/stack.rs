@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,6 +29,7 @@ const LOCAL_SETTINGS: [(&str, &str); 3] =
 /// What the stack is told.
 pub(crate) struct Options {
     port: u16,
+    dynamodb_host: IpAddr,
     dynamodb_port: u16,
     ledger_file: String,
     functions_dir: PathBuf,
@@ -40,6 +41,9 @@ impl Options {
     pub(crate) fn from_env() -> Result<Self> {
         Ok(Self {
             port: port("PORT", 3000)?,
+            dynamodb_host: setting("DYNAMODB_HOST", "127.0.0.1")
+                .parse()
+                .context("DYNAMODB_HOST must be an IP address")?,
             dynamodb_port: port("DYNAMODB_PORT", 8000)?,
             ledger_file: setting("LEDGER_FILE", ".local/ledger.sqlite"),
             functions_dir: setting("FUNCTIONS_DIR", "target/release").into(),
@@ -62,8 +66,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
 
     // Both ports first, so that nothing is started that would have to be stopped again. The Lambda API binds its own.
-    let dynamodb = listen("DYNAMODB_PORT", options.dynamodb_port, "DynamoDB").await?;
-    drop(listen("PORT", options.port, "callbacks").await?);
+    let dynamodb = listen("DYNAMODB_PORT", (options.dynamodb_host, options.dynamodb_port), "DynamoDB").await?;
+    drop(listen("PORT", (Ipv4Addr::LOCALHOST.into(), options.port), "callbacks").await?);
 
     let template = Template::read()?;
     let database = database::open(&options.ledger_file, &template, &options.table)?;
@@ -168,8 +172,8 @@ impl Processes {
     }
 }
 
-async fn listen(name: &str, port: u16, what: &str) -> Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| match error.kind() {
+async fn listen(name: &str, (host, port): (IpAddr, u16), what: &str) -> Result<TcpListener> {
+    TcpListener::bind((host, port)).await.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
             anyhow!("port {port} for {what} is taken: stop what uses it, or choose another one with {name}=…")
         }
@@ -226,7 +230,13 @@ async fn answers(port: u16, name: &str) -> bool {
 fn greeting(options: &Options, functions: &[String]) -> String {
     let Options { port, dynamodb_port, table, .. } = options;
     let app_id = setting("TENCENT_SDK_APP_ID", LOCAL_SETTINGS[0].1);
-    let urls: String = functions.iter().map(|name| format!("  {name:13}http://127.0.0.1:{port}/{name}\n")).collect();
+    let url = |name: &String| {
+        format!(
+            "  {name:13}http://127.0.0.1:{port}/{name}
+"
+        )
+    };
+    let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
     format!(
         r#"
 Group Ledger is ready. Ctrl-C stops it.
