@@ -83,6 +83,10 @@ invoke: ## Invoke a function with a sample event, in Docker: EVENT=events/tencen
 	sam local invoke $(EVENT_FUNCTION) --event "$(EVENT)" --env-vars .local/invoke.json \
 		--parameter-overrides $(SAM_PARAMETERS) --add-host host.docker.internal:host-gateway $(INVOKE_FLAGS)
 
+.PHONY: verify-sam
+verify-sam: tools ## Prove the deployed shape with the real SAM CLI, in Docker
+	@ARCHITECTURE=$(ARCHITECTURE) tests/sam/verify.sh
+
 ##@ Tools
 
 .PHONY: tools

@@ -4,22 +4,18 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::database;
-use crate::support::{TABLE, Table};
+use crate::support::{PATIENCE, TABLE, Table, free_port, post, send};
 use crate::template::Template;
-
-/// Far longer than anything takes; what runs into it has hung.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The stack of `make run`, in a process group of its own.
 struct Stack {
@@ -92,31 +88,9 @@ impl Stack {
     }
 }
 
-/// A port that was free a moment ago.
-async fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
-}
-
-/// Sends a request as its bytes are; the answer's status and body, or `None` where there is none.
-async fn send(port: u16, request: &str) -> Option<(u16, String)> {
-    let exchange = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        stream.write_all(request.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.map(|_| answer)
-    };
-    let answer = timeout(PATIENCE, exchange).await.unwrap().ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
-fn post(path: &str, body: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
 const TENCENT_OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
 
-fn info_changed(group: &str, time: i64) -> String {
+fn info_changed(group: &str, time: i64) -> Vec<u8> {
     let command = "Group.CallbackAfterGroupInfoChanged";
     let body = format!(
         r#"{{"CallbackCommand":"{command}","GroupId":"{group}","Operator_Account":"u-secret","Name":"n-secret","EventTime":{time}}}"#
@@ -135,7 +109,7 @@ fn records(folder: &TempDir) -> Vec<Value> {
 async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
     for (name, request) in crate::support::files("tests/wire") {
-        let (status, body) = send(stack.port, &request).await.unwrap();
+        let (status, body) = send(stack.port, request.as_bytes()).await.unwrap();
         assert_eq!(status, 200, "{name}: {body}");
         assert_eq!(body, r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#, "{name}");
     }
@@ -151,7 +125,7 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
         assert_eq!(send(stack.port, &post(path, "{")).await.unwrap().0, status, "{path}");
     }
     let get = "GET /openim/callbackAfterSetGroupInfoExCommand HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    assert_eq!(send(stack.port, get).await.unwrap().0, 405);
+    assert_eq!(send(stack.port, get.as_bytes()).await.unwrap().0, 405);
 
     stack.signal("-INT", true).await;
     let (status, output, folder) = stack.end().await;

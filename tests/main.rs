@@ -15,6 +15,7 @@ mod hostile;
 mod ledger;
 mod local;
 mod records;
+mod sam;
 mod settings;
 mod support;
 

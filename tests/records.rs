@@ -11,19 +11,25 @@ use serde_json::{Value, json};
 
 use crate::support::{Sent, Table, files};
 
-/// The token of the published example, with which the signed sample event is signed.
-const TOKEN: &str = "xxxxyyyy";
-
 #[tokio::test]
 async fn sample_events() {
     for (name, event) in files("events") {
-        let signed = name.ends_with("-signed") || name.ends_with("-forged");
-        let settings = [("TENCENT_CALLBACK_TOKENS", if signed { TOKEN } else { "" })];
-        let result = match name.split_once("-chat-").map_or(name.as_str(), |(platform, _)| platform) {
-            "tencent" => receive::<TencentChat>(&event, &settings).await,
-            _ => receive::<OpenIm>(&event, &settings).await,
-        };
-        snapshot(&format!("event-{name}"), &result);
+        snapshot(&format!("event-{name}"), &receive_sample(&name, &event).await);
+    }
+}
+
+/// The tokens that a sample event's function has: the published example's for what is signed with it.
+pub(crate) fn tokens(sample: &str) -> &'static str {
+    if sample.ends_with("-signed") || sample.ends_with("-forged") { "xxxxyyyy" } else { "" }
+}
+
+/// What comes of a sample event: the answer, and the records.
+pub(crate) async fn receive_sample(name: &str, event: &str) -> Value {
+    let settings = [("TENCENT_CALLBACK_TOKENS", tokens(name))];
+    if name.starts_with("openim") {
+        receive::<OpenIm>(event, &settings).await
+    } else {
+        receive::<TencentChat>(event, &settings).await
     }
 }
 

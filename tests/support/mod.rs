@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,12 +14,17 @@ use group_ledger::platform::Platform;
 use group_ledger::receive::Receiver;
 use group_ledger::settings::Settings;
 use serde_json::{Map, Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::database;
 use crate::template::Template;
 
 pub(crate) const TABLE: &str = "group-changes";
+
+/// Far longer than anything takes; what runs into it has hung.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An embedded DynamoDB.
 pub(crate) struct Table {
@@ -28,8 +35,13 @@ pub(crate) struct Table {
 impl Table {
     /// One in memory, on a port of its own.
     pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1").await
+    }
+
+    /// One in memory, on a port of its own of `host`.
+    pub(crate) async fn start_at(host: &str) -> Self {
         let database = database::open(":memory:", &Template::read().unwrap(), TABLE).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
         Self { endpoint, database }
@@ -199,4 +211,29 @@ pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     files.sort();
     assert!(!files.is_empty(), "{folder} is empty");
     files
+}
+
+/// A port that was free a moment ago.
+pub(crate) async fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+/// Sends a request as its bytes are; the answer's status and body, or `None` where there is none.
+pub(crate) async fn send(port: u16, request: &[u8]) -> Option<(u16, String)> {
+    let request_line = request.windows(2).position(|bytes| bytes == b"\r\n")?;
+    let (request_line, rest) = request.split_at(request_line);
+    let exchange = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(&[request_line, b"\r\nConnection: close", rest].concat()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    };
+    let answer = timeout(PATIENCE, exchange).await.unwrap().ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// The bytes of a POST.
+pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }

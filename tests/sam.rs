@@ -1,0 +1,132 @@
+//! The deployed shape under the real SAM CLI: the same events, functions and records as in process, with Amazon's
+//! runtime emulator, the template's environment and its routes in between. `make verify-sam` runs it.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use crate::records::{receive_sample, tokens};
+use crate::support::{PATIENCE, TABLE, Table, files, free_port, post, send};
+
+/// A `sam local` command on the built template, its functions' settings pointing at `table`.
+fn sam_local(subcommand: &str, table: &Table, tokens: &str, folder: &TempDir) -> Command {
+    let port = table.endpoint.rsplit(':').next().unwrap();
+    let settings = folder.path().join("settings.json");
+    let environment = json!({ "Parameters": {
+        "TABLE_NAME": TABLE,
+        "AWS_ENDPOINT_URL_DYNAMODB": format!("http://host.docker.internal:{port}"),
+        "TENCENT_SDK_APP_ID": "1400000000",
+        "TENCENT_CALLBACK_TOKENS": tokens,
+        "TENCENT_ALLOW_UNSIGNED": "true",
+        "OPENIM_ALLOW_ANONYMOUS": "true",
+    }});
+    fs::write(&settings, environment.to_string()).unwrap();
+    let variable =
+        |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run make verify-sam"));
+    let mut command = Command::new("sam");
+    command
+        .args(["local", subcommand, "--skip-pull-image", "--invoke-image", &variable("SAM_IMAGE")])
+        .args(["--parameter-overrides", &format!("Architecture={}", variable("ARCHITECTURE"))])
+        .args(["--add-host", "host.docker.internal:host-gateway", "--env-vars"])
+        .arg(settings)
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
+    for (name, event) in files("events") {
+        let table = Table::start_at("0.0.0.0").await;
+        let folder = TempDir::new().unwrap();
+        let function = if name.starts_with("openim") { "OpenImFunction" } else { "TencentChatFunction" };
+        let mut invoke = sam_local("invoke", &table, tokens(&name), &folder);
+        invoke.args([function, "--event", &format!("events/{name}.json")]);
+        let output = timeout(PATIENCE, invoke.output()).await.unwrap().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{name}: {log}"));
+
+        let result = json!({ "answer": answer, "records": table.records() });
+        assert_eq!(result, receive_sample(&name, &event).await, "{name}: {log}");
+        let outcomes = log.lines().filter(|line| line.contains(r#""outcome":"#)).count();
+        assert_eq!(outcomes, 1, "{name}: one line of log a callback, in {log}");
+        println!(
+            "  {name}: {} and {} records",
+            result["answer"]["statusCode"],
+            result["records"].as_array().unwrap().len()
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn requests_over_http_find_their_functions() {
+    let table = Table::start_at("0.0.0.0").await;
+    let folder = TempDir::new().unwrap();
+    let port = free_port().await;
+    let mut api = sam_local("start-api", &table, "", &folder)
+        .args(["--warm-containers", "LAZY", "--host", "127.0.0.1", "--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.path().join("api.log")).unwrap())
+        .spawn()
+        .unwrap();
+    let listening = async {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, listening).await.expect("sam local start-api does not listen");
+
+    let result = tokio::spawn(requests(port)).await;
+    let id = api.id().unwrap().to_string();
+    // SAM removes its warm containers when it is interrupted.
+    Command::new("kill").args(["-INT", &id]).status().await.unwrap();
+    timeout(PATIENCE, api.wait()).await.unwrap().unwrap();
+    result.unwrap_or_else(|error| panic!("{error}: {}", fs::read_to_string(folder.path().join("api.log")).unwrap()));
+
+    let kinds: Vec<_> = table.records().iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds.iter().filter(|kind| *kind == "group.info_changed").count(), 4, "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| *kind == "group.created").count(), 1, "{kinds:?}");
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+}
+
+/// Sends what platforms, and others, send; four of it are changes of a group's information and one is a creation.
+async fn requests(port: u16) {
+    let openim = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
+    let create = r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","EventTime":1715049600123}"#;
+    let query = "?SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterCreateGroup";
+    for (name, request) in files("tests/wire") {
+        assert_eq!(send(port, request.as_bytes()).await.unwrap().0, 200, "{name}");
+    }
+    for (request, status) in [
+        (post(&format!("/tencent-chat{query}"), create), 200),
+        (post(&format!("/tencent-chat{query}"), create), 200),
+        (post("/tencent-chat?SdkAppid=1400000000&SdkAppid=1400000000", create), 403),
+        (post("/tencent-chat", create), 403),
+        (post("/tencent-chat", ""), 200),
+        (post("/openim/hook//callbackAfterSetGroupInfoExCommand", openim), 200),
+        (post("/openim?command=callbackAfterSetGroupInfoEXCommand&contenttype=json", openim), 200),
+        (binary(&post("/openim/callbackAfterSetGroupInfoExCommand", openim)), 200),
+        (binary(&post("/openim/callbackAfterSetGroupInfoExCommand", "{\"groupID\":\"\u{fffd}")), 400),
+        (b"GET /openim/callbackAfterSetGroupInfoExCommand HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), 405),
+        (b"PUT /tencent-chat HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".to_vec(), 405),
+        (post("/elsewhere", create), 403),
+    ] {
+        let (answered, body) = send(port, &request).await.unwrap();
+        assert_eq!(answered, status, "{}: {body}", String::from_utf8_lossy(&request));
+    }
+}
+
+/// The same request with a content type that is no text, as API Gateway encodes it.
+fn binary(request: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(request).replacen("Host:", "Content-Type: application/octet-stream\r\nHost:", 1).into()
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Proves the deployed shape with the real SAM CLI: builds with `sam build`, then invokes every sample event in containers
+# and sends requests through `sam local start-api`, against an embedded DynamoDB. Needs Docker, or root on Debian to
+# install and start one. Leaves nothing running and no image behind, however it ends.
+#
+# The containers' base image is made of this machine's own C library and busybox, because it must not be pulled: it is
+# not Amazon Linux 2023, though the runtime emulator inside it is Amazon's.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+say() { printf '\033[1m%s\033[0m\n' "$1"; }
+fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
+
+architecture=$ARCHITECTURE
+work=$(mktemp -d)
+image=group-ledger/lambda-base:$architecture
+dockerd_pid=
+
+cleanup() {
+	trap - EXIT INT TERM
+	# Whatever SAM left: its containers carry this run's image.
+	if docker info >/dev/null 2>&1; then
+		docker ps -aq --filter "ancestor=$image" | xargs -r docker rm -f >/dev/null 2>&1 || true
+		docker images -q --filter reference='samcli/lambda-provided' --filter reference="$image" |
+			sort -u | xargs -r docker rmi -f >/dev/null 2>&1 || true
+	fi
+	if [ -n "$dockerd_pid" ]; then
+		kill "$dockerd_pid" 2>/dev/null || true
+		wait "$dockerd_pid" 2>/dev/null || true
+	fi
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+start_docker() {
+	if docker info >/dev/null 2>&1; then return; fi
+	[ "$(id -u)" = 0 ] || fail 'Docker does not answer. Start it, or run this as root on Debian.'
+	if ! command -v dockerd >/dev/null; then
+		command -v apt-get >/dev/null || fail 'Docker is not installed. Install it and run this again.'
+		say 'Installing docker.io …'
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io >"$work/apt.log" 2>&1 ||
+			{ cat "$work/apt.log" >&2; fail 'docker.io could not be installed.'; }
+	fi
+	say 'Starting a Docker engine of its own …'
+	export DOCKER_HOST=unix://$work/docker.sock
+	dockerd --data-root "$work/data" --exec-root "$work/exec" -p "$work/docker.pid" -H "$DOCKER_HOST" \
+		>"$work/dockerd.log" 2>&1 &
+	dockerd_pid=$!
+	for _ in $(seq 100); do
+		if docker info >/dev/null 2>&1; then return; fi
+		kill -0 "$dockerd_pid" 2>/dev/null || break
+		sleep 0.2
+	done
+	tail -n 20 "$work/dockerd.log" >&2
+	dockerd_pid=
+	fail 'the Docker engine does not start.'
+}
+
+make_image() {
+	local busybox root=$work/root
+	busybox=$(command -v busybox || true)
+	if [ -z "$busybox" ] || ldd "$busybox" >/dev/null 2>&1; then
+		[ "$(id -u)" = 0 ] || fail 'A static busybox is needed: install busybox-static.'
+		say 'Installing busybox-static …'
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends busybox-static >/dev/null 2>&1 ||
+			fail 'busybox-static could not be installed.'
+		busybox=$(command -v busybox)
+	fi
+	mkdir -p "$root"/{bin,tmp,etc,var/task,var/runtime,opt}
+	cp "$busybox" "$root/bin/busybox"
+	for tool in sh mv chmod mkdir cat ls; do ln -s busybox "$root/bin/$tool"; done
+	# The functions' libraries, and what resolves host names.
+	local binary library
+	for binary in .aws-sam/build/*/bootstrap; do ldd "$binary"; done | grep -o '/[^ ]*' | sort -u >"$work/libraries"
+	for library in libnss_files.so.2 libnss_dns.so.2 libresolv.so.2; do
+		find /lib /usr/lib -name "$library" -path '*linux-gnu*' -print -quit
+	done >>"$work/libraries"
+	while read -r library; do
+		mkdir -p "$root$(dirname "$library")"
+		cp -L "$library" "$root$library"
+	done <"$work/libraries"
+	echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
+	tar -C "$root" -c . | docker import --change 'WORKDIR /var/task' - "$image" >/dev/null
+}
+
+say 'Building with sam build …'
+sam build --parameter-overrides "Architecture=$architecture" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+start_docker
+say 'Making the base image …'
+make_image
+say 'Invoking the functions …'
+SAM_IMAGE=$image cargo test --locked --test main -- --ignored --nocapture --test-threads 1 sam::
+say 'The deployed shape holds.'
