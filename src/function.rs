@@ -3,14 +3,15 @@
 //! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
 use crate::event::{Event, Response};
+use crate::metrics;
 use crate::platform::Platform;
 use crate::receive::{Outcome, Receipt, Receiver};
 use crate::settings::Settings;
@@ -59,13 +60,23 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Respons
         Ok(request) => receiver.receive(request).await,
         Err(refusal) => Receipt { outcome: Outcome::Refused(*refusal), command: None, kind: None },
     };
-    log::<P>(&receipt, start);
+    let duration = start.elapsed();
+    log::<P>(&receipt, duration);
+    if writes_metrics() {
+        metrics::emit(&metrics::line(P::NAME, &receipt, duration, Timestamp::now()));
+    }
     let refusal = receipt.outcome.refusal();
     Response::new(refusal.map_or(200, crate::refusal::Refusal::status), P::answer(refusal))
 }
 
-fn log<P: Platform>(receipt: &Receipt<'_>, start: Instant) {
-    let duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+/// Metrics are for CloudWatch; without a log group of Lambda's, nobody would read them.
+fn writes_metrics() -> bool {
+    static WRITES: LazyLock<bool> = LazyLock::new(|| std::env::var_os("AWS_LAMBDA_LOG_GROUP_NAME").is_some());
+    *WRITES
+}
+
+fn log<P: Platform>(receipt: &Receipt<'_>, duration: Duration) {
+    let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (platform, kind, outcome) = (P::NAME, receipt.kind, receipt.outcome.as_str());
     let command = receipt.command.as_deref().map(loggable);
     match &receipt.outcome {

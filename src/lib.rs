@@ -20,6 +20,7 @@ pub mod decode;
 pub mod event;
 pub mod function;
 pub mod ledger;
+pub mod metrics;
 pub mod platform;
 pub mod receive;
 pub mod record;

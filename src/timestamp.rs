@@ -31,6 +31,12 @@ impl Timestamp {
         Self(i64::try_from(millis).unwrap_or(i64::MAX).clamp(Self::MIN_MILLIS, Self::MAX_MILLIS))
     }
 
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn unix_millis(self) -> i64 {
+        self.0
+    }
+
     /// Whole seconds since 1970.
     #[must_use]
     pub fn unix_seconds(self) -> i64 {

@@ -1,6 +1,8 @@
 //! The deployed shape under the real SAM CLI: the same events, functions and records as in process, with Amazon's
 //! runtime emulator, the template's environment and its routes in between. `make verify-sam` runs it.
 
+#![allow(clippy::print_stdout, reason = "progress of what takes a minute")]
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
