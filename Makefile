@@ -29,6 +29,18 @@ run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMOD
 	@cargo build --quiet --locked --example local
 	@exec target/debug/examples/local
 
+URL ?= http://127.0.0.1:$(or $(PORT),3000)
+SEND := cargo run --quiet --locked --example send --
+
+.PHONY: send
+send: ## Send a sample callback, signed as TENCENT_CALLBACK_TOKENS says: EVENT=events/….json URL=http://127.0.0.1:3000
+	@test -f "$(EVENT)" || { echo 'Say which sample: make send EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
+	@$(SEND) "$(URL)" "$(EVENT)"
+
+.PHONY: smoke
+smoke: ## Send one of each sample and check the answers: URL=http://127.0.0.1:3000
+	@$(SEND) --smoke "$(URL)"
+
 .PHONY: test
 test: tools ## Check format, lints, tests, documentation and template
 	$(call say,Format …)
