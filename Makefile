@@ -13,6 +13,8 @@ export SAM_CLI_TELEMETRY := 0
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 SAM_PARAMETERS := Architecture=$(ARCHITECTURE)
 
+CARGO_DENY := 0.20.2
+
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
 ##@ Everyday
@@ -54,6 +56,12 @@ test: tools ## Check format, lints, tests, documentation and template
 	$(call say,Template …)
 	sam validate --lint
 	AWS_DEFAULT_REGION=us-east-1 sam validate
+
+.PHONY: audit
+audit: ## Check the dependencies: advisories, licences, duplicates, sources
+	@[[ "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" == "cargo-deny $(CARGO_DENY)" ]] || \
+		cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
+	cargo deny --locked check $(AUDIT)
 
 ##@ Building
 

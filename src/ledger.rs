@@ -17,11 +17,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use aws_smithy_http_client::tls;
 
 use crate::change::Detail;
-use crate::record::{Raw, Record};
+use crate::record::{PARTITION_KEY, Raw, Record, SORT_KEY, TIME_TO_LIVE};
 use crate::settings::{SettingError, Settings};
 
 /// How long one write may take, with its retries: inside Tencent's 2 s, with room for API Gateway and a cold start.
-const OPERATION_TIMEOUT: Duration = Duration::from_millis(1200);
+pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(1200);
 /// How long one attempt may take; DynamoDB's own latency is a few milliseconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -113,7 +113,7 @@ impl Ledger {
     /// Where DynamoDB cannot be reached or would refuse a record.
     pub async fn warm_up(&self) -> Result<(), StoreError> {
         let key = || AttributeValue::S("warm-up".to_owned());
-        let item = Item::from([("group_key".to_owned(), key()), ("change_key".to_owned(), key())]);
+        let item = Item::from([(PARTITION_KEY.to_owned(), key()), (SORT_KEY.to_owned(), key())]);
         self.put(item, "attribute_exists(group_key) AND attribute_not_exists(group_key)").await.map(|_| ())
     }
 
@@ -127,7 +127,7 @@ impl Ledger {
         let keys = [record.change_key(), record.clash_key()];
         for key in keys {
             let mut item = item.clone();
-            item.insert("change_key".to_owned(), AttributeValue::S(key));
+            item.insert(SORT_KEY.to_owned(), AttributeValue::S(key));
             match self.put(item, "attribute_not_exists(group_key)").await? {
                 Put::Written => return Ok(Stored::Recorded),
                 Put::Held(holder) if is_own(&holder, record) => return Ok(Stored::Recorded),
@@ -194,7 +194,7 @@ fn item(record: &Record<'_>) -> Result<Item, StoreError> {
     let change = &record.change;
     let mut item = Item::with_capacity(20);
     let mut text = |name: &str, value: &str| item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
-    text("group_key", &record.group_key);
+    text(PARTITION_KEY, &record.group_key);
     text("platform", record.platform);
     text("app_id", record.app_id);
     text("group_id", &change.group_id);
@@ -223,7 +223,7 @@ fn item(record: &Record<'_>) -> Result<Item, StoreError> {
         item.insert("source".to_owned(), AttributeValue::M(source.collect()));
     }
     if let Some(expires_at) = record.expires_at {
-        item.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
+        item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.to_string()));
     }
 
     let details = change.details.iter().map(|(name, detail)| ((*name).to_owned(), attribute(detail)));

@@ -13,6 +13,13 @@ use crate::change::GroupChange;
 use crate::request::Request;
 use crate::timestamp::Timestamp;
 
+/// The attribute that is the table's partition key.
+pub const PARTITION_KEY: &str = "group_key";
+/// The attribute that is the table's sort key.
+pub const SORT_KEY: &str = "change_key";
+/// The attribute that tells DynamoDB when it may delete a record.
+pub const TIME_TO_LIVE: &str = "expires_at";
+
 /// The largest body that is kept as text; a larger one is kept compressed.
 const MAX_RAW_TEXT_BYTES: usize = 64 * 1024;
 

@@ -1,38 +1,273 @@
-//! The template, the manifest and the binaries are of one mind.
+//! The template, the manifest, the code and the documentation are of one mind.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::Duration;
 
+use group_ledger::ledger::{OPERATION_TIMEOUT, StoreError};
+use group_ledger::metrics;
+use group_ledger::platform::Platform;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::receive::{Outcome, Receipt, Receiver};
+use group_ledger::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
+use group_ledger::refusal::Refusal;
+use group_ledger::settings::Settings;
+use group_ledger::timestamp::Timestamp;
+use serde_norway::Value;
+
+use crate::support::local_settings;
 use crate::template::Template;
+
+fn yaml(file: &str) -> Value {
+    serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// The template's resources of a type, by logical id.
+fn resources(kind: &str) -> Vec<(String, Value)> {
+    let template = yaml("template.yaml");
+    let all = template["Resources"].as_mapping().unwrap().iter();
+    all.filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(id, resource)| (id.as_str().unwrap().to_owned(), resource["Properties"].clone()))
+        .collect()
+}
+
+/// The functions' properties with the globals under them, by binary.
+fn functions() -> BTreeMap<String, Value> {
+    let template = yaml("template.yaml");
+    let globals = template["Globals"]["Function"].as_mapping().unwrap();
+    let all = template["Resources"].as_mapping().unwrap().values();
+    all.filter(|resource| resource["Type"] == "AWS::Serverless::Function")
+        .map(|resource| {
+            let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned();
+            let mut properties = globals.clone();
+            properties.extend(resource["Properties"].as_mapping().unwrap().clone());
+            let mut variables = globals["Environment"]["Variables"].as_mapping().unwrap().clone();
+            variables.extend(resource["Properties"]["Environment"]["Variables"].as_mapping().unwrap().clone());
+            properties.insert("Variables".into(), variables.into());
+            (binary, properties.into())
+        })
+        .collect()
+}
+
+fn keys(mapping: &Value) -> BTreeSet<String> {
+    mapping.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap().to_owned()).collect()
+}
+
+/// What a `!Ref` refers to.
+fn reference(value: &Value) -> &str {
+    let Value::Tagged(tagged) = value else { panic!("{value:?} is no reference") };
+    assert_eq!(tagged.tag, "Ref");
+    tagged.value.as_str().unwrap()
+}
 
 #[test]
 fn every_binary_is_a_function_and_every_function_a_binary() {
-    let mut functions = Template::read().unwrap().binaries();
-    let mut binaries: Vec<String> = fs::read_dir("src/bin")
+    let functions: BTreeSet<String> = Template::read().unwrap().binaries().into_iter().collect();
+    let binaries: BTreeSet<String> = fs::read_dir("src/bin")
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    functions.sort();
-    binaries.sort();
     assert_eq!(functions, binaries);
+    assert_eq!(functions, [TencentChat::NAME, OpenIm::NAME].map(str::to_owned).into());
 }
 
 /// `cargo lambda` writes `{*rest}` where API Gateway writes `{rest+}`.
 #[test]
-fn the_local_routes_are_the_deployed_ones() {
-    let template: serde_norway::Value = serde_norway::from_str(&fs::read_to_string("template.yaml").unwrap()).unwrap();
+fn the_routes_are_the_families_own_and_nothing_else_is_public() {
     let manifest = fs::read_to_string("Cargo.toml").unwrap();
     let (_, router) = manifest.split_once("[package.metadata.lambda.watch.router]\n").unwrap();
-    let mut local: Vec<String> = router.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
-    let mut deployed = Vec::new();
-    for function in template["Resources"].as_mapping().unwrap().values() {
-        let Some(events) = function["Properties"].get("Events") else { continue };
-        let binary = function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap();
-        for event in events.as_mapping().unwrap().values() {
-            let path = event["Properties"]["Path"].as_str().unwrap();
-            deployed.push(format!("\"{}\" = \"{binary}\"", path.replace("{command+}", "{*command}")));
+    let local: BTreeSet<String> = router.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
+    let mut deployed = BTreeSet::new();
+    for (binary, function) in functions() {
+        assert!(function.get("FunctionUrlConfig").is_none(), "{binary} has a URL past API Gateway");
+        for event in function["Events"].as_mapping().unwrap().values() {
+            assert_eq!(event["Type"], "HttpApi");
+            let properties = &event["Properties"];
+            assert_eq!(keys(properties), ["ApiId", "Method", "Path"].map(str::to_owned).into());
+            let path = properties["Path"].as_str().unwrap();
+            assert!(path == format!("/{binary}") || path.starts_with(&format!("/{binary}/")), "{path}");
+            deployed.insert(format!("\"{}\" = \"{binary}\"", path.replace("{command+}", "{*command}")));
         }
     }
-    local.sort();
-    deployed.sort();
     assert_eq!(local, deployed);
+    for kind in
+        ["AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::Serverless::Api", "AWS::IAM::Role", "AWS::S3::Bucket"]
+    {
+        assert!(resources(kind).is_empty(), "{kind}");
+    }
+}
+
+/// `client.put_item()` in the code is `dynamodb:PutItem` in the role.
+#[test]
+fn each_role_allows_what_the_code_calls_and_nothing_more() {
+    let code: String = fs::read_to_string("src/ledger.rs").unwrap().split_whitespace().collect();
+    let calls: BTreeSet<String> = code
+        .split("self.client.")
+        .skip(1)
+        .map(|call| call.split('(').next().unwrap().split('_').map(capitalized).collect::<String>())
+        .map(|operation| format!("dynamodb:{operation}"))
+        .collect();
+    for (binary, function) in functions() {
+        let policies = function["Policies"].as_sequence().unwrap();
+        let statements = policies.iter().flat_map(|policy| policy["Statement"].as_sequence().unwrap());
+        let mut actions = BTreeSet::new();
+        for statement in statements {
+            assert_eq!(keys(statement), ["Action", "Effect", "Resource"].map(str::to_owned).into(), "{binary}");
+            actions.insert(statement["Action"].as_str().unwrap().to_owned());
+            let Value::Tagged(resource) = &statement["Resource"] else { panic!("{binary} may write anywhere") };
+            assert_eq!(resource.value, "GroupChanges.Arn", "{binary}");
+        }
+        assert_eq!(actions, calls, "{binary}");
+    }
+}
+
+fn capitalized(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
+
+#[test]
+fn the_table_is_keyed_and_kept_as_the_code_expects() {
+    let tables = resources("AWS::DynamoDB::Table");
+    let [(_, table)] = tables.as_slice() else { panic!("one table") };
+    let key = |index: usize, role| {
+        assert_eq!(table["KeySchema"][index]["KeyType"], role);
+        table["KeySchema"][index]["AttributeName"].as_str().unwrap()
+    };
+    assert_eq!([key(0, "HASH"), key(1, "RANGE")], [PARTITION_KEY, SORT_KEY]);
+    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], TIME_TO_LIVE);
+    assert_eq!(table["TimeToLiveSpecification"]["Enabled"], true);
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+    let resource = &yaml("template.yaml")["Resources"]["GroupChanges"];
+    assert_eq!([&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]], ["Retain", "Retain"]);
+}
+
+/// The settings that a function asks for when it starts.
+fn settings_read<P: Platform>() -> BTreeSet<String> {
+    let (settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
+    let lookup = |name: &str| {
+        read.borrow_mut().insert(name.to_owned());
+        settings.get(name).cloned()
+    };
+    Receiver::<P>::from_settings(&Settings::new(&lookup)).unwrap();
+    read.into_inner()
+}
+
+#[test]
+fn each_function_is_given_the_settings_it_reads() {
+    // What Lambda itself sets.
+    let own = ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(str::to_owned);
+    for (binary, read) in
+        [(TencentChat::NAME, settings_read::<TencentChat>()), (OpenIm::NAME, settings_read::<OpenIm>())]
+    {
+        let given = keys(&functions()[binary]["Variables"]);
+        assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{binary}");
+    }
+}
+
+#[test]
+fn secrets_are_not_echoed() {
+    let template = yaml("template.yaml");
+    for (binary, variable) in [("tencent-chat", "TENCENT_CALLBACK_TOKENS"), ("openim", "OPENIM_CREDENTIALS")] {
+        let parameter = reference(&functions()[binary]["Variables"][variable]).to_owned();
+        assert_eq!(template["Parameters"][parameter.as_str()]["NoEcho"], true, "{parameter}");
+        let outputs = serde_norway::to_string(&template["Outputs"]).unwrap();
+        assert!(!outputs.contains(&parameter), "{parameter} is an output");
+    }
+}
+
+#[test]
+fn time_outs_and_memory_fit_into_each_other() {
+    let tencents_patience = Duration::from_secs(2);
+    assert!(OPERATION_TIMEOUT < tencents_patience);
+    for (binary, function) in functions() {
+        let timeout = Duration::from_secs(function["Timeout"].as_u64().unwrap());
+        // A clash of keys writes twice.
+        assert!(OPERATION_TIMEOUT * 2 < timeout, "{binary} is cut off in its work");
+        assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
+        let gigabytes = function["MemorySize"].as_f64().unwrap() / 1024.0;
+        let readme = fs::read_to_string("README.md").unwrap();
+        assert!(
+            readme.contains(&format!("× {gigabytes} GB")),
+            "the README reckons with another memory than {gigabytes} GB"
+        );
+    }
+    for (_, alarm) in resources("AWS::CloudWatch::Alarm") {
+        if alarm["MetricName"] == "Latency" {
+            assert!(alarm["Threshold"].as_u64().unwrap() < u64::try_from(tencents_patience.as_millis()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_access_log_holds_neither_path_nor_query_nor_body() {
+    let apis = resources("AWS::Serverless::HttpApi");
+    let [(_, api)] = apis.as_slice() else { panic!("one API") };
+    let format = api["AccessLogSettings"]["Format"].as_str().unwrap();
+    let logged: BTreeSet<&str> = format.split('"').filter(|text| text.starts_with('$')).collect();
+    let harmless = [
+        "$context.error.messageString",
+        "$context.httpMethod",
+        "$context.integrationLatency",
+        "$context.requestId",
+        "$context.requestTime",
+        "$context.responseLatency",
+        "$context.routeKey",
+        "$context.status",
+    ];
+    assert_eq!(logged, harmless.into());
+    assert_eq!(format.matches('$').count(), harmless.len(), "{format}");
+    serde_json::from_str::<serde_json::Value>(format).unwrap();
+    assert!(api["DefaultRouteSettings"]["ThrottlingRateLimit"] != Value::Null, "anybody may run up a bill");
+}
+
+/// The metrics that alarms watch are those that the functions write.
+#[test]
+fn alarms_watch_metrics_that_exist() {
+    let receipt = |outcome| Receipt { outcome, command: None, kind: None };
+    let outcomes = [Outcome::NotStored(StoreError::TimedOut), Outcome::Refused(Refusal::NotJson)];
+    let mut written = BTreeSet::new();
+    for outcome in outcomes {
+        let receipt = receipt(outcome);
+        for platform in [TencentChat::NAME, OpenIm::NAME] {
+            let line = metrics::line(platform, &receipt, Duration::from_millis(1), Timestamp::now());
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            assert_eq!(directive["Dimensions"][0], serde_json::json!(["Platform", "Outcome"]));
+            let [namespace, name] = [&directive["Namespace"], &directive["Metrics"][0]["Name"]];
+            written.insert(format!("{namespace} {name} {} {}", line["Platform"], line["Outcome"]));
+        }
+    }
+    let mut watched = BTreeSet::new();
+    for (_, alarm) in resources("AWS::CloudWatch::Alarm") {
+        for query in alarm.get("Metrics").and_then(Value::as_sequence).into_iter().flatten() {
+            let metric = &query["MetricStat"]["Metric"];
+            if metric["Namespace"] == metrics::NAMESPACE {
+                let [platform, outcome] = [0, 1].map(|index| metric["Dimensions"][index]["Value"].as_str().unwrap());
+                let name = metric["MetricName"].as_str().unwrap();
+                watched.insert(format!("\"{}\" \"{name}\" \"{platform}\" \"{outcome}\"", metrics::NAMESPACE));
+            }
+        }
+    }
+    assert_eq!(watched, written);
+}
+
+#[test]
+fn every_alarm_reaches_its_topic_and_its_page() {
+    let operations = fs::read_to_string("docs/operations.md").unwrap();
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    assert_eq!(alarms.len(), 6);
+    for (id, alarm) in alarms {
+        for actions in ["AlarmActions", "OKActions"] {
+            let Value::Tagged(condition) = &alarm[actions] else { panic!("{id} tells nobody") };
+            assert_eq!(reference(&condition.value[1][0]), "AlarmTopicArn", "{id}");
+        }
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{id} would go off where nobody calls");
+        assert!(operations.contains(&format!("### {id}")), "docs/operations.md has no section {id}");
+    }
 }
