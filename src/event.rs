@@ -11,13 +11,12 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json_borrow::Value;
 
-use crate::refusal::{MAX_BODY_BYTES, Refusal};
-use crate::request::{Headers, Query, Request};
+use crate::refusal::Refusal;
+use crate::request::{Headers, MAX_BODY_BYTES, Query, Request};
 use crate::timestamp::Timestamp;
 
 /// An event. What is used of it: `rawPath`, `rawQueryString`, `headers`, `body`, `isBase64Encoded`, and of
 /// `requestContext` `http.method`, `requestId` and `timeEpoch`.
-#[derive(Debug)]
 pub struct Event<'a>(Value<'a>);
 
 impl<'a> Event<'a> {
@@ -97,9 +96,11 @@ impl Response {
     #[must_use]
     pub fn new(status_code: u32, body: Cow<'static, str>) -> Self {
         let mut headers = HashMap::from([("content-type", "application/json")]);
-        if status_code == 401 {
-            headers.insert("www-authenticate", "Basic realm=\"group-ledger\"");
-        }
+        match status_code {
+            401 => headers.insert("www-authenticate", "Basic realm=\"group-ledger\""),
+            405 => headers.insert("allow", "POST"),
+            _ => None,
+        };
         Self { status_code, headers, body, is_base64_encoded: false, cookies: [] }
     }
 }

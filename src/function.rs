@@ -61,7 +61,8 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Respons
         Err(refusal) => Receipt { outcome: Outcome::Refused(*refusal), command: None, kind: None },
     };
     let duration = start.elapsed();
-    log::<P>(&receipt, duration);
+    let request_id = request.as_ref().map_or("", |request| &request.request_id);
+    log::<P>(&receipt, request_id, duration);
     if writes_metrics() {
         metrics::emit(&metrics::line(P::NAME, &receipt, duration, Timestamp::now()));
     }
@@ -75,18 +76,18 @@ fn writes_metrics() -> bool {
     *WRITES
 }
 
-fn log<P: Platform>(receipt: &Receipt<'_>, duration: Duration) {
+fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration) {
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (platform, kind, outcome) = (P::NAME, receipt.kind, receipt.outcome.as_str());
     let command = receipt.command.as_deref().map(loggable);
     match &receipt.outcome {
         Outcome::NotStored(error) => {
-            error!(platform, command, kind, outcome, %error, duration_us, "callback");
+            error!(platform, command, kind, outcome, %error, duration_us, request_id, "callback");
         }
         Outcome::Refused(refusal) => {
-            warn!(platform, command, kind, outcome, code = refusal.code(), reason = %refusal, duration_us, "callback");
+            warn!(platform, command, kind, outcome, code = refusal.code(), reason = %refusal, duration_us, request_id, "callback");
         }
-        _ => info!(platform, command, kind, outcome, duration_us, "callback"),
+        _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),
     }
 }
 

@@ -15,20 +15,23 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use aws_smithy_http_client::tls;
+use tokio::time::timeout;
 
 use crate::change::Detail;
 use crate::record::{PARTITION_KEY, Raw, Record, SORT_KEY, TIME_TO_LIVE};
 use crate::settings::{SettingError, Settings};
 
-/// How long one write may take, with its retries: inside Tencent's 2 s, with room for API Gateway and a cold start.
-pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(1200);
+/// How long recording may take, with every retry: inside Tencent's 2 s, with room for API Gateway and a cold start.
+pub const RECORD_TIMEOUT: Duration = Duration::from_millis(1200);
+/// How long warming up may take; a sender may be waiting for the function to start.
+pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long one attempt may take; DynamoDB's own latency is a few milliseconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
-/// The largest item DynamoDB takes, less a margin for the overhead of its own accounting.
+/// The largest item DynamoDB takes, less a margin: `size` follows its published rules, which leave the last bytes open.
 const MAX_ITEM_BYTES: usize = 390 * 1024;
 
 type Item = HashMap<String, AttributeValue>;
@@ -95,7 +98,6 @@ impl Ledger {
                 TimeoutConfig::builder()
                     .connect_timeout(CONNECT_TIMEOUT)
                     .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .operation_timeout(OPERATION_TIMEOUT)
                     .build(),
             )
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
@@ -105,7 +107,7 @@ impl Ledger {
         Ok(Self { client: Client::from_conf(config.build()), table })
     }
 
-    /// Opens the connection, with a write whose condition cannot hold: it changes nothing, needs no further permission
+    /// Opens the connection, with a write whose condition does not hold: it changes nothing, needs no further permission
     /// than recording does, and finds a wrong table or role before a callback does. Costs one write unit a start.
     ///
     /// # Errors
@@ -114,7 +116,8 @@ impl Ledger {
     pub async fn warm_up(&self) -> Result<(), StoreError> {
         let key = || AttributeValue::S("warm-up".to_owned());
         let item = Item::from([(PARTITION_KEY.to_owned(), key()), (SORT_KEY.to_owned(), key())]);
-        self.put(item, "attribute_exists(group_key) AND attribute_not_exists(group_key)").await.map(|_| ())
+        let put = self.put(item, "attribute_exists(group_key)");
+        timeout(WARM_UP_TIMEOUT, put).await.map_err(|_| StoreError::TimedOut)?.map(|_| ())
     }
 
     /// Writes a record, once.
@@ -123,12 +126,12 @@ impl Ledger {
     ///
     /// Where the record is not, or not surely, in the table.
     pub async fn record(&self, record: &Record<'_>) -> Result<Stored, StoreError> {
-        let item = item(record)?;
-        let keys = [record.change_key(), record.clash_key()];
-        for key in keys {
-            let mut item = item.clone();
-            item.insert(SORT_KEY.to_owned(), AttributeValue::S(key));
-            match self.put(item, "attribute_not_exists(group_key)").await? {
+        timeout(RECORD_TIMEOUT, self.write(record)).await.map_err(|_| StoreError::TimedOut)?
+    }
+
+    async fn write(&self, record: &Record<'_>) -> Result<Stored, StoreError> {
+        for key in [record.change_key(), record.clash_key()] {
+            match self.put_new(record, &key).await? {
                 Put::Written => return Ok(Stored::Recorded),
                 Put::Held(holder) if is_own(&holder, record) => return Ok(Stored::Recorded),
                 // Without a time of its own, a callback's repetition is an event of its own.
@@ -140,6 +143,20 @@ impl Ledger {
         }
         // The second key has the whole digest, or digest and request, in it: only this callback can hold it.
         Ok(Stored::Duplicate)
+    }
+
+    /// Puts a record where its key is free. What DynamoDB would not take can only be in `change`, whose names and values
+    /// are the callback's; the raw body has it all.
+    async fn put_new(&self, record: &Record<'_>, key: &str) -> Result<Put, StoreError> {
+        const CONDITION: &str = "attribute_not_exists(group_key)";
+        match self.put(item(record, key)?, CONDITION).await {
+            Err(StoreError::Refused(code)) if code == "ValidationException" => {
+                let mut item = item(record, key)?;
+                item.remove("change");
+                self.put(item, CONDITION).await
+            }
+            put => put,
+        }
     }
 
     async fn put(&self, item: Item, condition: &str) -> Result<Put, StoreError> {
@@ -189,10 +206,11 @@ fn holder_text<'i>(holder: &'i Item, name: &str) -> Option<&'i str> {
     holder.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// The record's attributes but `change_key`, which [`Ledger::record`] decides.
-fn item(record: &Record<'_>) -> Result<Item, StoreError> {
+/// The record's attributes, under the sort key `key`.
+fn item(record: &Record<'_>, key: &str) -> Result<Item, StoreError> {
     let change = &record.change;
     let mut item = Item::with_capacity(20);
+    item.insert(SORT_KEY.to_owned(), AttributeValue::S(key.to_owned()));
     let mut text = |name: &str, value: &str| item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
     text(PARTITION_KEY, &record.group_key);
     text("platform", record.platform);

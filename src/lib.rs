@@ -16,7 +16,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod change;
-pub mod decode;
 pub mod event;
 pub mod function;
 pub mod ledger;

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::change::GroupChange;
 use crate::ledger::{Ledger, StoreError, Stored};
-use crate::platform::{Decoded, Platform};
+use crate::platform::{Decoded, Platform, Undecodable};
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -18,7 +17,7 @@ pub struct Receiver<P> {
     retention_days: Option<u32>,
 }
 
-/// What became of a callback.
+/// The receipt of a callback: what became of it, and what it was.
 #[derive(Debug, PartialEq)]
 pub struct Receipt<'r> {
     /// What became of it.
@@ -72,37 +71,23 @@ impl Outcome {
     }
 }
 
-/// What a request turned out to be, before anything is stored.
-#[derive(Debug)]
-pub enum Reading<'r> {
-    /// A change of a group, to be recorded.
-    Change(GroupChange<'r>),
-    /// A genuine callback that is not recorded.
-    Ignored(Cow<'r, str>),
-    /// A console's check of the URL.
-    UrlCheck,
-}
-
 /// Verifies and decodes a request. Pure: the time is the request's.
 ///
 /// # Errors
 ///
 /// Where it is no genuine callback of this family.
-pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Reading<'r>, Refusal> {
+pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
     if request.method != "POST" {
-        return Err(Refusal::NotPost);
+        return Err(Refusal::NotPost.into());
     }
     if request.body.trim_ascii().is_empty() && !P::names_command(request) {
-        return Ok(Reading::UrlCheck);
+        return Ok(Decoded::UrlCheck);
     }
     let verified = platform.verify(request)?;
     if request.headers.get("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Refusal::Compressed);
+        return Err(Refusal::Compressed.into());
     }
-    Ok(match P::decode(verified)? {
-        Decoded::Change(change) => Reading::Change(change),
-        Decoded::Ignored(command) => Reading::Ignored(command),
-    })
+    P::decode(verified)
 }
 
 impl<P: Platform> Receiver<P> {
@@ -127,13 +112,12 @@ impl<P: Platform> Receiver<P> {
 
     /// Verifies, decodes and records one request.
     pub async fn receive<'r>(&'r self, request: &'r Request<'_>) -> Receipt<'r> {
+        let receipt = |outcome, command| Receipt { outcome, command, kind: None };
         let change = match read(&self.platform, request) {
-            Ok(Reading::Change(change)) => change,
-            Ok(Reading::Ignored(command)) => {
-                return Receipt { outcome: Outcome::Ignored, command: Some(command), kind: None };
-            }
-            Ok(Reading::UrlCheck) => return Receipt { outcome: Outcome::UrlCheck, command: None, kind: None },
-            Err(refusal) => return Receipt { outcome: Outcome::Refused(refusal), command: None, kind: None },
+            Ok(Decoded::Change(change)) => change,
+            Ok(Decoded::Ignored(command)) => return receipt(Outcome::Ignored, Some(command)),
+            Ok(Decoded::UrlCheck) => return receipt(Outcome::UrlCheck, None),
+            Err(Undecodable { refusal, command }) => return receipt(Outcome::Refused(refusal), command),
         };
         let (command, kind) = (Some(Cow::Borrowed(change.command)), Some(change.kind.as_str()));
         let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);

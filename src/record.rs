@@ -27,7 +27,6 @@ const MAX_RAW_TEXT_BYTES: usize = 64 * 1024;
 const MAX_PARTITION_KEY_BYTES: usize = 2048;
 
 /// One record, as it is written.
-#[derive(Debug)]
 pub struct Record<'r> {
     /// `{platform}#{app_id}#{group_id}`
     pub group_key: String,
@@ -52,7 +51,6 @@ pub struct Record<'r> {
 }
 
 /// A body as it is kept.
-#[derive(Debug)]
 pub enum Raw<'r> {
     /// As it came.
     Text(&'r str),

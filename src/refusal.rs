@@ -1,8 +1,5 @@
 //! Why a callback is not answered as success.
 
-/// The largest body that is read: 1 MiB. A dismissed group of 6,000 members is a third of it.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-
 /// Why a callback was refused, with the status and the stable code that its sender is told.
 ///
 /// The text of a refusal is the sentence of the answer; it never carries anything of the callback.
@@ -44,7 +41,7 @@ pub enum Refusal {
     /// Not a POST.
     #[error("Only POST carries a callback.")]
     NotPost,
-    /// The body is larger than [`MAX_BODY_BYTES`], or than a record can hold.
+    /// The body is larger than [`MAX_BODY_BYTES`](crate::request::MAX_BODY_BYTES), or than a record can hold.
     #[error("The body is too large.")]
     TooLarge,
     /// The body is compressed, which neither platform documents.

@@ -1,12 +1,16 @@
 //! A callback's HTTP request, in terms of no cloud: what verifying and decoding work on.
+//!
+//! None of these types can be printed: they hold the sender's credentials, signature and users.
 
 use std::borrow::Cow;
 
 use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
 
+/// The largest body that is read: 1 MiB. A dismissed group of 6,000 members is a third of it.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
 /// One request of a sender.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// The method, in capitals.
     pub method: Cow<'a, str>,
@@ -25,7 +29,6 @@ pub struct Request<'a> {
 }
 
 /// A query's parameters, decoded, in their order.
-#[derive(Debug, Default)]
 pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
@@ -53,7 +56,6 @@ impl<'a> Query<'a> {
 }
 
 /// A request's headers.
-#[derive(Debug, Default)]
 pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl Headers<'_> {
@@ -71,7 +73,7 @@ impl<'a> FromIterator<(Cow<'a, str>, Cow<'a, str>)> for Headers<'a> {
 }
 
 /// A request that its platform has vouched for. Only such a request is decoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Verified<'r, 'a>(&'r Request<'a>);
 
 impl<'r, 'a> Verified<'r, 'a> {

@@ -25,7 +25,8 @@ impl Settings<'static> {
     /// The process's environment.
     #[must_use]
     pub fn from_env() -> Self {
-        Self(&|name| std::env::var(name).ok())
+        // What is no Unicode must not read as absent: a secret that is there closes the door.
+        Self(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 }
 
@@ -80,10 +81,15 @@ impl<'e> Settings<'e> {
     }
 
     /// Secrets, separated by commas: several are live while one is rotated. White space around one is not part of it.
-    #[must_use]
-    pub fn secrets(&self, name: &'static str) -> Vec<SecretString> {
-        let text = self.text(name).unwrap_or_default();
-        text.split(',').map(str::trim).filter(|secret| !secret.is_empty()).map(SecretString::from).collect()
+    ///
+    /// # Errors
+    ///
+    /// Where the setting is there, and no secret in it.
+    pub fn secrets(&self, name: &'static str) -> Result<Vec<SecretString>, SettingError> {
+        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
+        let secrets = text.split(',').map(str::trim).filter(|secret| !secret.is_empty());
+        let secrets: Vec<_> = secrets.map(SecretString::from).collect();
+        if secrets.is_empty() { Err(SettingError::new(name, "has no secret in it")) } else { Ok(secrets) }
     }
 }
 
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn secrets_are_separated_by_commas_and_do_not_print() {
-        let secrets = with(Some("new, old,,"), |settings| settings.secrets("X"));
+        let secrets = with(Some("new, old,,"), |settings| settings.secrets("X")).unwrap();
         assert_eq!(secrets.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>(), ["new", "old"]);
         assert!(!format!("{secrets:?}").contains("old"));
     }

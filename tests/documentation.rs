@@ -17,6 +17,13 @@ fn the_readme_lists_every_code_with_its_sentence() {
     }
 }
 
+/// A refusal that the list leaves out would be in no test and in no documentation.
+#[test]
+fn the_list_of_refusals_is_whole() {
+    let code = fs::read_to_string("src/refusal.rs").unwrap();
+    assert_eq!(code.matches("#[error(").count(), Refusal::ALL.len());
+}
+
 #[test]
 fn codes_are_stable_and_no_two_refusals_share_one() {
     let codes: Vec<u32> = Refusal::ALL.map(Refusal::code).into();

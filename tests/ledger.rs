@@ -279,3 +279,72 @@ async fn values_that_dynamodb_would_refuse_are_kept_as_text() {
     assert!(fields["digits"].is_number());
     assert_eq!(fields.len(), 5);
 }
+
+/// A way to `endpoint` that refuses, as DynamoDB refuses what is no valid item, every put of an item with `attribute`.
+async fn refusing(endpoint: &str, attribute: &str) -> String {
+    const ANSWER: &str = r#"{"__type":"com.amazon.coral.validate#ValidationException","message":"no"}"#;
+    let (upstream, attribute) = (endpoint.trim_start_matches("http://").to_owned(), format!("\"{attribute}\":"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let (upstream, attribute) = (upstream.clone(), attribute.clone());
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(&upstream).await.unwrap();
+                let mut bytes = vec![0; 65_536];
+                while let Ok(read @ 1..) = client.read(&mut bytes).await {
+                    if String::from_utf8_lossy(&bytes[..read]).contains(&attribute) {
+                        let head = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n", ANSWER.len());
+                        client.write_all(format!("{head}{ANSWER}").as_bytes()).await.unwrap();
+                        continue;
+                    }
+                    server.write_all(&bytes[..read]).await.unwrap();
+                    let read = server.read(&mut bytes).await.unwrap();
+                    client.write_all(&bytes[..read]).await.unwrap();
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_change_that_dynamodb_will_not_take_is_left_to_the_raw_body() {
+    for (attribute, status) in [("change", 200), ("raw", 503)] {
+        let table = Table::start().await;
+        let settings = local_settings(&refusing(&table.endpoint, attribute).await);
+        let response = info_changed().to(&receiver::<TencentChat>(&settings).unwrap()).await;
+        assert_answer::<TencentChat>(&response, status, attribute);
+        let records = table.records();
+        assert_eq!(records.len(), usize::from(status == 200));
+        assert!(records.iter().all(|record| record.get("change").is_none() && record.get("raw").is_some()));
+    }
+}
+
+#[tokio::test]
+async fn only_a_creation_carries_openims_time() {
+    let table = Table::start().await;
+    let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","createTime":1715049600123,
+        "groupInfoForSet":{"groupID":"g2","createTime":1715049600123,"groupName":"n"}}"#;
+    Sent::post("/openim", "", body).to(&table.receiver::<OpenIm>(&[])).await;
+    let record = table.records().remove(0);
+    assert_eq!(record["occurred_at_source"], "receipt");
+    assert_eq!([&record["group_id"], &record["change"]["name"]], ["g1", "n"]);
+}
+
+#[tokio::test]
+async fn openims_group_id_is_found_wherever_it_is() {
+    for body in [
+        r#"{"groupID":null,"groupInfoForSet":{"groupID":"g1"}}"#,
+        r#"{"groupID":"","groupInfoForSetEX":{"groupID":"g1"}}"#,
+        r#"{"groupID":{"value":"g1"}}"#,
+        r#"{"groupInfoForSet":{"groupID":{"value":"g1"}}}"#,
+    ] {
+        let table = Table::start().await;
+        let path = "/openim/callbackAfterSetGroupInfoExCommand";
+        let response = Sent::post(path, "", body).to(&table.receiver::<OpenIm>(&[])).await;
+        assert_answer::<OpenIm>(&response, 200, body);
+        assert_eq!(table.records()[0]["group_id"], "g1", "{body}");
+    }
+}

@@ -20,7 +20,7 @@ use crate::template::Template;
 /// The stack of `make run`, in a process group of its own.
 struct Stack {
     process: Child,
-    port: u16,
+    ports: [u16; 2],
     folder: TempDir,
     /// What it and its functions print.
     output: tokio::task::JoinHandle<String>,
@@ -40,7 +40,6 @@ fn command(ports: [u16; 2], ledger: &Path, settings: &[(&str, &str)]) -> Command
         .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
     command
@@ -49,7 +48,10 @@ fn command(ports: [u16; 2], ledger: &Path, settings: &[(&str, &str)]) -> Command
 impl Stack {
     /// Starts a stack on a ledger in `folder`, and waits until it says that it is ready.
     async fn start(folder: TempDir, settings: &[(&str, &str)]) -> Self {
-        let ports = [free_port().await, free_port().await];
+        Self::start_on([free_port().await, free_port().await], folder, settings).await
+    }
+
+    async fn start_on(ports: [u16; 2], folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let mut process = command(ports, &folder.path().join("ledger.sqlite"), settings).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut printed = String::new();
@@ -71,7 +73,7 @@ impl Stack {
             }
             printed
         });
-        Self { process, port: ports[0], folder, output }
+        Self { process, ports, folder, output }
     }
 
     /// Sends a signal to the stack alone, as `kill` does, or to all its processes, as Ctrl-C does.
@@ -109,23 +111,23 @@ fn records(folder: &TempDir) -> Vec<Value> {
 async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
     for (name, request) in crate::support::files("tests/wire") {
-        let (status, body) = send(stack.port, request.as_bytes()).await.unwrap();
+        let (status, body) = send(stack.ports[0], request.as_bytes()).await.unwrap();
         assert_eq!(status, 200, "{name}: {body}");
         assert_eq!(body, r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#, "{name}");
     }
     let mut deliveries = JoinSet::new();
     for _ in 0..50 {
-        let port = stack.port;
+        let port = stack.ports[0];
         deliveries.spawn(async move { send(port, &info_changed("@TGS#1", 1_715_049_600_123)).await });
     }
     for answer in deliveries.join_all().await {
         assert_eq!(answer, Some((200, TENCENT_OK.to_owned())));
     }
     for (path, status) in [("/openim//x/", 400), ("/tencent-chat", 403)] {
-        assert_eq!(send(stack.port, &post(path, "{")).await.unwrap().0, status, "{path}");
+        assert_eq!(send(stack.ports[0], &post(path, "{")).await.unwrap().0, status, "{path}");
     }
     let get = "GET /openim/callbackAfterSetGroupInfoExCommand HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    assert_eq!(send(stack.port, get.as_bytes()).await.unwrap().0, 405);
+    assert_eq!(send(stack.ports[0], get.as_bytes()).await.unwrap().0, 405);
 
     stack.signal("-INT", true).await;
     let (status, output, folder) = stack.end().await;
@@ -140,8 +142,8 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     assert_eq!(first.len(), 2, "one from OpenIM, one from Tencent Cloud Chat");
 
     let stack = Stack::start(folder, &[]).await;
-    send(stack.port, &info_changed("@TGS#1", 1_715_049_600_123)).await.unwrap();
-    send(stack.port, &info_changed("@TGS#1", 1_715_049_600_000)).await.unwrap();
+    send(stack.ports[0], &info_changed("@TGS#1", 1_715_049_600_123)).await.unwrap();
+    send(stack.ports[0], &info_changed("@TGS#1", 1_715_049_600_000)).await.unwrap();
     stack.signal("-TERM", false).await;
     let (status, output, folder) = stack.end().await;
     assert_eq!(status.code(), Some(0), "{output}");
@@ -160,7 +162,7 @@ async fn what_was_acknowledged_survives_being_killed() {
         let stack = Stack::start(folder, &[]).await;
         let mut senders = JoinSet::new();
         for sender in 0..4 {
-            let port = stack.port;
+            let port = stack.ports[0];
             senders.spawn(async move {
                 let mut acknowledged = Vec::new();
                 for number in 0.. {
@@ -189,6 +191,21 @@ async fn what_was_acknowledged_survives_being_killed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_that_is_killed_leaves_nothing_behind() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let ports = stack.ports;
+    stack.signal("-KILL", false).await;
+    let (_, _, folder) = stack.end().await;
+    for port in ports {
+        let free = async { while TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.is_err() {} };
+        timeout(PATIENCE, free).await.expect("its port stays taken");
+    }
+    let stack = Stack::start_on(ports, folder, &[]).await;
+    stack.signal("-INT", false).await;
+    assert_eq!(stack.end().await.0.code(), Some(0));
+}
+
 /// How many records the running stack has, by its own file.
 fn records_so_far(stack: &Stack) -> usize {
     let file = stack.folder.path().join("ledger.sqlite");
@@ -206,10 +223,13 @@ async fn what_keeps_the_stack_from_running_is_said() {
         ([taken, free[1]], &[][..], format!("port {taken} for callbacks is taken")),
         ([free[0], taken], &[][..], format!("port {taken} for DynamoDB is taken")),
         (free, &[("PORT", "x")][..], "PORT must be a port".to_owned()),
-        (free, &[("FUNCTIONS_DIR", "/nowhere")][..], "cannot start /nowhere/".to_owned()),
+        (free, &[("FUNCTIONS_DIR", "/nowhere")][..], "there is no function /nowhere/".to_owned()),
         (free, &[("OPENIM_CREDENTIALS", "hunter2")][..], "openim ended (exit status: 1)".to_owned()),
     ] {
-        let output = timeout(PATIENCE, command(ports, &ledger, settings).output()).await.unwrap().unwrap();
+        let output = timeout(PATIENCE, command(ports, &ledger, settings).stderr(Stdio::piped()).output())
+            .await
+            .unwrap()
+            .unwrap();
         let Output { status, stdout, stderr } = output;
         let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         assert_eq!(status.code(), Some(1), "{stderr}");

@@ -59,7 +59,7 @@ fn sent(raw: &str) -> Sent {
     })
 }
 
-fn snapshot(name: &str, value: &Value) {
+pub(crate) fn snapshot(name: &str, value: &Value) {
     insta::with_settings!({ sort_maps => true, prepend_module_to_snapshot => false, omit_expression => true }, {
         assert_json_snapshot!(name, value);
     });
@@ -68,7 +68,7 @@ fn snapshot(name: &str, value: &Value) {
 /// Snapshots whose fixture is gone would be kept true by nobody.
 #[test]
 fn every_snapshot_has_its_fixture() {
-    let fixtures: Vec<String> = [("event", "events"), ("wire", "tests/wire")]
+    let fixtures: Vec<String> = [("cases", "tests/cases"), ("event", "events"), ("wire", "tests/wire")]
         .into_iter()
         .flat_map(|(prefix, folder)| files(folder).into_iter().map(move |(name, _)| format!("{prefix}-{name}.snap")))
         .collect();

@@ -127,10 +127,19 @@ async fn an_openim_callback_presents_live_credentials() {
     ] {
         let response = Sent::post(OPENIM_PATH, "", OPENIM_BODY).header("Authorization", &header).to(&receiver).await;
         assert_answer::<OpenIm>(&response, status, what);
-        assert_eq!(response.headers.contains_key("www-authenticate"), status == 401, "{what}");
     }
     let response = Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
     assert_answer::<OpenIm>(&response, 401, "no header");
+}
+
+#[tokio::test]
+async fn an_answer_says_how_to_do_better() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
+    let get = Sent { method: "GET".into(), ..Sent::post(OPENIM_PATH, "", "") };
+    assert_eq!(get.to(&receiver).await.headers["allow"], "POST");
+    let anonymous = Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
+    assert_eq!(anonymous.headers["www-authenticate"], "Basic realm=\"group-ledger\"");
 }
 
 #[tokio::test]

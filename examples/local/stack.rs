@@ -1,14 +1,14 @@
 //! The processes of the local stack: the Lambda API (`cargo lambda watch`) and one process a function.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -49,6 +49,12 @@ impl Options {
             functions_dir: setting("FUNCTIONS_DIR", "target/release").into(),
             table: setting("TABLE_NAME", "group-changes"),
         })
+    }
+
+    /// Where the Lambda API writes its log: beside the ledger.
+    fn log_file(&self) -> PathBuf {
+        let folder = Path::new(&self.ledger_file).parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or_else(env::temp_dir, Path::to_owned).join("lambda-api.log")
     }
 }
 
@@ -96,20 +102,23 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
 /// Starts the Lambda API and the functions, says when all of them answer, and watches them until one ends.
 async fn serve(options: &Options, functions: &[String], processes: &mut Processes) -> Result<()> {
-    processes.start("the local Lambda API", "see .local/lambda-api.log", lambda_api(options)?)?;
+    let log = options.log_file();
+    let see_log = format!("see {}", log.display());
+    let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    processes.start("the local Lambda API", &see_log, &lambda_api(options), Some(log))?;
     // A function gives up where nothing listens.
     processes
-        .watch_until("the local Lambda API does not listen; see .local/lambda-api.log", async {
+        .watch_until(format!("the local Lambda API does not listen; {see_log}"), async {
             while TcpStream::connect((Ipv4Addr::LOCALHOST, options.port)).await.is_err() {
                 sleep(Duration::from_millis(10)).await;
             }
         })
         .await?;
     for name in functions {
-        processes.start(name, "its last line says why", function(name, options))?;
+        processes.start(name, "its last line says why", &function(name, options)?, None)?;
     }
     processes
-        .watch_until("the functions do not answer; see .local/lambda-api.log", async {
+        .watch_until(format!("the functions do not answer; {see_log}"), async {
             for name in functions {
                 while !answers(options.port, name).await {
                     sleep(Duration::from_millis(50)).await;
@@ -128,21 +137,24 @@ struct Processes(Vec<Process>);
 struct Process {
     name: String,
     /// Where to look when it ends.
-    hint: &'static str,
+    hint: String,
     child: Child,
 }
 
 impl Processes {
-    fn start(&mut self, name: &str, hint: &'static str, mut command: Command) -> Result<()> {
-        let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
-        let program = command.as_std().get_program().display();
-        let child = child.with_context(|| format!("cannot start {program}: `make run` builds and installs it"))?;
-        self.0.push(Process { name: name.to_owned(), hint, child });
+    fn start(&mut self, name: &str, hint: &str, command: &Command, log: Option<File>) -> Result<()> {
+        let mut command = bound(command);
+        if let Some(log) = log {
+            command.stdout(log.try_clone()?).stderr(log);
+        }
+        let child = command.stdin(Stdio::piped()).process_group(0).spawn();
+        let child = child.with_context(|| format!("cannot start {name}"))?;
+        self.0.push(Process { name: name.to_owned(), hint: hint.to_owned(), child });
         Ok(())
     }
 
     /// Waits for `ready`, for as long as every process runs.
-    async fn watch_until(&mut self, late: &'static str, ready: impl Future<Output = ()>) -> Result<()> {
+    async fn watch_until(&mut self, late: String, ready: impl Future<Output = ()>) -> Result<()> {
         tokio::select! {
             ready = timeout(START_TIMEOUT, ready) => ready.context(late),
             error = self.first_to_end() => Err(error),
@@ -164,12 +176,34 @@ impl Processes {
     }
 
     /// Ends every process, the functions before what they talk to, so that none has an error to report.
-    async fn stop(&mut self) {
-        for process in self.0.iter_mut().rev() {
-            // It fails where the process has ended already.
-            let _ = process.child.kill().await;
+    async fn stop(self) {
+        for mut process in self.0.into_iter().rev() {
+            drop(process.child.stdin.take());
+            let _ = process.child.wait().await;
         }
     }
+}
+
+/// `command` under a shell that ends it when its own standard input ends: however the stack itself ends, killed
+/// outright even, nothing of it stays behind to hold a port.
+fn bound(command: &Command) -> Command {
+    const SHELL: &str = r#"
+        exec 3<&0
+        "$@" 3<&- </dev/null & child=$!
+        (read -r _ <&3; kill -KILL "$child") 2>/dev/null >/dev/null &
+        exec 3<&-
+        wait "$child"
+    "#;
+    let command = command.as_std();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SHELL, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
 }
 
 async fn listen(name: &str, (host, port): (IpAddr, u16), what: &str) -> Result<TcpListener> {
@@ -182,21 +216,19 @@ async fn listen(name: &str, (host, port): (IpAddr, u16), what: &str) -> Result<T
 }
 
 /// The local Lambda API: HTTP requests in, API Gateway events out; the routes stand in `Cargo.toml`.
-fn lambda_api(options: &Options) -> Result<Command> {
-    fs::create_dir_all(".local")?;
-    let log = File::create(".local/lambda-api.log").context("cannot write .local/lambda-api.log")?;
+fn lambda_api(options: &Options) -> Command {
     let mut command = Command::new("cargo-lambda");
     command
         .args(["lambda", "watch", "--only-lambda-apis", "--timeout", "10", "-A", "127.0.0.1", "-P"])
-        .arg(options.port.to_string())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    Ok(command)
+        .arg(options.port.to_string());
+    command
 }
 
 /// A function, with Lambda's environment and local defaults for its settings.
-fn function(name: &str, options: &Options) -> Command {
-    let mut command = Command::new(options.functions_dir.join(name));
+fn function(name: &str, options: &Options) -> Result<Command> {
+    let binary = options.functions_dir.join(name);
+    ensure!(binary.is_file(), "there is no function {}: `make build-functions` builds it", binary.display());
+    let mut command = Command::new(binary);
     command
         .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/{name}", options.port))
         .env("AWS_LAMBDA_FUNCTION_NAME", name)
@@ -212,7 +244,7 @@ fn function(name: &str, options: &Options) -> Command {
     for (name, default) in LOCAL_SETTINGS {
         command.env(name, setting(name, default));
     }
-    command
+    Ok(command)
 }
 
 /// Whether a function answers the empty POST that a console's check of its URL is.

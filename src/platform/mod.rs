@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
 
+pub mod command;
 pub mod openim;
 pub mod tencent_chat;
 
@@ -41,17 +42,33 @@ pub trait Platform: Sized + Send + Sync {
     /// # Errors
     ///
     /// Where the request is no callback of this family.
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Refusal>;
+    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>>;
 
     /// The body of the answer (JSON): success, or the refusal in the platform's words.
     fn answer(refusal: Option<Refusal>) -> Cow<'static, str>;
 }
 
-/// What a genuine callback turned out to be.
-#[derive(Debug)]
+/// What a request turned out to be.
 pub enum Decoded<'r> {
     /// A change of a group.
     Change(GroupChange<'r>),
     /// Nothing that is recorded; the command as the callback spells it.
     Ignored(Cow<'r, str>),
+    /// No callback but a console's check of the URL: an empty POST without a command.
+    UrlCheck,
+}
+
+/// Why a request was not understood, and its command as far as that was.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Undecodable<'r> {
+    /// Why.
+    pub refusal: Refusal,
+    /// The command, where the request is genuine and names one.
+    pub command: Option<Cow<'r, str>>,
+}
+
+impl From<Refusal> for Undecodable<'_> {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, command: None }
+    }
 }

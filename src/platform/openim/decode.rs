@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, GroupChange, Kind};
-use crate::decode::{Body, Command, Field, id, scalar, string, text, time_millis};
-use crate::platform::Decoded;
+use crate::platform::command::{Body, Command, Field, id, scalar, string, text};
+use crate::platform::{Decoded, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::Request;
 
@@ -21,6 +21,7 @@ static COMMANDS: [Command; 1] = [
         // A constant of v3.8.1-rc.1.
         aliases: &["callbackAfterSetGroupInfoCommandEX"],
         kind: Kind::GroupInfoChanged,
+        time: None,
         fields: &[
             Field::new("groupName", "name", string_value),
             Field::new("notification", "notification", string_value),
@@ -34,32 +35,33 @@ static COMMANDS: [Command; 1] = [
     },
 ];
 
-pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Refusal> {
+pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
     let mut body = Body::parse(&request.body)?;
     let in_body = body.take("callbackCommand").and_then(string).filter(|command| !command.is_empty());
     let mut spellings = in_body.into_iter().chain(url_commands(request).map(Cow::Borrowed));
     let name = spellings.next().ok_or(Refusal::NoCommand)?;
-    let command = find(&name);
     if spellings.any(|other| !is_same(&name, &other)) {
-        return Err(Refusal::CommandMismatch);
+        return Err(Refusal::CommandMismatch.into());
     }
-    let Some(command) = command else {
+    let Some(command) = find(&name) else {
         return Ok(Decoded::Ignored(name));
     };
 
-    for wrapper in ["groupInfoForSet", "groupInfoForSetEX"] {
-        if let Some(inner) = body.take(wrapper) {
-            body.merge(inner);
-        }
-    }
-    let group_id = body.take("groupID").and_then(id).filter(|id| !id.is_empty()).ok_or(Refusal::NoGroupId)?;
+    body.flatten("groupInfoForSet");
+    body.flatten("groupInfoForSetEX");
+    // The body's own, else the nested one.
+    let group_id = [body.take("groupID"), body.take("groupID")]
+        .into_iter()
+        .filter_map(|value| id(unwrap(value?, || Value::Null)))
+        .find(|id| !id.is_empty())
+        .ok_or(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) })?;
     let header = request.headers.get("operationID").unwrap_or_default();
     let operation_id = [Some(Cow::Borrowed(header)), body.take("operationID").and_then(string)];
     Ok(Decoded::Change(GroupChange {
         kind: command.kind,
         command: command.name,
         group_id,
-        occurred_at: body.take("createTime").as_ref().and_then(time_millis),
+        occurred_at: command.occurred_at(&mut body),
         operator: None,
         group_type: None,
         details: command.details(&mut body),

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use crate::platform::{Decoded, Platform};
+use crate::platform::{Decoded, Platform, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
@@ -36,7 +36,7 @@ impl Platform for OpenIm {
                 "must be at most 64 bytes without a #: it is part of the table's keys",
             ));
         }
-        let credentials = settings.secrets("OPENIM_CREDENTIALS");
+        let credentials = settings.secrets("OPENIM_CREDENTIALS")?;
         let complete = |pair: &SecretString| {
             pair.expose_secret()
                 .split_once(':')
@@ -67,7 +67,7 @@ impl Platform for OpenIm {
         verify::verify(request, &self.credentials)
     }
 
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Refusal> {
+    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>> {
         decode::decode(request.request())
     }
 

@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::refusal::Refusal;
@@ -17,10 +18,11 @@ pub(super) fn verify<'r, 'a>(
         return Ok(Verified::vouch(request));
     }
     let presented = request.headers.get("authorization").and_then(basic).ok_or(Refusal::BadCredentials)?;
-    // Every pair is tried, so that the time taken does not tell which one matched.
-    let matches = credentials
-        .iter()
-        .fold(Choice::from(0), |matches, pair| matches | pair.expose_secret().as_bytes().ct_eq(&presented));
+    let presented = Sha256::digest(presented);
+    // Digests, so that the time taken does not tell a pair's length; every pair, so that it does not tell which matched.
+    let matches = credentials.iter().fold(Choice::from(0), |matches, pair| {
+        matches | Sha256::digest(pair.expose_secret()).as_slice().ct_eq(&presented)
+    });
     if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Refusal::BadCredentials) }
 }
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, GroupChange, Kind};
-use crate::decode::{Body, Command, Field, id, list, scalar, string, text, time_millis, user};
-use crate::platform::Decoded;
+use crate::platform::command::{Body, Command, Field, id, list, scalar, string, text, user};
+use crate::platform::{Decoded, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::Request;
 
@@ -22,6 +22,7 @@ static COMMANDS: [Command; 4] = [
         name: "Group.CallbackAfterCreateGroup",
         aliases: &[],
         kind: Kind::GroupCreated,
+        time: Some("EventTime"),
         fields: &[
             Field::new("Name", "name", text),
             Field::new("Owner_Account", "owner", user),
@@ -39,6 +40,7 @@ static COMMANDS: [Command; 4] = [
         name: "Group.CallbackAfterGroupInfoChanged",
         aliases: &[],
         kind: Kind::GroupInfoChanged,
+        time: Some("EventTime"),
         fields: &[
             Field::new("Name", "name", text),
             Field::new("Introduction", "introduction", text),
@@ -53,6 +55,7 @@ static COMMANDS: [Command; 4] = [
         name: "Group.CallbackAfterChangeGroupOwner",
         aliases: &[],
         kind: Kind::GroupOwnerChanged,
+        time: Some("EventTime"),
         fields: &[Field::new("OldOwner_Account", "old_owner", user), Field::new("NewOwner_Account", "new_owner", user)],
     },
     // https://www.tencentcloud.com/document/product/1047/60394
@@ -60,6 +63,7 @@ static COMMANDS: [Command; 4] = [
         name: "Group.CallbackAfterGroupAttrChanged",
         aliases: &[],
         kind: Kind::GroupAttributesChanged,
+        time: Some("EventTime"),
         fields: &[
             // In the page's sample only: set, modify, clear or delete.
             Field::new("OptionType", "operation", text),
@@ -68,7 +72,7 @@ static COMMANDS: [Command; 4] = [
     },
 ];
 
-pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Refusal> {
+pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
     let mut body = Body::parse(&request.body)?;
     let name = command(request.query.get(COMMAND_PARAMETER), body.take("CallbackCommand").and_then(string))?;
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
@@ -80,14 +84,14 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Refusa
         .into_iter()
         .filter_map(|name| body.take(name).and_then(id))
         .find(|id| !id.is_empty())
-        .ok_or(Refusal::NoGroupId)?;
+        .ok_or(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) })?;
     let parameter = |name| request.query.get(name).filter(|value| !value.is_empty()).map(Cow::Borrowed);
     let source = [("client_ip", parameter("ClientIP")), ("client_platform", parameter("OptPlatform"))];
     Ok(Decoded::Change(GroupChange {
         kind: command.kind,
         command: command.name,
         group_id,
-        occurred_at: body.take("EventTime").as_ref().and_then(time_millis),
+        occurred_at: command.occurred_at(&mut body),
         operator: body.take("Operator_Account").and_then(id).filter(|operator| !operator.is_empty()),
         group_type: body.take("Type").and_then(string).filter(|group_type| !group_type.is_empty()),
         details: command.details(&mut body),

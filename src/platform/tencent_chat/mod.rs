@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use crate::platform::{Decoded, Platform};
+use crate::platform::{Decoded, Platform, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
@@ -34,7 +34,7 @@ impl Platform for TencentChat {
         if !sdk_app_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(SettingError::new("TENCENT_SDK_APP_ID", "must be the digits of an SDKAppID"));
         }
-        let tokens = settings.secrets("TENCENT_CALLBACK_TOKENS");
+        let tokens = settings.secrets("TENCENT_CALLBACK_TOKENS")?;
         let allow_unsigned = settings.flag("TENCENT_ALLOW_UNSIGNED")?;
         if tokens.is_empty() && !allow_unsigned {
             return Err(SettingError::new(
@@ -57,7 +57,7 @@ impl Platform for TencentChat {
         verify::verify(request, &self.sdk_app_id, &self.tokens)
     }
 
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Refusal> {
+    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>> {
         decode::decode(request.request())
     }
 

@@ -1,7 +1,7 @@
-//! The shared decoder: reads a body once, and picks out of it what a platform's table of commands names.
+//! What decoding has in common: a table of commands, and how their fields are read out of a body.
 //!
 //! A platform lists its commands as [`Command`] rows, each with the fields of that callback as [`Field`] rows; adding a
-//! command is adding a row. What a row does not name stays in the record's raw body. The decoder knows no platform.
+//! command is adding a row. What a row does not name stays in the record's raw body. Nothing here knows a platform.
 
 use std::borrow::Cow;
 
@@ -20,6 +20,8 @@ pub struct Command {
     pub aliases: &'static [&'static str],
     /// What happened.
     pub kind: Kind,
+    /// The field that says when, in milliseconds since 1970, where the callback has one.
+    pub time: Option<&'static str>,
     /// The fields that say what changed.
     pub fields: &'static [Field],
 }
@@ -44,6 +46,12 @@ impl Field {
 }
 
 impl Command {
+    /// Takes out of `body` when it happened, where it says so plausibly.
+    #[must_use]
+    pub fn occurred_at(&self, body: &mut Body<'_>) -> Option<Timestamp> {
+        time_millis(&body.take(self.time?)?)
+    }
+
     /// Takes out of `body` what changed.
     #[must_use]
     pub fn details<'a>(&self, body: &mut Body<'a>) -> Vec<(&'static str, Detail<'a>)> {
@@ -52,8 +60,11 @@ impl Command {
 }
 
 /// The fields of a callback's body.
-#[derive(Debug)]
-pub struct Body<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+pub struct Body<'a> {
+    fields: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// The fields of a nested object, for what is not in the body itself.
+    nested: Vec<(Cow<'a, str>, Value<'a>)>,
+}
 
 impl<'a> Body<'a> {
     /// Reads a body: one JSON object in UTF-8, with or without a byte order mark, nested at most 127 deep.
@@ -64,25 +75,25 @@ impl<'a> Body<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Refusal> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self(fields.into_vec())),
+            Ok(Value::Object(fields)) => Ok(Self { fields: fields.into_vec(), nested: Vec::new() }),
             _ => Err(Refusal::NotJson),
         }
     }
 
-    /// Takes the value of `name`; of a repeated name the last one, as the platforms' own JSON readers do.
+    /// Takes the value of `name` away, from the body or else from the nested object; of a repeated name the last one, as
+    /// the platforms' own JSON readers do.
     pub fn take(&mut self, name: &str) -> Option<Value<'a>> {
-        let (_, value) = self.0.iter_mut().rfind(|(key, _)| key == name)?;
-        Some(std::mem::take(value))
+        let Self { fields, nested } = self;
+        [fields, nested].into_iter().find_map(|fields| {
+            let at = fields.iter().rposition(|(key, _)| key == name)?;
+            Some(fields.remove(at).1)
+        })
     }
 
-    /// Adds the fields of `inner` whose names are not there yet.
-    pub fn merge(&mut self, inner: Value<'a>) {
-        if let Value::Object(fields) = inner {
-            for (name, value) in fields.into_vec() {
-                if !self.0.iter().any(|(key, _)| *key == name) {
-                    self.0.push((name, value));
-                }
-            }
+    /// Reads the fields of the object `name` as the body's own where the body does not have them.
+    pub fn flatten(&mut self, name: &str) {
+        if let Some(Value::Object(fields)) = self.take(name) {
+            self.nested = fields.into_vec();
         }
     }
 }
@@ -146,8 +157,7 @@ fn is_storable(number: f64) -> bool {
 }
 
 /// A time in milliseconds since 1970, as a number or its decimal digits; `None` where it is odd or implausible.
-#[must_use]
-pub fn time_millis(value: &Value<'_>) -> Option<Timestamp> {
+fn time_millis(value: &Value<'_>) -> Option<Timestamp> {
     let millis = match value {
         Value::Str(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         // An exponent makes a float of an integer; the years 2000 to 9999 are exact in it.
@@ -234,7 +244,7 @@ mod tests {
             b"{\"a\":\"\\ud83d\"}",
             deep.as_bytes(),
         ] {
-            assert_eq!(Body::parse(body).unwrap_err(), Refusal::NotJson, "{}", String::from_utf8_lossy(body));
+            assert_eq!(Body::parse(body).err(), Some(Refusal::NotJson), "{}", String::from_utf8_lossy(body));
         }
     }
 }
