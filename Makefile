@@ -77,8 +77,10 @@ build: tools ## Build what is deployed, with sam build: ARCHITECTURE=arm64 or x8
 ##@ AWS
 
 .PHONY: deploy
-deploy: build ## Build and deploy, asking for every parameter and showing what would change: ARCHITECTURE=…
-	sam deploy --guided --parameter-overrides $(SAM_PARAMETERS)
+deploy: ## Build and deploy with the parameters of parameters.yaml, showing first what would change: ARCHITECTURE=…
+	@test -f parameters.yaml || { echo 'Copy parameters.example.yaml to parameters.yaml, fill it in, and run this again.' >&2; exit 2; }
+	@$(MAKE) build
+	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS)
 
 # An event's file says which function it is for, and which token it was signed with.
 EVENT_NAME = $(notdir $(EVENT))

@@ -46,3 +46,43 @@ pub fn emit(line: &str) {
     // A metric that cannot be written is no reason to lose a callback.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::line;
+    use crate::receive::{Outcome, Receipt};
+    use crate::timestamp::Timestamp;
+
+    /// A dimension or metric that the line itself does not have makes CloudWatch drop the whole line.
+    #[test]
+    fn every_name_that_is_declared_is_there() {
+        let receipt = Receipt { outcome: Outcome::Recorded, command: None, kind: Some("group.created") };
+        let now = Timestamp::from_unix_millis(1_715_049_600_123).unwrap();
+        let line: Value = serde_json::from_str(&line("openim", &receipt, Duration::from_micros(1500), now)).unwrap();
+        assert_eq!(line["_aws"]["Timestamp"], 1_715_049_600_123_i64);
+        let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+        for directive in directives {
+            assert_eq!(directive["Namespace"], "GroupLedger");
+            let dimensions = directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap());
+            for dimension in dimensions {
+                assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension}");
+            }
+            for metric in directive["Metrics"].as_array().unwrap() {
+                assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+            }
+        }
+        assert_eq!([&line["Kind"], &line["Outcome"], &line["Platform"]], ["group.created", "recorded", "openim"]);
+        assert_eq!([&line["Callbacks"], &line["Duration"]], [1, 1500]);
+    }
+
+    #[test]
+    fn a_callback_without_a_kind_has_one_all_the_same() {
+        let receipt = Receipt { outcome: Outcome::Ignored, command: None, kind: None };
+        let line: Value = serde_json::from_str(&line("openim", &receipt, Duration::ZERO, Timestamp::now())).unwrap();
+        assert_eq!(line["Kind"], "none");
+    }
+}

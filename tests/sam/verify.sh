@@ -15,18 +15,22 @@ architecture=$ARCHITECTURE
 work=$(mktemp -d)
 image=group-ledger/lambda-base:$architecture
 dockerd_pid=
+had_bridge=$([ -e /sys/class/net/docker0 ] && echo yes || echo no)
+
+images() { docker images -q --no-trunc 2>/dev/null | sort -u; }
 
 cleanup() {
 	trap - EXIT INT TERM
-	# Whatever SAM left: its containers carry this run's image.
-	if docker info >/dev/null 2>&1; then
-		docker ps -aq --filter "ancestor=$image" | xargs -r docker rm -f >/dev/null 2>&1 || true
-		docker images -q --filter reference='samcli/lambda-provided' --filter reference="$image" |
-			sort -u | xargs -r docker rmi -f >/dev/null 2>&1 || true
-	fi
 	if [ -n "$dockerd_pid" ]; then
 		kill "$dockerd_pid" 2>/dev/null || true
 		wait "$dockerd_pid" 2>/dev/null || true
+		if [ "$had_bridge" = no ]; then ip link delete docker0 2>/dev/null || true; fi
+	elif [ -f "$work/images" ]; then
+		# Somebody else's engine: what was there before stays.
+		images | comm -13 "$work/images" - | while read -r new; do
+			docker ps -aq --filter "ancestor=$new" | xargs -r docker rm -f >/dev/null 2>&1 || true
+			docker rmi -f "$new" >/dev/null 2>&1 || true
+		done
 	fi
 	rm -rf "$work"
 }
@@ -90,6 +94,7 @@ make_image() {
 say 'Building with sam build …'
 sam build --parameter-overrides "Architecture=$architecture" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 start_docker
+images >"$work/images"
 say 'Making the base image …'
 make_image
 say 'Invoking the functions …'
