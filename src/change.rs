@@ -15,6 +15,28 @@ pub enum Kind {
     GroupOwnerChanged,
     /// `group.attributes_changed`: the app's own attributes of a group.
     GroupAttributesChanged,
+    /// `group.dismissed`
+    GroupDismissed,
+    /// `group.full`: as many members as its type may have.
+    GroupFull,
+    /// `group.unknown`: a change that this version has no word for.
+    GroupUnknown,
+    /// `member.joined`
+    MemberJoined,
+    /// `member.left`: quit, or was kicked.
+    MemberLeft,
+    /// `member.changed`: role, nickname and the like.
+    MemberChanged,
+    /// `member.state_changed`: went online or offline.
+    MemberStateChanged,
+    /// `topic.created`
+    TopicCreated,
+    /// `topic.info_changed`
+    TopicInfoChanged,
+    /// `topic.dismissed`
+    TopicDismissed,
+    /// `app.group_quota_alarm`: the app is about to use up its groups of a day.
+    AppGroupQuotaAlarm,
 }
 
 impl Kind {
@@ -26,7 +48,24 @@ impl Kind {
             Self::GroupInfoChanged => "group.info_changed",
             Self::GroupOwnerChanged => "group.owner_changed",
             Self::GroupAttributesChanged => "group.attributes_changed",
+            Self::GroupDismissed => "group.dismissed",
+            Self::GroupFull => "group.full",
+            Self::GroupUnknown => "group.unknown",
+            Self::MemberJoined => "member.joined",
+            Self::MemberLeft => "member.left",
+            Self::MemberChanged => "member.changed",
+            Self::MemberStateChanged => "member.state_changed",
+            Self::TopicCreated => "topic.created",
+            Self::TopicInfoChanged => "topic.info_changed",
+            Self::TopicDismissed => "topic.dismissed",
+            Self::AppGroupQuotaAlarm => "app.group_quota_alarm",
         }
+    }
+
+    /// Whether a callback of this kind is of a group, and not to be understood without its id.
+    #[must_use]
+    pub const fn has_group(self) -> bool {
+        !matches!(self, Self::AppGroupQuotaAlarm | Self::GroupUnknown)
     }
 }
 
@@ -35,9 +74,9 @@ impl Kind {
 pub struct GroupChange<'a> {
     /// What happened.
     pub kind: Kind,
-    /// The platform's command, in its canonical spelling.
-    pub command: &'static str,
-    /// The group's id, as sent; never empty.
+    /// The platform's command, in its canonical spelling; as sent where there is none.
+    pub command: Cow<'a, str>,
+    /// The group's id, as sent; empty only where the change is of no group.
     pub group_id: Cow<'a, str>,
     /// When it happened, where the callback says so plausibly.
     pub occurred_at: Option<Timestamp>,
@@ -64,7 +103,7 @@ pub enum Detail<'a> {
     Flag(bool),
     /// Named without a value, as the keys of deleted attributes are.
     Nothing,
-    /// User ids.
+    /// Ids of users or topics.
     Ids(Vec<Cow<'a, str>>),
     /// Values by key: custom fields, attributes.
     Map(Vec<(Cow<'a, str>, Detail<'a>)>),

@@ -2,6 +2,7 @@
 //!
 //! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::event::{Event, Response};
 use crate::metrics;
 use crate::platform::Platform;
 use crate::receive::{Outcome, Receipt, Receiver};
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::timestamp::Timestamp;
 
@@ -58,7 +60,7 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Respons
     let request = event.as_ref().map_err(|refusal| *refusal).and_then(|event| event.request(Timestamp::now()));
     let receipt = match &request {
         Ok(request) => receiver.receive(request).await,
-        Err(refusal) => Receipt { outcome: Outcome::Refused(*refusal), command: None, kind: None },
+        Err(refusal) => Receipt { outcome: Outcome::Refused(*refusal), command: None, kind: None, answer: None },
     };
     let duration = start.elapsed();
     let request_id = request.as_ref().map_or("", |request| &request.request_id);
@@ -67,7 +69,8 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Respons
         metrics::emit(&metrics::line(P::NAME, &receipt, duration, Timestamp::now()));
     }
     let refusal = receipt.outcome.refusal();
-    Response::new(refusal.map_or(200, crate::refusal::Refusal::status), P::answer(refusal))
+    let answer = receipt.answer.map_or_else(|| P::answer(refusal), Cow::Owned);
+    Response::new(refusal.map_or(200, Refusal::status), answer)
 }
 
 /// Metrics are for CloudWatch; without a log group of Lambda's, nobody would read them.

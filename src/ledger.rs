@@ -217,7 +217,7 @@ fn item(record: &Record<'_>, key: &str) -> Result<Item, StoreError> {
     text("app_id", record.app_id);
     text("group_id", &change.group_id);
     text("kind", change.kind.as_str());
-    text("command", change.command);
+    text("command", &change.command);
     text("occurred_at", &record.occurred_at.to_string());
     text("occurred_at_source", record.occurred_at_source());
     text("received_at", &record.received_at.to_string());

@@ -26,6 +26,8 @@ pub struct Receipt<'r> {
     pub command: Option<Cow<'r, str>>,
     /// The record's kind, where it is one that is recorded.
     pub kind: Option<&'static str>,
+    /// The body of the answer, where it is not the platform's plain one.
+    pub answer: Option<String>,
 }
 
 /// What became of a callback.
@@ -112,20 +114,22 @@ impl<P: Platform> Receiver<P> {
 
     /// Verifies, decodes and records one request.
     pub async fn receive<'r>(&'r self, request: &'r Request<'_>) -> Receipt<'r> {
-        let receipt = |outcome, command| Receipt { outcome, command, kind: None };
+        let receipt = |outcome, command| Receipt { outcome, command, kind: None, answer: None };
         let change = match read(&self.platform, request) {
             Ok(Decoded::Change(change)) => change,
-            Ok(Decoded::Ignored(command)) => return receipt(Outcome::Ignored, Some(command)),
+            Ok(Decoded::Ignored { command, answer }) => {
+                return Receipt { answer, ..receipt(Outcome::Ignored, Some(command)) };
+            }
             Ok(Decoded::UrlCheck) => return receipt(Outcome::UrlCheck, None),
             Err(Undecodable { refusal, command }) => return receipt(Outcome::Refused(refusal), command),
         };
-        let (command, kind) = (Some(Cow::Borrowed(change.command)), Some(change.kind.as_str()));
+        let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
         let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);
         let outcome = match self.ledger.record(&record).await {
             Ok(Stored::Recorded) => Outcome::Recorded,
             Ok(Stored::Duplicate) => Outcome::Duplicate,
             Err(error) => Outcome::NotStored(error),
         };
-        Receipt { outcome, command, kind }
+        Receipt { outcome, command, kind, answer: None }
     }
 }

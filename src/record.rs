@@ -76,7 +76,7 @@ impl<'r> Record<'r> {
             occurred_at: change.occurred_at.unwrap_or(received_at),
             received_at,
             raw: raw(&request.body),
-            digest: digest([platform, app_id, change.command, &change.identity].map(str::as_bytes), &request.body),
+            digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &request.body),
             request_id: &request.request_id,
             expires_at: retention_days.map(|days| received_at.unix_seconds().saturating_add(i64::from(days) * 86_400)),
             change,

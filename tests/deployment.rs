@@ -229,7 +229,7 @@ fn the_access_log_holds_neither_path_nor_query_nor_body() {
 /// The metrics that alarms watch are those that the functions write.
 #[test]
 fn alarms_watch_metrics_that_exist() {
-    let receipt = |outcome| Receipt { outcome, command: None, kind: None };
+    let receipt = |outcome| Receipt { outcome, command: None, kind: None, answer: None };
     let outcomes = [Outcome::NotStored(StoreError::TimedOut), Outcome::Refused(Refusal::NotJson)];
     let mut written = BTreeSet::new();
     for outcome in outcomes {

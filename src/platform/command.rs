@@ -55,7 +55,15 @@ impl Command {
     /// Takes out of `body` what changed.
     #[must_use]
     pub fn details<'a>(&self, body: &mut Body<'a>) -> Vec<(&'static str, Detail<'a>)> {
-        self.fields.iter().filter_map(|field| Some((field.name, (field.read)(body.take(field.wire)?)?))).collect()
+        let mut details: Vec<(&'static str, Detail<'a>)> = Vec::with_capacity(self.fields.len());
+        for field in self.fields {
+            // Of two rows for one detail, which are two spellings of one field, the first that says something counts.
+            let is_told = details.iter().any(|(name, _)| *name == field.name);
+            if let Some(detail) = body.take(field.wire).filter(|_| !is_told).and_then(field.read) {
+                details.push((field.name, detail));
+            }
+        }
+        details
     }
 }
 
@@ -88,6 +96,18 @@ impl<'a> Body<'a> {
             let at = fields.iter().rposition(|(key, _)| key == name)?;
             Some(fields.remove(at).1)
         })
+    }
+
+    /// Whether `name` is there and null.
+    #[must_use]
+    pub fn is_null(&self, name: &str) -> bool {
+        self.fields.iter().chain(&self.nested).any(|(key, value)| key == name && value.is_null())
+    }
+
+    /// The fields that were not taken.
+    pub fn into_fields(self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> {
+        // The body's own last, so that they win where both are collected into a map.
+        self.nested.into_iter().chain(self.fields)
     }
 
     /// Reads the fields of the object `name` as the body's own where the body does not have them.
@@ -135,6 +155,25 @@ pub fn list(value: Value<'_>) -> Option<Vec<Value<'_>>> {
     match value {
         Value::Array(items) => Some(items),
         Value::Null => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// Ids of users or topics, in a list or one by itself.
+#[must_use]
+pub fn ids(value: Value<'_>) -> Option<Detail<'_>> {
+    match value {
+        Value::Str(_) | Value::Number(_) => Some(Detail::Ids(vec![id(value)?])),
+        value => Some(Detail::Ids(list(value)?.into_iter().filter_map(id).collect())),
+    }
+}
+
+/// A number, or the decimal digits of an integer in a text.
+#[must_use]
+pub fn number(value: Value<'_>) -> Option<Detail<'_>> {
+    match value {
+        Value::Str(digits) => Some(Detail::Number(digits.parse::<i64>().ok()?.to_string())),
+        Value::Number(_) => Some(scalar(value)),
         _ => None,
     }
 }

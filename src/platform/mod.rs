@@ -52,10 +52,23 @@ pub trait Platform: Sized + Send + Sync {
 pub enum Decoded<'r> {
     /// A change of a group.
     Change(GroupChange<'r>),
-    /// Nothing that is recorded; the command as the callback spells it.
-    Ignored(Cow<'r, str>),
+    /// Nothing that is recorded.
+    Ignored {
+        /// The command as the callback spells it.
+        command: Cow<'r, str>,
+        /// The body of the answer, where success alone would change what the sender is about to do.
+        answer: Option<String>,
+    },
     /// No callback but a console's check of the URL: an empty POST without a command.
     UrlCheck,
+}
+
+impl<'r> Decoded<'r> {
+    /// Nothing that is recorded, answered as success.
+    #[must_use]
+    pub fn ignored(command: Cow<'r, str>) -> Self {
+        Self::Ignored { command, answer: None }
+    }
 }
 
 /// Why a request was not understood, and its command as far as that was.

@@ -4,21 +4,63 @@
 //! `StringValue` and `Int32Value`, where `{}` is the zero value) and nests them in `groupInfoForSet`; all are read.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, GroupChange, Kind};
-use crate::platform::command::{Body, Command, Field, id, scalar, string, text};
+use crate::platform::command::{Body, Command, Field, id, ids, list, number, string, text, user};
 use crate::platform::{Decoded, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::Request;
 
-/// The recorded commands. Spellings differ between versions and pages, and are compared without regard to case.
-static COMMANDS: [Command; 1] = [
-    // https://docs.openim.io/restapi/webhooks/group/setgroupinfoafter
+/// The recorded commands, by the names of `pkg/callbackstruct/group.go`. Other spellings are of other versions, of the
+/// documentation and of forks; all are compared without regard to case.
+pub(super) static COMMANDS: [Command; 9] = [
+    // CallbackAfterCreateGroupReq
+    Command {
+        name: "callbackAfterCreateGroupCommand",
+        aliases: &[],
+        kind: Kind::GroupCreated,
+        time: Some("createTime"),
+        fields: &[
+            Field::new("groupName", "name", string_value),
+            Field::new("notification", "notification", string_value),
+            Field::new("introduction", "introduction", string_value),
+            Field::new("faceURL", "face_url", string_value),
+            Field::new("ownerUserID", "owner", user),
+            Field::new("initMemberList", "members", members),
+            Field::new("memberCount", "member_count", int32_value),
+            Field::new("creatorUserID", "creator_user_id", user),
+            Field::new("status", "status", int32_value),
+            Field::new("ex", "ex", string_value),
+            Field::new("needVerification", "need_verification", int32_value),
+            Field::new("lookMemberInfo", "look_member_info", int32_value),
+            Field::new("applyMemberFriend", "apply_member_friend", int32_value),
+            Field::new("notificationUpdateTime", "notification_update_time", int32_value),
+            Field::new("notificationUserID", "notification_user_id", user),
+        ],
+    },
+    // CallbackAfterSetGroupInfoReq, where an empty text is an untouched field
+    Command {
+        name: "callbackAfterSetGroupInfoCommand",
+        aliases: &[],
+        kind: Kind::GroupInfoChanged,
+        time: None,
+        fields: &[
+            Field::new("groupName", "name", unless_empty),
+            Field::new("notification", "notification", unless_empty),
+            Field::new("introduction", "introduction", unless_empty),
+            Field::new("faceURL", "face_url", unless_empty),
+            Field::new("ex", "ex", string_value),
+            Field::new("needVerification", "need_verification", int32_value),
+            Field::new("lookMemberInfo", "look_member_info", int32_value),
+            Field::new("applyMemberFriend", "apply_member_friend", int32_value),
+        ],
+    },
+    // CallbackAfterSetGroupInfoExReq, where an empty text is a cleared field
     Command {
         name: "callbackAfterSetGroupInfoExCommand",
-        // A constant of v3.8.1-rc.1.
         aliases: &["callbackAfterSetGroupInfoCommandEX"],
         kind: Kind::GroupInfoChanged,
         time: None,
@@ -33,47 +75,182 @@ static COMMANDS: [Command; 1] = [
             Field::new("applyMemberFriend", "apply_member_friend", int32_value),
         ],
     },
+    // CallbackTransferGroupOwnerReq
+    Command {
+        name: "callbackAfterTransferGroupOwnerCommand",
+        aliases: &[
+            "callbackTransferGroupOwnerAfter",
+            "callbackAfterTransferGroupOwner",
+            "transferGroupOwnerAfterCommand",
+        ],
+        kind: Kind::GroupOwnerChanged,
+        time: None,
+        fields: &[Field::new("oldOwnerUserID", "old_owner", user), Field::new("newOwnerUserID", "new_owner", user)],
+    },
+    // CallbackDismissGroupReq
+    Command {
+        name: "callbackAfterDisMissGroupCommand",
+        aliases: &["callbackDisMissGroupCommand", "callbackAfterUngroupCommand"],
+        kind: Kind::GroupDismissed,
+        time: None,
+        fields: &[
+            Field::new("ownerID", "owner", user),
+            Field::new("membersID", "members", ids),
+            // The documentation's name.
+            Field::new("memberList", "members", ids),
+        ],
+    },
+    // CallbackJoinGroupReq
+    Command {
+        name: "callbackAfterJoinGroupCommand",
+        aliases: &[],
+        kind: Kind::MemberJoined,
+        time: None,
+        fields: &[
+            // Forks and the documentation; there the other one is who invited.
+            Field::new("userID", "members", ids),
+            // The user who joined, by the server's code.
+            Field::new("inviterUserID", "members", ids),
+            Field::new("reqMessage", "message", text),
+            Field::new("joinSource", "join_source", int32_value),
+        ],
+    },
+    // CallbackQuitGroupReq
+    Command {
+        name: "callbackAfterQuitGroupCommand",
+        aliases: &["callbackQuitGroupCommand"],
+        kind: Kind::MemberLeft,
+        time: None,
+        fields: &[Field::new("userID", "members", ids)],
+    },
+    // CallbackKillGroupMemberReq
+    Command {
+        name: "callbackAfterKickGroupCommand",
+        aliases: &["callbackKillGroupCommand", "callbackAfterKickGroupMemberCommand"],
+        kind: Kind::MemberLeft,
+        time: None,
+        fields: &[Field::new("kickedUserIDs", "members", ids), Field::new("reason", "reason", text)],
+    },
+    // CallbackAfterSetGroupMemberInfoReq
+    Command {
+        name: "callbackAfterSetGroupMemberInfoCommand",
+        aliases: &["callbackAfterSetGroupMemberInfo"],
+        kind: Kind::MemberChanged,
+        time: None,
+        fields: &[
+            Field::new("userID", "member", user),
+            Field::new("roleLevel", "role", int32_value),
+            Field::new("nickName", "nickname", string_value),
+            // Forks.
+            Field::new("nickname", "nickname", string_value),
+            Field::new("faceURL", "face_url", string_value),
+            Field::new("ex", "ex", string_value),
+        ],
+    },
 ];
+
+/// v3.8.1-rc.1 sent the Ex event under the name of the other one, with a plain text for the name alone: an empty name is an
+/// untouched one, any other empty text a cleared one. Its null texts give it away.
+static SET_GROUP_INFO_OF_RC1: Command = Command {
+    name: "callbackAfterSetGroupInfoCommand",
+    aliases: &[],
+    kind: Kind::GroupInfoChanged,
+    time: None,
+    fields: &[
+        Field::new("groupName", "name", unless_empty),
+        Field::new("notification", "notification", string_value),
+        Field::new("introduction", "introduction", string_value),
+        Field::new("faceURL", "face_url", string_value),
+        Field::new("ex", "ex", string_value),
+        Field::new("needVerification", "need_verification", int32_value),
+        Field::new("lookMemberInfo", "look_member_info", int32_value),
+        Field::new("applyMemberFriend", "apply_member_friend", int32_value),
+    ],
+};
+
+/// A command that this version does not know.
+static UNKNOWN: Command = Command { name: "", aliases: &[], kind: Kind::GroupUnknown, time: None, fields: &[] };
 
 pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
     let mut body = Body::parse(&request.body)?;
     let in_body = body.take("callbackCommand").and_then(string).filter(|command| !command.is_empty());
     let mut spellings = in_body.into_iter().chain(url_commands(request).map(Cow::Borrowed));
-    let name = spellings.next().ok_or(Refusal::NoCommand)?;
-    if spellings.any(|other| !is_same(&name, &other)) {
+    let spelling = spellings.next().ok_or(Refusal::NoCommand)?;
+    if spellings.any(|other| !is_same(&spelling, &other)) {
         return Err(Refusal::CommandMismatch.into());
     }
-    let Some(command) = find(&name) else {
-        return Ok(Decoded::Ignored(name));
-    };
-
     body.flatten("groupInfoForSet");
     body.flatten("groupInfoForSetEX");
+
+    let known = find(&spelling);
+    if known.is_none() && !is_after(&spelling) {
+        let answer = is_set_group_info_hook(&spelling).then(|| echo(body));
+        return Ok(Decoded::Ignored { command: spelling, answer });
+    }
     // The body's own, else the nested one.
-    let group_id = [body.take("groupID"), body.take("groupID")]
-        .into_iter()
-        .filter_map(|value| id(unwrap(value?, || Value::Null)))
-        .find(|id| !id.is_empty())
-        .ok_or(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) })?;
+    let group_ids = [body.take("groupID"), body.take("groupID")].into_iter().flatten();
+    let group_id = group_ids.filter_map(|value| id(unwrap(value, || Value::Null))).find(|id| !id.is_empty());
+    let (command, name, group_id) = match (known, group_id) {
+        (Some(command), Some(group_id)) => (command, Cow::Borrowed(command.name), group_id),
+        (None, Some(group_id)) => (&UNKNOWN, spelling, group_id),
+        (Some(command), None) => {
+            return Err(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) });
+        }
+        // Users', friends': every family has commands of this form.
+        (None, None) => return Ok(Decoded::ignored(spelling)),
+    };
+    let is_of_rc1 =
+        command.name == SET_GROUP_INFO_OF_RC1.name && ["introduction", "faceURL"].iter().any(|name| body.is_null(name));
+    let command = if is_of_rc1 { &SET_GROUP_INFO_OF_RC1 } else { command };
+
     let header = request.headers.get("operationID").unwrap_or_default();
     let operation_id = [Some(Cow::Borrowed(header)), body.take("operationID").and_then(string)];
+    let operation_id = operation_id.into_iter().flatten().find(|id| !id.is_empty());
+    let mut details = command.details(&mut body);
+    if command.kind == Kind::MemberLeft {
+        let how = if command.name == "callbackAfterQuitGroupCommand" { "quit" } else { "kicked" };
+        details.push(("how", Detail::Text(Cow::Borrowed(how))));
+    }
     Ok(Decoded::Change(GroupChange {
         kind: command.kind,
-        command: command.name,
+        command: name,
         group_id,
         occurred_at: command.occurred_at(&mut body),
         operator: None,
-        group_type: None,
-        details: command.details(&mut body),
-        source: operation_id
-            .into_iter()
-            .flatten()
-            .find(|id| !id.is_empty())
-            .map(|id| ("operation_id", id))
-            .into_iter()
-            .collect(),
+        group_type: body.take("groupType").and_then(id),
+        details,
+        source: operation_id.map(|id| ("operation_id", id)).into_iter().collect(),
         identity: Cow::Borrowed(header),
     }))
+}
+
+/// Whether a command without a row tells of something that has happened, and of no message or conversation.
+fn is_after(spelling: &str) -> bool {
+    let spelling = spelling.to_ascii_lowercase();
+    spelling.starts_with("callbackafter")
+        && !["msg", "message", "conversation"].iter().any(|word| spelling.contains(word))
+}
+
+/// Whether a command asks before a group's information is set.
+fn is_set_group_info_hook(spelling: &str) -> bool {
+    spelling.to_ascii_lowercase().starts_with("callbackbeforesetgroupinfo")
+}
+
+/// The answer that lets a group's information be set as asked for: the server takes the answer's fields for the new ones
+/// (`NotNilReplace` in `internal/rpc/group/callback.go`), so they are the request's own, as plain values.
+fn echo(body: Body<'_>) -> String {
+    let mut answer = serde_json::Map::new();
+    for (name, value) in body.into_fields() {
+        if name != "operationID" {
+            answer.insert(name.into_owned(), unwrap(value, || Value::Null).into());
+        }
+    }
+    for code in ["actionCode", "errCode", "nextCode"] {
+        answer.insert(code.to_owned(), 0.into());
+    }
+    answer.insert("errMsg".to_owned(), "Success".into());
+    answer.insert("errDlt".to_owned(), "".into());
+    serde_json::Value::Object(answer).to_string()
 }
 
 /// The commands that the URL names: the last segment of its path, and the parameter that older servers and pages use
@@ -112,13 +289,26 @@ fn string_value(value: Value<'_>) -> Option<Detail<'_>> {
     text(unwrap(value, || Value::Str(Cow::Borrowed(""))))
 }
 
+/// A text that is not empty.
+fn unless_empty(value: Value<'_>) -> Option<Detail<'_>> {
+    string_value(value).filter(|detail| *detail != Detail::Text(Cow::Borrowed("")))
+}
+
 /// A number, plain or wrapped, or its decimal digits in a text.
 fn int32_value(value: Value<'_>) -> Option<Detail<'_>> {
-    match unwrap(value, || Value::Number(0_u64.into())) {
-        Value::Str(digits) => Some(Detail::Number(digits.parse::<i64>().ok()?.to_string())),
-        number @ Value::Number(_) => Some(scalar(number)),
-        _ => None,
-    }
+    number(unwrap(value, || Value::Number(0_u64.into())))
+}
+
+/// `[{"userID": "…", "roleLevel": 20}]`. The server lists everybody a second time as a plain member.
+fn members(value: Value<'_>) -> Option<Detail<'_>> {
+    let mut seen = HashSet::new();
+    let ids = list(value)?.into_iter().filter_map(|item| match item {
+        Value::Object(fields) => {
+            fields.into_vec().into_iter().find(|(name, _)| name == "userID").and_then(|(_, value)| id(value))
+        }
+        item => id(item),
+    });
+    Some(Detail::Ids(ids.filter(|id| seen.insert(id.clone())).collect()))
 }
 
 /// The value inside `{"value": …}`; `zero` for `{}`, which is how protobuf's JSON writes a wrapped zero value.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, GroupChange, Kind};
-use crate::platform::command::{Body, Command, Field, id, list, scalar, string, text, user};
+use crate::platform::command::{Body, Command, Field, id, ids, list, number, scalar, string, text, user};
 use crate::platform::{Decoded, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -16,7 +16,7 @@ use crate::request::Request;
 use super::COMMAND_PARAMETER;
 
 /// The recorded commands.
-static COMMANDS: [Command; 4] = [
+pub(super) static COMMANDS: [Command; 14] = [
     // https://www.tencentcloud.com/document/product/1047/34369
     Command {
         name: "Group.CallbackAfterCreateGroup",
@@ -70,26 +70,154 @@ static COMMANDS: [Command; 4] = [
             Field::new("GroupAttr", "attributes", pairs),
         ],
     },
+    // https://www.tencentcloud.com/document/product/1047/34377
+    Command {
+        name: "Group.CallbackAfterGroupDestroyed",
+        aliases: &[],
+        kind: Kind::GroupDismissed,
+        time: Some("EventTime"),
+        fields: &[
+            Field::new("Owner_Account", "owner", user),
+            Field::new("Name", "name", text),
+            Field::new("MemberList", "members", members),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/34376
+    Command {
+        name: "Group.CallbackAfterGroupFull",
+        aliases: &[],
+        kind: Kind::GroupFull,
+        time: Some("EventTime"),
+        fields: &[],
+    },
+    // https://www.tencentcloud.com/document/product/1047/34372
+    Command {
+        name: "Group.CallbackAfterNewMemberJoin",
+        aliases: &[],
+        kind: Kind::MemberJoined,
+        time: Some("EventTime"),
+        fields: &[Field::new("NewMemberList", "members", members), Field::new("JoinType", "how", how)],
+    },
+    // https://www.tencentcloud.com/document/product/1047/34373
+    Command {
+        name: "Group.CallbackAfterMemberExit",
+        aliases: &[],
+        kind: Kind::MemberLeft,
+        time: Some("EventTime"),
+        fields: &[Field::new("ExitMemberList", "members", members), Field::new("ExitType", "how", how)],
+    },
+    // https://www.tencentcloud.com/document/product/1047/60393
+    Command {
+        name: "Group.CallbackAfterMemberFieldChanged",
+        aliases: &[],
+        kind: Kind::MemberChanged,
+        time: Some("EventTime"),
+        fields: &[
+            Field::new("Member_Account", "member", user),
+            // The mainland's page's name, https://cloud.tencent.com/document/product/269/105353.
+            Field::new("Modified_Account", "member", user),
+            Field::new("Role", "role", text),
+            Field::new("NameCard", "nickname", text),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/48734
+    Command {
+        name: "Group.CallbackOnMemberStateChange",
+        aliases: &[],
+        kind: Kind::MemberStateChanged,
+        time: Some("EventTime"),
+        fields: &[
+            Field::new("MemberList", "members", members),
+            Field::new("EventType", "state", text),
+            Field::new("EventCause", "cause", text),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/49464
+    Command {
+        name: "Group.CallbackAfterCreateTopic",
+        aliases: &[],
+        kind: Kind::TopicCreated,
+        time: Some("EventTime"),
+        fields: &[
+            Field::new("TopicId", "topic_id", text),
+            Field::new("Name", "name", text),
+            Field::new("Owner_Account", "owner", user),
+            Field::new("Introduction", "introduction", text),
+            Field::new("Notification", "notification", text),
+            Field::new("FaceUrl", "face_url", text),
+            Field::new("UserDefinedDataList", "custom_fields", pairs),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/49466
+    Command {
+        name: "Group.CallbackAfterTopicInfoChanged",
+        aliases: &[],
+        kind: Kind::TopicInfoChanged,
+        time: Some("EventTime"),
+        fields: &[
+            // Not on the page.
+            Field::new("TopicId", "topic_id", text),
+            Field::new("Name", "name", text),
+            Field::new("Introduction", "introduction", text),
+            Field::new("Notification", "notification", text),
+            Field::new("FaceUrl", "face_url", text),
+            Field::new("UserDefinedDataList", "custom_fields", pairs),
+        ],
+    },
+    // https://www.tencentcloud.com/document/product/1047/49465
+    Command {
+        name: "Group.CallbackAfterTopicDestroyed",
+        aliases: &[],
+        kind: Kind::TopicDismissed,
+        time: Some("EventTime"),
+        fields: &[Field::new("TopicIdList", "topic_ids", ids)],
+    },
+    // https://www.tencentcloud.com/document/product/1047/57455
+    Command {
+        name: "Group.CallbackOnDailyGroupQuotaAlarm",
+        aliases: &[],
+        kind: Kind::AppGroupQuotaAlarm,
+        time: Some("EventTime"),
+        fields: &[Field::new("Quota", "quota", number), Field::new("QuotaUsed", "quota_used", number)],
+    },
 ];
+
+/// A command that this version does not know.
+static UNKNOWN: Command =
+    Command { name: "", aliases: &[], kind: Kind::GroupUnknown, time: Some("EventTime"), fields: &[] };
+
+/// The row of a command; `None` where it is not recorded: other families, hooks before an action, messages.
+fn row(name: &str) -> Option<&'static Command> {
+    let known = COMMANDS.iter().find(|command| command.name == name);
+    known.or_else(|| {
+        let event = name.strip_prefix("Group.")?;
+        let is_ignored = event.starts_with("CallbackBefore")
+            || ["Msg", "Message", "Receipt"].iter().any(|word| event.contains(word));
+        (!is_ignored).then_some(&UNKNOWN)
+    })
+}
 
 pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
     let mut body = Body::parse(&request.body)?;
     let name = command(request.query.get(COMMAND_PARAMETER), body.take("CallbackCommand").and_then(string))?;
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Ok(Decoded::Ignored(name));
+    let Some(command) = row(&name) else {
+        return Ok(Decoded::ignored(name));
     };
 
     // The create page's table of fields prints groupID, its sample and the wire GroupId.
-    let group_id = ["GroupId", "groupID"]
-        .into_iter()
-        .filter_map(|name| body.take(name).and_then(id))
-        .find(|id| !id.is_empty())
-        .ok_or(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) })?;
+    let group_id = ["GroupId", "groupID"].into_iter().filter_map(|name| body.take(name).and_then(id));
+    let group_id = match { group_id }.find(|id| !id.is_empty()) {
+        Some(group_id) => group_id,
+        None if command.kind.has_group() => {
+            return Err(Undecodable { refusal: Refusal::NoGroupId, command: Some(name) });
+        }
+        None => Cow::Borrowed(""),
+    };
     let parameter = |name| request.query.get(name).filter(|value| !value.is_empty()).map(Cow::Borrowed);
     let source = [("client_ip", parameter("ClientIP")), ("client_platform", parameter("OptPlatform"))];
     Ok(Decoded::Change(GroupChange {
         kind: command.kind,
-        command: command.name,
+        command: name,
         group_id,
         occurred_at: command.occurred_at(&mut body),
         operator: body.take("Operator_Account").and_then(id).filter(|operator| !operator.is_empty()),
@@ -109,6 +237,13 @@ fn command<'r>(url: Option<&'r str>, body: Option<Cow<'r, str>>) -> Result<Cow<'
         (Some(command), None) => Ok(Cow::Borrowed(command)),
         (None, None) => Err(Refusal::NoCommand),
     }
+}
+
+/// How somebody joined or left: `apply`, `invited`, `quit` or `kicked`, else verbatim.
+fn how(value: Value<'_>) -> Option<Detail<'_>> {
+    let how = string(value)?;
+    let known = ["apply", "invited", "quit", "kicked"].into_iter().find(|known| how.eq_ignore_ascii_case(known));
+    Some(Detail::Text(known.map_or(how, Cow::Borrowed)))
 }
 
 /// `[{"Member_Account": "…"}]`; an item without an account is skipped.
