@@ -9,6 +9,7 @@
 )]
 
 mod cases;
+mod commands;
 mod deployment;
 mod documentation;
 mod hostile;

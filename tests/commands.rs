@@ -1,0 +1,128 @@
+//! `docs/protocol.md` held against the code: every command of both platforms, in every spelling.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use group_ledger::platform::Platform;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use serde_json::{Value, json};
+
+use crate::support::{Sent, Table, assert_answer, files};
+
+/// A row of the page.
+struct Row {
+    command: String,
+    becomes: String,
+    spellings: Vec<String>,
+    fixture: String,
+}
+
+/// The rows whose fixtures are a platform's.
+fn rows(platform: &str) -> Vec<Row> {
+    let page = fs::read_to_string("docs/protocol.md").unwrap();
+    let cells =
+        page.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').map(str::trim).collect());
+    let row = |cells: Vec<&str>| Row {
+        command: cells[1].trim_matches('`').to_owned(),
+        becomes: cells[2].to_owned(),
+        spellings: cells[3].split_whitespace().map(|spelling| spelling.trim_matches('`').to_owned()).collect(),
+        fixture: cells[4].trim_start_matches("[sample](../").trim_end_matches(')').to_owned(),
+    };
+    cells.map(row).filter(|row| row.fixture.starts_with(&format!("tests/commands/{platform}/"))).collect()
+}
+
+#[tokio::test]
+async fn every_row_of_tencent_chat_is_true() {
+    every_row_is_true::<TencentChat>(|command| {
+        ("/tencent-chat".to_owned(), format!("SdkAppid=1400000000&CallbackCommand={command}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_row_of_openim_is_true() {
+    every_row_is_true::<OpenIm>(|command| (format!("/openim/{command}"), String::new())).await;
+}
+
+async fn every_row_is_true<P: Platform>(url: fn(&str) -> (String, String)) {
+    let rows = rows(P::NAME);
+    let fixtures: BTreeSet<_> =
+        files(&format!("tests/commands/{}", P::NAME)).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(rows.iter().map(|row| row.command.clone()).collect::<BTreeSet<_>>(), fixtures);
+    for Row { command, becomes, spellings, fixture } in rows {
+        let body = fs::read_to_string(&fixture).unwrap();
+        for spelling in [&command].into_iter().chain(&spellings) {
+            let table = Table::start().await;
+            let (path, query) = url(spelling);
+            let sent = Sent::post(&path, &query, body.replace(&command, spelling));
+            let response = sent.to(&table.receiver::<P>(&[])).await;
+            if !is_set_group_info_hook(spelling) {
+                assert_answer::<P>(&response, 200, spelling);
+            }
+            let records = table.records();
+            let kind = records.first().map_or("ignored", |record| record["kind"].as_str().unwrap());
+            assert_eq!(kind, becomes, "{spelling}");
+            for record in records {
+                let canonical = if becomes == "group.unknown" { spelling } else { &command };
+                assert_eq!(record["command"], *canonical, "{spelling}");
+                assert_eq!(record["raw"].as_str().unwrap().as_bytes(), sent.body, "{spelling}");
+            }
+        }
+    }
+}
+
+fn is_set_group_info_hook(command: &str) -> bool {
+    command.starts_with("callbackBeforeSetGroupInfo")
+}
+
+/// The server replaces what it is about to set by what the hook answers.
+#[tokio::test]
+async fn set_group_info_hooks_get_their_own_fields_back() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[]);
+    for (name, body) in files("tests/commands/openim").into_iter().filter(|(name, _)| is_set_group_info_hook(name)) {
+        let response = Sent::post(&format!("/openim/{name}"), "", body.clone()).to(&receiver).await;
+        assert_eq!(response.status_code, 200);
+        let mut expected: Value = serde_json::from_str(&body).unwrap();
+        let fields = expected.as_object_mut().unwrap();
+        for not_the_groups in ["callbackCommand", "operationID"] {
+            fields.remove(not_the_groups);
+        }
+        for (name, value) in [
+            ("actionCode", json!(0)),
+            ("errCode", json!(0)),
+            ("nextCode", json!(0)),
+            ("errMsg", json!("Success")),
+            ("errDlt", json!("")),
+        ] {
+            fields.insert(name.to_owned(), value);
+        }
+        assert_eq!(serde_json::from_str::<Value>(&response.body).unwrap(), expected, "{name}");
+    }
+    let wrapped = r#"{"groupInfoForSet":{"groupID":"g1","groupName":"n","ex":{"value":"e"}}}"#;
+    let response = Sent::post("/openim/callbackBeforeSetGroupInfoEXCommand", "", wrapped).to(&receiver).await;
+    let answer: Value = serde_json::from_str(&response.body).unwrap();
+    assert_eq!([&answer["groupID"], &answer["groupName"], &answer["ex"]], ["g1", "n", "e"]);
+}
+
+/// Whatever it is called, what people say to each other is not recorded.
+#[tokio::test]
+async fn messages_are_never_stored() {
+    let table = Table::start().await;
+    for command in ["Group.CallbackAfterMsgWithDraw", "Group.CallbackAfterModifyMsg", "Group.CallbackOnMessageReaction"]
+    {
+        let body = json!({ "CallbackCommand": command, "GroupId": "g1", "MsgBody": ["said"] }).to_string();
+        let response =
+            Sent::post("/tencent-chat", "SdkAppid=1400000000", body).to(&table.receiver::<TencentChat>(&[])).await;
+        assert_answer::<TencentChat>(&response, 200, command);
+    }
+    for command in
+        ["callbackAfterRevokeMsgCommand", "callbackAfterSendSingleMsgCommand", "callbackAfterNewMessageCommand"]
+    {
+        let body = json!({ "callbackCommand": command, "groupID": "g1", "content": "said" }).to_string();
+        let response = Sent::post("/openim", "", body).to(&table.receiver::<OpenIm>(&[])).await;
+        assert_answer::<OpenIm>(&response, 200, command);
+    }
+    assert!(table.items().is_empty());
+}
