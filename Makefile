@@ -82,6 +82,10 @@ deploy: ## Build and deploy with the parameters of parameters.yaml, showing firs
 	@$(MAKE) build
 	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS)
 
+.PHONY: redecode
+redecode: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials
+	@cargo run --quiet --locked --example redecode -- $(DAYS)
+
 # An event's file says which function it is for, and which token it was signed with.
 EVENT_NAME = $(notdir $(EVENT))
 EVENT_FUNCTION = $(if $(filter openim-%,$(EVENT_NAME)),OpenImFunction,TencentChatFunction)

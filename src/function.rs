@@ -87,7 +87,7 @@ fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration)
         Outcome::NotStored(error) => {
             error!(platform, command, kind, outcome, %error, duration_us, request_id, "callback");
         }
-        Outcome::Refused(refusal) => {
+        Outcome::Refused(refusal) | Outcome::Quarantined(refusal) => {
             warn!(platform, command, kind, outcome, code = refusal.code(), reason = %refusal, duration_us, request_id, "callback");
         }
         _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),

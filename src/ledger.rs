@@ -18,8 +18,10 @@ use aws_smithy_http_client::tls;
 use tokio::time::timeout;
 
 use crate::change::Detail;
+use crate::quarantine::Quarantined;
 use crate::record::{PARTITION_KEY, Raw, Record, SORT_KEY, TIME_TO_LIVE};
 use crate::settings::{SettingError, Settings};
+use crate::timestamp::Timestamp;
 
 /// How long recording may take, with every retry: inside Tencent's 2 s, with room for API Gateway and a cold start.
 pub const RECORD_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -107,6 +109,18 @@ impl Ledger {
         Ok(Self { client: Client::from_conf(config.build()), table })
     }
 
+    /// The client, for tools that do more than a function may.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
     /// Opens the connection, with a write whose condition does not hold: it changes nothing, needs no further permission
     /// than recording does, and finds a wrong table or role before a callback does. Costs one write unit a start.
     ///
@@ -126,16 +140,47 @@ impl Ledger {
     ///
     /// Where the record is not, or not surely, in the table.
     pub async fn record(&self, record: &Record<'_>) -> Result<Stored, StoreError> {
-        timeout(RECORD_TIMEOUT, self.write(record)).await.map_err(|_| StoreError::TimedOut)?
+        let identity = Identity {
+            digest: &record.digest,
+            request_id: record.request_id,
+            received_at: record.received_at,
+            has_own_time: record.change.occurred_at.is_some(),
+        };
+        let keys = [record.change_key(), record.clash_key()];
+        timeout(RECORD_TIMEOUT, self.write(keys, &identity, || item(record))).await.map_err(|_| StoreError::TimedOut)?
     }
 
-    async fn write(&self, record: &Record<'_>) -> Result<Stored, StoreError> {
-        for key in [record.change_key(), record.clash_key()] {
-            match self.put_new(record, &key).await? {
+    /// Keeps a callback that was not understood. A repetition is kept too.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not, or not surely, in the table.
+    pub async fn quarantine(&self, kept: &Quarantined<'_>) -> Result<(), StoreError> {
+        let identity = Identity {
+            digest: &kept.digest,
+            request_id: kept.request_id,
+            received_at: kept.received_at,
+            has_own_time: false,
+        };
+        let key = format!("{}#{}", kept.received_at, kept.digest.get(..16).unwrap_or(&kept.digest));
+        let keys = [key.clone(), format!("{key}#{}", kept.request_id)];
+        let write = self.write(keys, &identity, || quarantined_item(kept));
+        timeout(RECORD_TIMEOUT, write).await.map_err(|_| StoreError::TimedOut)?.map(|_| ())
+    }
+
+    /// Puts an item under the first of its keys that no other callback holds.
+    async fn write(
+        &self,
+        keys: [String; 2],
+        identity: &Identity<'_>,
+        item: impl Fn() -> Result<Item, StoreError>,
+    ) -> Result<Stored, StoreError> {
+        for key in keys {
+            match self.put_new(&key, &item).await? {
                 Put::Written => return Ok(Stored::Recorded),
-                Put::Held(holder) if is_own(&holder, record) => return Ok(Stored::Recorded),
+                Put::Held(holder) if identity.is_own(&holder) => return Ok(Stored::Recorded),
                 // Without a time of its own, a callback's repetition is an event of its own.
-                Put::Held(holder) if is_same(&holder, record) && record.change.occurred_at.is_some() => {
+                Put::Held(holder) if identity.is_same(&holder) && identity.has_own_time => {
                     return Ok(Stored::Duplicate);
                 }
                 Put::Held(_) => {}
@@ -145,13 +190,18 @@ impl Ledger {
         Ok(Stored::Duplicate)
     }
 
-    /// Puts a record where its key is free. What DynamoDB would not take can only be in `change`, whose names and values
+    /// Puts an item where its key is free. What DynamoDB would not take can only be in `change`, whose names and values
     /// are the callback's; the raw body has it all.
-    async fn put_new(&self, record: &Record<'_>, key: &str) -> Result<Put, StoreError> {
+    async fn put_new(&self, key: &str, item: &impl Fn() -> Result<Item, StoreError>) -> Result<Put, StoreError> {
         const CONDITION: &str = "attribute_not_exists(group_key)";
-        match self.put(item(record, key)?, CONDITION).await {
+        let keyed = || {
+            let mut item = item()?;
+            item.insert(SORT_KEY.to_owned(), AttributeValue::S(key.to_owned()));
+            Ok(item)
+        };
+        match self.put(keyed()?, CONDITION).await {
             Err(StoreError::Refused(code)) if code == "ValidationException" => {
-                let mut item = item(record, key)?;
+                let mut item = keyed()?;
                 item.remove("change");
                 self.put(item, CONDITION).await
             }
@@ -189,28 +239,38 @@ enum Put {
     Held(Item),
 }
 
-/// Whether `holder` is what an earlier attempt of this very write left, whose answer was lost.
-fn is_own(holder: &Item, record: &Record<'_>) -> bool {
-    let request_id = (!record.request_id.is_empty()).then_some(record.request_id);
-    is_same(holder, record)
-        && holder_text(holder, "request_id") == request_id
-        && holder_text(holder, "received_at") == Some(&record.received_at.to_string())
+/// What tells a write from another one.
+struct Identity<'r> {
+    digest: &'r str,
+    request_id: &'r str,
+    received_at: Timestamp,
+    /// Whether the callback says when it happened, so that its repetition is the same event.
+    has_own_time: bool,
 }
 
-/// Whether `holder` is a record of the same callback.
-fn is_same(holder: &Item, record: &Record<'_>) -> bool {
-    holder_text(holder, "digest") == Some(&record.digest)
+impl Identity<'_> {
+    /// Whether `holder` is what an earlier attempt of this very write left, whose answer was lost.
+    fn is_own(&self, holder: &Item) -> bool {
+        let request_id = (!self.request_id.is_empty()).then_some(self.request_id);
+        self.is_same(holder)
+            && holder_text(holder, "request_id") == request_id
+            && holder_text(holder, "received_at") == Some(&self.received_at.to_string())
+    }
+
+    /// Whether `holder` is of the same callback.
+    fn is_same(&self, holder: &Item) -> bool {
+        holder_text(holder, "digest") == Some(self.digest)
+    }
 }
 
 fn holder_text<'i>(holder: &'i Item, name: &str) -> Option<&'i str> {
     holder.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// The record's attributes, under the sort key `key`.
-fn item(record: &Record<'_>, key: &str) -> Result<Item, StoreError> {
+/// The record's attributes but the sort key.
+fn item(record: &Record<'_>) -> Result<Item, StoreError> {
     let change = &record.change;
     let mut item = Item::with_capacity(20);
-    item.insert(SORT_KEY.to_owned(), AttributeValue::S(key.to_owned()));
     let mut text = |name: &str, value: &str| item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
     text(PARTITION_KEY, &record.group_key);
     text("platform", record.platform);
@@ -231,14 +291,9 @@ fn item(record: &Record<'_>, key: &str) -> Result<Item, StoreError> {
     if !record.request_id.is_empty() {
         text("request_id", record.request_id);
     }
-    match &record.raw {
-        Raw::Text(raw) => text("raw", raw),
-        Raw::Gzip(raw) => item.insert("raw_gzip".to_owned(), AttributeValue::B(Blob::new(raw.as_slice()))),
-    };
+    insert_raw(&mut item, &record.raw);
     if !change.source.is_empty() {
-        let source =
-            change.source.iter().map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.to_string())));
-        item.insert("source".to_owned(), AttributeValue::M(source.collect()));
+        item.insert("source".to_owned(), texts(change.source.iter().map(|(name, value)| (*name, value.as_ref()))));
     }
     if let Some(expires_at) = record.expires_at {
         item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.to_string()));
@@ -255,6 +310,47 @@ fn item(record: &Record<'_>, key: &str) -> Result<Item, StoreError> {
         item.insert("change".to_owned(), details);
     }
     Ok(item)
+}
+
+/// The attributes of what is in quarantine but the sort key.
+fn quarantined_item(kept: &Quarantined<'_>) -> Result<Item, StoreError> {
+    let mut item = Item::with_capacity(16);
+    let mut text = |name: &str, value: &str| item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
+    text(PARTITION_KEY, &kept.group_key);
+    text("platform", kept.platform);
+    text("app_id", kept.app_id);
+    text("received_at", &kept.received_at.to_string());
+    text("reason", &kept.reason.refusal.to_string());
+    text("digest", &kept.digest);
+    if let Some(command) = &kept.reason.command {
+        text("command", command);
+    }
+    if !kept.request_id.is_empty() {
+        text("request_id", kept.request_id);
+    }
+    insert_raw(&mut item, &kept.raw);
+    item.insert("code".to_owned(), AttributeValue::N(kept.reason.refusal.code().to_string()));
+    let request = HashMap::from([
+        ("path".to_owned(), AttributeValue::S(kept.path.to_owned())),
+        ("query".to_owned(), AttributeValue::S(kept.query.clone())),
+        ("headers".to_owned(), texts(kept.headers.iter().copied())),
+    ]);
+    item.insert("request".to_owned(), AttributeValue::M(request));
+    if let Some(expires_at) = kept.expires_at {
+        item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.to_string()));
+    }
+    if size(&item) > MAX_ITEM_BYTES { Err(StoreError::TooLarge) } else { Ok(item) }
+}
+
+fn insert_raw(item: &mut Item, raw: &Raw<'_>) {
+    match raw {
+        Raw::Text(raw) => item.insert("raw".to_owned(), AttributeValue::S((*raw).to_owned())),
+        Raw::Gzip(raw) => item.insert("raw_gzip".to_owned(), AttributeValue::B(Blob::new(raw.as_slice()))),
+    };
+}
+
+fn texts<'t>(texts: impl Iterator<Item = (&'t str, &'t str)>) -> AttributeValue {
+    AttributeValue::M(texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned()))).collect())
 }
 
 fn attribute(detail: &Detail<'_>) -> AttributeValue {

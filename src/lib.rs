@@ -21,6 +21,7 @@ pub mod function;
 pub mod ledger;
 pub mod metrics;
 pub mod platform;
+pub mod quarantine;
 pub mod receive;
 pub mod record;
 pub mod refusal;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::ledger::{Ledger, StoreError, Stored};
 use crate::platform::{Decoded, Platform, Undecodable};
+use crate::quarantine::Quarantined;
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -41,8 +42,10 @@ pub enum Outcome {
     Ignored,
     /// It is no callback but a console's check of the URL: an empty POST.
     UrlCheck,
-    /// It was refused.
+    /// It was refused: nothing says that it is genuine.
     Refused(Refusal),
+    /// It is genuine, was not understood, and is kept as it came.
+    Quarantined(Refusal),
     /// It could not be stored.
     NotStored(StoreError),
 }
@@ -52,7 +55,7 @@ impl Outcome {
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Refused(refusal) => Some(*refusal),
+            Self::Refused(refusal) | Self::Quarantined(refusal) => Some(*refusal),
             Self::NotStored(StoreError::TooLarge) => Some(Refusal::TooLarge),
             Self::NotStored(_) => Some(Refusal::NotStored),
             Self::Recorded | Self::Duplicate | Self::Ignored | Self::UrlCheck => None,
@@ -68,9 +71,19 @@ impl Outcome {
             Self::Ignored => "ignored",
             Self::UrlCheck => "url_check",
             Self::Refused(_) => "refused",
+            Self::Quarantined(_) => "quarantined",
             Self::NotStored(_) => "not_stored",
         }
     }
+}
+
+/// Why a request is not read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread<'r> {
+    /// Nothing says that it is genuine.
+    NotGenuine(Refusal),
+    /// It is genuine, and not understood.
+    Undecodable(Undecodable<'r>),
 }
 
 /// Verifies and decodes a request. Pure: the time is the request's.
@@ -78,18 +91,18 @@ impl Outcome {
 /// # Errors
 ///
 /// Where it is no genuine callback of this family.
-pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
+pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Decoded<'r>, Unread<'r>> {
     if request.method != "POST" {
-        return Err(Refusal::NotPost.into());
+        return Err(Unread::NotGenuine(Refusal::NotPost));
     }
     if request.body.trim_ascii().is_empty() && !P::names_command(request) {
         return Ok(Decoded::UrlCheck);
     }
-    let verified = platform.verify(request)?;
+    let verified = platform.verify(request).map_err(Unread::NotGenuine)?;
     if request.headers.get("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Refusal::Compressed.into());
+        return Err(Unread::Undecodable(Refusal::Compressed.into()));
     }
-    P::decode(verified)
+    P::decode(verified).map_err(Unread::Undecodable)
 }
 
 impl<P: Platform> Receiver<P> {
@@ -121,7 +134,16 @@ impl<P: Platform> Receiver<P> {
                 return Receipt { answer, ..receipt(Outcome::Ignored, Some(command)) };
             }
             Ok(Decoded::UrlCheck) => return receipt(Outcome::UrlCheck, None),
-            Err(Undecodable { refusal, command }) => return receipt(Outcome::Refused(refusal), command),
+            Err(Unread::NotGenuine(refusal)) => return receipt(Outcome::Refused(refusal), None),
+            Err(Unread::Undecodable(reason)) => {
+                let (refusal, command) = (reason.refusal, reason.command.clone());
+                let kept = Quarantined::new(P::NAME, self.platform.app_id(), reason, request, self.retention_days);
+                let outcome = match self.ledger.quarantine(&kept).await {
+                    Ok(()) => Outcome::Quarantined(refusal),
+                    Err(error) => Outcome::NotStored(error),
+                };
+                return receipt(outcome, command);
+            }
         };
         let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
         let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);

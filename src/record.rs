@@ -78,7 +78,7 @@ impl<'r> Record<'r> {
             raw: raw(&request.body),
             digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &request.body),
             request_id: &request.request_id,
-            expires_at: retention_days.map(|days| received_at.unix_seconds().saturating_add(i64::from(days) * 86_400)),
+            expires_at: retention_days.map(|days| received_at.after_days(days)),
             change,
         }
     }
@@ -119,7 +119,7 @@ fn group_key(platform: &str, app_id: &str, group_id: &str) -> String {
 }
 
 /// SHA-256 of `parts`, each after its length so that no two lists of parts read alike, and of `body`.
-fn digest<const N: usize>(parts: [&[u8]; N], body: &[u8]) -> String {
+pub(crate) fn digest<const N: usize>(parts: [&[u8]; N], body: &[u8]) -> String {
     let mut sha256 = Sha256::new();
     for part in parts {
         sha256.update((part.len() as u64).to_be_bytes());
@@ -137,7 +137,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn raw(body: &[u8]) -> Raw<'_> {
+/// The body as it is kept.
+pub(crate) fn raw(body: &[u8]) -> Raw<'_> {
     match str::from_utf8(body) {
         Ok(text) if text.len() <= MAX_RAW_TEXT_BYTES => Raw::Text(text),
         _ => Raw::Gzip(gzip(body)),

@@ -37,6 +37,18 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since 1970 at `days` days later.
+    #[must_use]
+    pub fn after_days(self, days: u32) -> i64 {
+        self.unix_seconds().saturating_add(i64::from(days) * 86_400)
+    }
+
+    /// The day in UTC: `2022-12-09`.
+    #[must_use]
+    pub fn date(self) -> String {
+        self.to_string().split('T').next().unwrap_or_default().to_owned()
+    }
+
     /// Whole seconds since 1970.
     #[must_use]
     pub fn unix_seconds(self) -> i64 {

@@ -230,7 +230,11 @@ fn the_access_log_holds_neither_path_nor_query_nor_body() {
 #[test]
 fn alarms_watch_metrics_that_exist() {
     let receipt = |outcome| Receipt { outcome, command: None, kind: None, answer: None };
-    let outcomes = [Outcome::NotStored(StoreError::TimedOut), Outcome::Refused(Refusal::NotJson)];
+    let outcomes = [
+        Outcome::NotStored(StoreError::TimedOut),
+        Outcome::Refused(Refusal::NotJson),
+        Outcome::Quarantined(Refusal::NotJson),
+    ];
     let mut written = BTreeSet::new();
     for outcome in outcomes {
         let receipt = receipt(outcome);
@@ -261,7 +265,7 @@ fn alarms_watch_metrics_that_exist() {
 fn every_alarm_reaches_its_topic_and_its_page() {
     let operations = fs::read_to_string("docs/operations.md").unwrap();
     let alarms = resources("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 6);
+    assert_eq!(alarms.len(), 7);
     for (id, alarm) in alarms {
         for actions in ["AlarmActions", "OKActions"] {
             let Value::Tagged(condition) = &alarm[actions] else { panic!("{id} tells nobody") };

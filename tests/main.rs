@@ -15,6 +15,7 @@ mod documentation;
 mod hostile;
 mod ledger;
 mod local;
+mod quarantine;
 mod records;
 mod sam;
 mod settings;

@@ -54,12 +54,24 @@ impl Table {
 
     /// The records, by group and in order, as plain JSON.
     pub(crate) fn records(&self) -> Vec<Value> {
-        let mut records: Vec<Value> = self.items().iter().map(|item| plain(&json!({ "M": item }))).collect();
-        records.sort_by_key(|record| (record["group_key"].to_string(), record["change_key"].to_string()));
-        records
+        self.plain_items(false)
     }
 
-    /// The records as DynamoDB writes them.
+    /// What is in quarantine.
+    pub(crate) fn quarantined(&self) -> Vec<Value> {
+        self.plain_items(true)
+    }
+
+    fn plain_items(&self, quarantined: bool) -> Vec<Value> {
+        let items = self.items();
+        let plain = items.iter().map(|item| plain(&json!({ "M": item })));
+        let is_asked_for = |item: &Value| item["group_key"].as_str().unwrap().starts_with("quarantine#") == quarantined;
+        let mut plain: Vec<Value> = plain.filter(is_asked_for).collect();
+        plain.sort_by_key(|item| (item["group_key"].to_string(), item["change_key"].to_string()));
+        plain
+    }
+
+    /// All that the table holds, as DynamoDB writes it.
     pub(crate) fn items(&self) -> Vec<Value> {
         let request = serde_json::from_value(json!({ "TableName": TABLE })).unwrap();
         let answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();

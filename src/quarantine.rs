@@ -1,0 +1,86 @@
+//! What is genuine and yet not understood: kept with its bytes, for a decoder that understands it.
+//!
+//! A platform that changes a field's type, or leaves out a group's id, loses nothing here: `make redecode` takes up what is
+//! kept with the code of then. Forged and foreign requests are not kept.
+
+use crate::platform::{Decoded, Platform, Undecodable};
+use crate::record::{Raw, digest, raw};
+use crate::request::{Request, Verified};
+use crate::timestamp::Timestamp;
+
+/// The query's parameters that are not kept: they are what a signature was checked by.
+const NOT_KEPT: [&str; 2] = ["Sign", "RequestTime"];
+
+/// The headers that decoding reads.
+const KEPT_HEADERS: [&str; 3] = ["content-encoding", "content-type", "operationid"];
+
+/// One callback in quarantine, as it is written.
+pub struct Quarantined<'r> {
+    /// `quarantine#{platform}#{app_id}#{YYYY-MM-DD}`, the day of its receipt.
+    pub group_key: String,
+    /// The platform's name.
+    pub platform: &'static str,
+    /// The app's id.
+    pub app_id: &'r str,
+    /// Why it was not understood, and its command as far as that was.
+    pub reason: Undecodable<'r>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The body.
+    pub raw: Raw<'r>,
+    /// SHA-256 of platform, app and body: 64 hex digits.
+    pub digest: String,
+    /// The receiver's id of the request; empty where it has none.
+    pub request_id: &'r str,
+    /// The path.
+    pub path: &'r str,
+    /// The query, without what it was signed by.
+    pub query: String,
+    /// The headers that decoding reads.
+    pub headers: Vec<(&'static str, &'r str)>,
+    /// When DynamoDB may delete it, in seconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+impl<'r> Quarantined<'r> {
+    /// What is kept of a request that could not be decoded, deleted `retention_days` after its receipt.
+    #[must_use]
+    pub fn new(
+        platform: &'static str,
+        app_id: &'r str,
+        reason: Undecodable<'r>,
+        request: &'r Request<'_>,
+        retention_days: Option<u32>,
+    ) -> Self {
+        let received_at = request.received_at;
+        Self {
+            group_key: group_key(platform, app_id, &received_at.date()),
+            platform,
+            app_id,
+            reason,
+            received_at,
+            raw: raw(&request.body),
+            digest: digest([platform, app_id].map(str::as_bytes), &request.body),
+            request_id: &request.request_id,
+            path: &request.path,
+            query: request.query.without(&NOT_KEPT),
+            headers: KEPT_HEADERS.into_iter().filter_map(|name| Some((name, request.headers.get(name)?))).collect(),
+            expires_at: retention_days.map(|days| received_at.after_days(days)),
+        }
+    }
+}
+
+/// The partition key of a day (`YYYY-MM-DD`) in quarantine.
+#[must_use]
+pub fn group_key(platform: &str, app_id: &str, day: &str) -> String {
+    format!("quarantine#{platform}#{app_id}#{day}")
+}
+
+/// Decodes again what was in quarantine. It was verified when it came.
+///
+/// # Errors
+///
+/// Where it is still not understood.
+pub fn decode_again<'r, P: Platform>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
+    P::decode(Verified::vouch(request))
+}

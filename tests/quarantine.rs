@@ -1,0 +1,150 @@
+//! Genuine and not understood is kept, and taken up again; anything else is not.
+
+use std::process::Output;
+
+use group_ledger::platform::Undecodable;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::quarantine::Quarantined;
+use group_ledger::refusal::Refusal;
+use group_ledger::timestamp::Timestamp;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::support::{PATIENCE, Sent, Table, assert_answer};
+
+const TENCENT: &str = "SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterGroupFull&ClientIP=203.0.113.7";
+
+#[tokio::test]
+async fn what_is_genuine_and_not_understood_is_kept() {
+    let unreadable = b"{\"GroupId\":\"\xff\"}".to_vec();
+    for (what, sent, code) in [
+        ("no JSON", Sent::post("/tencent-chat", TENCENT, "{"), 40001),
+        ("no UTF-8", Sent::post("/tencent-chat", TENCENT, unreadable), 40001),
+        ("no command", Sent::post("/tencent-chat", "SdkAppid=1400000000", "{}"), 40002),
+        ("two commands", Sent::post("/tencent-chat", TENCENT, r#"{"CallbackCommand":"x"}"#), 40003),
+        ("no group", Sent::post("/tencent-chat", TENCENT, r#"{"GroupId":[]}"#), 40004),
+        ("compressed", Sent::post("/tencent-chat", TENCENT, "x").header("Content-Encoding", "gzip"), 41501),
+        ("large", Sent::post("/tencent-chat", TENCENT, "x".repeat(100_000)), 40001),
+    ] {
+        let table = Table::start().await;
+        let receiver = table.receiver::<TencentChat>(&[("RETENTION_DAYS", "1")]);
+        for request in ["request-1", "request-2"] {
+            let sent = Sent {
+                headers: sent.headers.clone(),
+                body: sent.body.clone(),
+                ..Sent::post(&sent.path, &sent.query, "")
+            };
+            assert_answer::<TencentChat>(&sent.request(request).to(&receiver).await, code / 100, what);
+        }
+        assert!(table.records().is_empty(), "{what}");
+        let kept = table.quarantined();
+        assert_eq!(kept.len(), 2, "{what}: a repetition is kept too");
+        let item = &kept[0];
+        assert_eq!(item["group_key"], "quarantine#tencent-chat#1400000000#2024-05-07", "{what}");
+        assert_eq!(item["code"], code, "{what}");
+        assert!(item["reason"].as_str().unwrap().ends_with('.'), "{what}");
+        assert_eq!(item["request"]["path"], "/tencent-chat", "{what}");
+        assert_eq!(item["expires_at"], 1_715_049_601 + 86_400, "{what}");
+        let is_text = what != "no UTF-8" && what != "large";
+        assert_eq!(item.get("raw").is_some(), is_text, "{what}");
+        assert_eq!(item.get("raw_gzip").is_some(), !is_text, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_genuine_is_not_kept() {
+    let table = Table::start().await;
+    let tencent_chat = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "t")]);
+    let openim = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
+    for (sent, status) in [
+        (Sent::post("/tencent-chat", TENCENT, "{"), 403),
+        (Sent::post("/tencent-chat", "SdkAppid=1", "{"), 403),
+        (Sent::post("/tencent-chat", "", ""), 200),
+        (Sent { method: "PUT".into(), ..Sent::post("/tencent-chat", TENCENT, "{") }, 405),
+        (Sent::post("/tencent-chat", TENCENT, "x".repeat(1024 * 1024 + 1)), 413),
+    ] {
+        assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, status, &sent.path);
+    }
+    assert_answer::<OpenIm>(&Sent::post("/openim", "", "{").to(&openim).await, 401, "openim");
+    assert!(table.items().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_request_was_signed_by_is_not_kept() {
+    let table = Table::start().await;
+    let query = format!("{TENCENT}&Sign=hunter2&RequestTime=1715049601");
+    Sent::post("/tencent-chat", &query, "{").to(&table.receiver::<TencentChat>(&[])).await;
+    let authorized =
+        Sent::post("/openim?", "", "{").header("Authorization", "Basic hunter2").header("operationID", "op-1");
+    authorized.to(&table.receiver::<OpenIm>(&[])).await;
+    let kept = table.quarantined();
+    assert_eq!(kept.len(), 2);
+    assert!(!json!(kept).to_string().contains("hunter2"));
+    assert_eq!(kept[0]["request"]["headers"], json!({ "operationid": "op-1" }));
+    assert_eq!(kept[1]["request"]["query"], TENCENT);
+}
+
+async fn redecode(table: &Table) -> String {
+    let examples = std::path::PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().join("examples");
+    let mut command = Command::new(examples.join("redecode"));
+    command.env_clear().envs(table.settings(&[])).arg("3");
+    let Output { status, stdout, stderr } = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap().lines().last().unwrap().to_owned()
+}
+
+/// Puts a callback into quarantine that the present code understands, as if yesterday's had not.
+async fn quarantine(table: &Table, platform: &'static str, app_id: &str, sent: &Sent) {
+    let ledger = table.receiver::<OpenIm>(&[]);
+    let event = sent.event();
+    let event = group_ledger::event::Event::parse(&event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    let reason = Undecodable { refusal: Refusal::NoGroupId, command: None };
+    ledger.ledger().quarantine(&Quarantined::new(platform, app_id, reason, &request, None)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_understood_by_now_is_recorded_at_its_own_time_and_leaves_quarantine() {
+    let table = Table::start().await;
+    let yesterday = Timestamp::now().unix_millis() - 86_400_000;
+    let at = |sent: Sent| Sent { received_at: yesterday, ..sent };
+    let large = format!(
+        r#"{{"callbackCommand":"callbackAfterDisMissGroupCommand","groupID":"g2","ownerID":"{}"}}"#,
+        "u".repeat(70_000)
+    );
+    let tencent = at(Sent::post("/tencent-chat", TENCENT, r#"{"GroupId":"g1","EventTime":1715049600123}"#));
+    let openim = at(Sent::post("/openim", "", large).header("Operationid", "op-1"));
+    let message = at(Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", "{}"));
+    let broken = at(Sent::post("/tencent-chat", TENCENT, r#"{"GroupId":{}}"#));
+    for (platform, app_id, sent) in [
+        ("tencent-chat", "1400000000", &tencent),
+        ("tencent-chat", "1400000000", &broken),
+        ("openim", "openim", &openim),
+        ("openim", "openim", &message),
+    ] {
+        quarantine(&table, platform, app_id, sent).await;
+    }
+    let before = table.items();
+
+    assert_eq!(redecode(&table).await, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
+    let records = table.records();
+    let yesterday = Timestamp::from_unix_millis(yesterday).unwrap().to_string();
+    assert_eq!(
+        records.iter().map(|record| record["kind"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["group.dismissed", "group.full"]
+    );
+    assert_eq!([&records[0]["occurred_at"], &records[1]["received_at"]], [&yesterday, &yesterday]);
+    assert_eq!(records[1]["occurred_at"], "2024-05-07T02:40:00.123Z");
+    assert_eq!(records[0]["source"]["operation_id"], "op-1");
+    assert_eq!(table.quarantined().len(), 1);
+
+    // As if it had been stopped between recording and removing.
+    for item in &before {
+        table.put(item);
+    }
+    let again = redecode(&table).await;
+    assert_eq!(again, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
+    assert_eq!(table.records(), records);
+    assert_eq!(table.quarantined().len(), 1);
+}
