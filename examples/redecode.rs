@@ -9,7 +9,7 @@ use std::env;
 use std::io::Read;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -33,7 +33,7 @@ Stopping it midway loses nothing: run it again.
 The table and who may write to it, from the environment: TABLE_NAME, AWS_REGION and AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --format env` prints them);
 AWS_ENDPOINT_URL_DYNAMODB for a local one. Whose callbacks: TENCENT_SDK_APP_ID, OPENIM_APP_ID, RETENTION_DAYS.
-It needs dynamodb:Query, PutItem and DeleteItem on the table.";
+It needs dynamodb:Query, GetItem, PutItem and DeleteItem on the table.";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -124,10 +124,34 @@ impl<P: Platform> Quarantine<'_, P> {
         Ok(())
     }
 
+    /// The body of an item, from the item itself or its parts.
+    async fn body(&self, item: &Item) -> Result<Vec<u8>> {
+        let mut gzip = Vec::new();
+        if let Some(AttributeValue::N(parts)) = item.get("raw_parts") {
+            for number in 0..parts.parse::<u32>()? {
+                let key = format!("raw#{}#{number}", text(item, "digest")?);
+                let get = self.ledger.client().get_item().table_name(self.ledger.table());
+                let get =
+                    get.key(PARTITION_KEY, AttributeValue::S(key)).key(SORT_KEY, AttributeValue::S("raw".to_owned()));
+                let part = get.send().await.map_err(SdkError::into_service_error)?.item.context("a part is missing")?;
+                gzip.extend_from_slice(bytes(&part)?);
+            }
+        } else if item.contains_key("raw_gzip") {
+            gzip.extend_from_slice(bytes(item)?);
+        } else {
+            return Ok(text(item, "raw")?.as_bytes().to_vec());
+        }
+        let mut body = Vec::new();
+        GzDecoder::new(gzip.as_slice()).read_to_end(&mut body)?;
+        Ok(body)
+    }
+
     /// Records before it removes, so that nothing is lost in between; a record that is there already stays as it is.
     async fn take_up_one(&self, item: &Item, tally: &mut Tally) -> Result<()> {
         let key = text(item, SORT_KEY)?;
-        let request = request(item).with_context(|| format!("the item {key} is not what was put into quarantine"))?;
+        let body = self.body(item).await.with_context(|| format!("the item {key} has lost its body"))?;
+        let request =
+            request(item, &body).with_context(|| format!("the item {key} is not what was put into quarantine"))?;
         let outcome = match decode_again::<P>(&request) {
             Ok(Decoded::Change(change)) => {
                 let kind = change.kind.as_str();
@@ -162,29 +186,25 @@ impl<P: Platform> Quarantine<'_, P> {
 }
 
 /// The request that an item in quarantine holds.
-fn request(item: &Item) -> Result<Request<'_>> {
+fn request<'i>(item: &'i Item, body: &'i [u8]) -> Result<Request<'i>> {
     let kept = item.get("request").and_then(|request| request.as_m().ok()).context("it has no request")?;
     let headers = kept.get("headers").and_then(|headers| headers.as_m().ok()).into_iter().flatten();
     let headers = headers.filter_map(|(name, value)| Some((name.as_str().into(), value.as_s().ok()?.as_str().into())));
-    let body = match (item.get("raw"), item.get("raw_gzip")) {
-        (Some(AttributeValue::S(raw)), _) => Cow::Borrowed(raw.as_bytes()),
-        (_, Some(AttributeValue::B(gzip))) => {
-            let mut body = Vec::new();
-            GzDecoder::new(gzip.as_ref()).read_to_end(&mut body)?;
-            Cow::Owned(body)
-        }
-        _ => bail!("it has no body"),
-    };
     let received_at = DateTime::from_str(text(item, "received_at")?, DateTimeFormat::DateTime)?.to_millis()?;
     Ok(Request {
         method: "POST".into(),
         path: text(kept, "path")?.into(),
         query: Query::parse(text(kept, "query")?),
         headers: headers.collect(),
-        body,
+        body: Cow::Borrowed(body),
         received_at: Timestamp::from_unix_millis(received_at).context("its time is implausible")?,
         request_id: text(item, "request_id").unwrap_or_default().into(),
     })
+}
+
+fn bytes(item: &Item) -> Result<&[u8]> {
+    let bytes = item.get("raw_gzip").and_then(|value| value.as_b().ok()).context("it has no raw_gzip")?;
+    Ok(bytes.as_ref())
 }
 
 fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str> {

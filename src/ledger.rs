@@ -36,6 +36,12 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 /// The largest item DynamoDB takes, less a margin: `size` follows its published rules, which leave the last bytes open.
 const MAX_ITEM_BYTES: usize = 390 * 1024;
 
+/// The largest compressed body that is kept in its own item. Even 1 MiB of members compresses to less, unless their ids are
+/// random; what does not is kept in items of its own, written before the item that refers to them.
+const MAX_RAW_BYTES: usize = 256 * 1024;
+/// The size of one of several parts of a body.
+const PART_BYTES: usize = 380 * 1024;
+
 type Item = HashMap<String, AttributeValue>;
 
 /// The table of records.
@@ -66,7 +72,7 @@ pub enum StoreError {
     /// DynamoDB refused, with its error code (`AccessDeniedException`, `ThrottlingException`, …).
     #[error("DynamoDB refused: {0}")]
     Refused(String),
-    /// The record is larger than an item can be, compressed as it is.
+    /// The record is larger than an item can be, even without its body and its change.
     #[error("the record is too large")]
     TooLarge,
 }
@@ -147,7 +153,11 @@ impl Ledger {
             has_own_time: record.change.occurred_at.is_some(),
         };
         let keys = [record.change_key(), record.clash_key()];
-        timeout(RECORD_TIMEOUT, self.write(keys, &identity, || item(record))).await.map_err(|_| StoreError::TimedOut)?
+        let write = async {
+            self.write_parts(&record.raw, &record.digest, record.expires_at).await?;
+            self.write(keys, &identity, || item(record)).await
+        };
+        timeout(RECORD_TIMEOUT, write).await.map_err(|_| StoreError::TimedOut)?
     }
 
     /// Keeps a callback that was not understood. A repetition is kept too.
@@ -164,8 +174,28 @@ impl Ledger {
         };
         let key = format!("{}#{}", kept.received_at, kept.digest.get(..16).unwrap_or(&kept.digest));
         let keys = [key.clone(), format!("{key}#{}", kept.request_id)];
-        let write = self.write(keys, &identity, || quarantined_item(kept));
+        let write = async {
+            self.write_parts(&kept.raw, &kept.digest, kept.expires_at).await?;
+            self.write(keys, &identity, || quarantined_item(kept)).await
+        };
         timeout(RECORD_TIMEOUT, write).await.map_err(|_| StoreError::TimedOut)?.map(|_| ())
+    }
+
+    /// Puts the parts of a body that no item could hold, under its digest: the same body has the same parts.
+    async fn write_parts(&self, raw: &Raw<'_>, digest: &str, expires_at: Option<i64>) -> Result<(), StoreError> {
+        for (number, part) in parts(raw).enumerate() {
+            let text = |text: String| AttributeValue::S(text);
+            let mut item = Item::from([
+                // A partition of its own: one takes 1,000 write units a second, and a part is 380 of them.
+                (PARTITION_KEY.to_owned(), text(format!("raw#{digest}#{number}"))),
+                (SORT_KEY.to_owned(), text("raw".to_owned())),
+                ("raw_gzip".to_owned(), AttributeValue::B(Blob::new(part))),
+            ]);
+            insert_expiry(&mut item, expires_at);
+            // Where it is held, it is held by this very part.
+            self.put(item, "attribute_not_exists(group_key)").await?;
+        }
+        Ok(())
     }
 
     /// Puts an item under the first of its keys that no other callback holds.
@@ -292,11 +322,9 @@ fn item(record: &Record<'_>) -> Result<Item, StoreError> {
         text("request_id", record.request_id);
     }
     insert_raw(&mut item, &record.raw);
+    insert_expiry(&mut item, record.expires_at);
     if !change.source.is_empty() {
         item.insert("source".to_owned(), texts(change.source.iter().map(|(name, value)| (*name, value.as_ref()))));
-    }
-    if let Some(expires_at) = record.expires_at {
-        item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.to_string()));
     }
 
     let details = change.details.iter().map(|(name, detail)| ((*name).to_owned(), attribute(detail)));
@@ -329,6 +357,7 @@ fn quarantined_item(kept: &Quarantined<'_>) -> Result<Item, StoreError> {
         text("request_id", kept.request_id);
     }
     insert_raw(&mut item, &kept.raw);
+    insert_expiry(&mut item, kept.expires_at);
     item.insert("code".to_owned(), AttributeValue::N(kept.reason.refusal.code().to_string()));
     let request = HashMap::from([
         ("path".to_owned(), AttributeValue::S(kept.path.to_owned())),
@@ -336,17 +365,31 @@ fn quarantined_item(kept: &Quarantined<'_>) -> Result<Item, StoreError> {
         ("headers".to_owned(), texts(kept.headers.iter().copied())),
     ]);
     item.insert("request".to_owned(), AttributeValue::M(request));
-    if let Some(expires_at) = kept.expires_at {
-        item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.to_string()));
-    }
     if size(&item) > MAX_ITEM_BYTES { Err(StoreError::TooLarge) } else { Ok(item) }
 }
 
 fn insert_raw(item: &mut Item, raw: &Raw<'_>) {
+    let parts = parts(raw).len();
     match raw {
         Raw::Text(raw) => item.insert("raw".to_owned(), AttributeValue::S((*raw).to_owned())),
+        Raw::Gzip(_) if parts > 0 => item.insert("raw_parts".to_owned(), AttributeValue::N(parts.to_string())),
         Raw::Gzip(raw) => item.insert("raw_gzip".to_owned(), AttributeValue::B(Blob::new(raw.as_slice()))),
     };
+}
+
+/// The parts of a body that is too large for its own item; none of one that is not.
+fn parts<'r>(raw: &'r Raw<'_>) -> impl ExactSizeIterator<Item = &'r [u8]> {
+    let gzip: &[u8] = match raw {
+        Raw::Gzip(gzip) if gzip.len() > MAX_RAW_BYTES => gzip,
+        _ => &[],
+    };
+    gzip.chunks(PART_BYTES)
+}
+
+fn insert_expiry(item: &mut Item, expires_at: Option<i64>) {
+    if let Some(expires_at) = expires_at {
+        item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(expires_at.to_string()));
+    }
 }
 
 fn texts<'t>(texts: impl Iterator<Item = (&'t str, &'t str)>) -> AttributeValue {

@@ -1,13 +1,19 @@
 //! The ledger against an embedded DynamoDB: one record a callback, whatever is repeated, lost or large.
 
+use std::fmt::Write as _;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use flate2::read::GzDecoder;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::receive::Receiver;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -214,6 +220,39 @@ async fn a_large_body_is_kept_compressed() {
         assert!(record["raw_gzip"]["bytes"].as_u64().unwrap() > 0);
         let listed = record["change"]["members"].as_array().map(Vec::len);
         assert_eq!(listed, is_spelled_out.then_some(count));
+    }
+}
+
+/// 1 MiB of ids that do not compress, and of nonsense that is not understood.
+#[tokio::test]
+async fn a_body_that_no_item_can_hold_is_kept_in_parts() {
+    let mut random = Sha256::digest("seed").to_vec();
+    let mut ids = String::new();
+    while ids.len() < 1_000_000 {
+        random = Sha256::digest(&random).to_vec();
+        write!(ids, r#"{{"Member_Account":"{}"}},"#, BASE64_STANDARD.encode(&random)).unwrap();
+    }
+    let members = ids.trim_end_matches(',');
+    for (callback, status) in [(create_group(members, ""), 200), (create_group(&format!("{members},"), ""), 400)] {
+        let table = Table::start().await;
+        let receiver = table.receiver::<TencentChat>(&[("RETENTION_DAYS", "1")]);
+        for request in ["request-1", "request-1"] {
+            let callback = Sent::post("/tencent-chat", QUERY, callback.body.clone()).request(request);
+            assert_answer::<TencentChat>(&callback.to(&receiver).await, status, "in parts");
+        }
+        let records = if status == 200 { table.records() } else { table.quarantined() };
+        let [record] = records.as_slice() else { panic!("{}", records.len()) };
+        let parts: Vec<_> = table.items();
+        let part = |number: u64| {
+            let key = format!("raw#{}#{number}", record["digest"].as_str().unwrap());
+            let item = parts.iter().find(|item| item["group_key"]["S"] == key).unwrap();
+            assert_eq!(item["expires_at"]["N"], record["expires_at"].to_string());
+            BASE64_STANDARD.decode(item["raw_gzip"]["B"].as_str().unwrap()).unwrap()
+        };
+        let gzip: Vec<u8> = (0..record["raw_parts"].as_u64().unwrap()).flat_map(part).collect();
+        let mut body = Vec::new();
+        GzDecoder::new(gzip.as_slice()).read_to_end(&mut body).unwrap();
+        assert_eq!(body, callback.body, "every byte is kept");
     }
 }
 

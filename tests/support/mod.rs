@@ -65,7 +65,10 @@ impl Table {
     fn plain_items(&self, quarantined: bool) -> Vec<Value> {
         let items = self.items();
         let plain = items.iter().map(|item| plain(&json!({ "M": item })));
-        let is_asked_for = |item: &Value| item["group_key"].as_str().unwrap().starts_with("quarantine#") == quarantined;
+        let is_asked_for = |item: &Value| {
+            let key = item["group_key"].as_str().unwrap();
+            key.starts_with("quarantine#") == quarantined && !key.starts_with("raw#")
+        };
         let mut plain: Vec<Value> = plain.filter(is_asked_for).collect();
         plain.sort_by_key(|item| (item["group_key"].to_string(), item["change_key"].to_string()));
         plain
