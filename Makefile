@@ -57,6 +57,23 @@ test: tools ## Check format, lints, tests, documentation and template
 	sam validate --lint
 	AWS_DEFAULT_REGION=us-east-1 sam validate
 
+# libFuzzer's instrumentation, in the compiler's stable options.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+SECONDS_EACH = $(or $(SECONDS),60)
+
+.PHONY: fuzz
+fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECONDS=60
+	$(call say,Building the fuzz targets …)
+	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target $(HOST)
+	@for target in tencent-chat openim event; do \
+		printf '\033[1mFuzzing %s for %s s …\033[0m\n' "$$target" '$(SECONDS_EACH)'; \
+		mkdir -p "fuzz/findings/$$target"; \
+		"fuzz/target/$(HOST)/release/$$target" -max_total_time=$(SECONDS_EACH) -max_len=8192 -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix="fuzz/findings/$$target/" "fuzz/findings/$$target" "fuzz/corpus/$$target" 2>&1 | grep -vE "Uses:|dictionary"; \
+	done
+
 .PHONY: audit
 audit: ## Check the dependencies: advisories, licences, duplicates, sources
 	@[[ "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" == "cargo-deny $(CARGO_DENY)" ]] || \
