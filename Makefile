@@ -28,7 +28,7 @@ help: ## List the targets
 .PHONY: run
 run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000; Ctrl-C stops it
 	$(call say,Building the local stack …)
-	@cargo build --quiet --locked --example local
+	@cargo build --locked --example local
 	@exec target/debug/examples/local
 
 URL ?= http://127.0.0.1:$(or $(PORT),3000)
@@ -36,7 +36,7 @@ SEND := cargo run --quiet --locked --example send --
 
 .PHONY: send
 send: ## Send a sample callback, signed as TENCENT_CALLBACK_TOKENS says: EVENT=events/….json URL=http://127.0.0.1:3000
-	@test -f "$(EVENT)" || { echo 'Say which sample: make send EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
+	@test -f "$(EVENT)" || { echo 'There is no sample "$(EVENT)": make send EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
 	@$(SEND) "$(URL)" "$(EVENT)"
 
 .PHONY: smoke
@@ -120,7 +120,8 @@ export EVENT_SETTINGS
 
 .PHONY: invoke
 invoke: ## Invoke a function with a sample event, in Docker: EVENT=events/tencent-chat-create-group.json
-	@test -f "$(EVENT)" || { echo 'Say which event: make invoke EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
+	@test -f "$(EVENT)" || { echo 'There is no event "$(EVENT)": make invoke EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
+	@docker info >/dev/null 2>&1 || { echo 'Docker does not answer: sam local invoke needs it. make send does not.' >&2; exit 2; }
 	@test -d .aws-sam/build || $(MAKE) build
 	@mkdir -p .local && printf '%s\n' "$$EVENT_SETTINGS" > .local/invoke.json
 	sam local invoke $(EVENT_FUNCTION) --event "$(EVENT)" --env-vars .local/invoke.json \
@@ -138,7 +139,7 @@ tools: $(TOOLS_READY) ## Install the pinned tools into .tools/
 $(TOOLS_READY): requirements.txt
 	$(call say,Installing the tools into $(TOOLS) …)
 	python3 -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.txt
+	$(TOOLS)/bin/pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 .PHONY: clean

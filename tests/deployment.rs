@@ -275,3 +275,12 @@ fn every_alarm_reaches_its_topic_and_its_page() {
         assert!(operations.contains(&format!("### {id}")), "docs/operations.md has no section {id}");
     }
 }
+
+/// A function whose wait for a callback times out ends, and the local stack with it; nothing shows that within a test's time.
+#[test]
+fn the_local_stack_may_be_idle_for_ever() {
+    let stack = fs::read_to_string("examples/local/stack.rs").unwrap();
+    let (_, timeout) = stack.split_once(r#""--timeout", ""#).unwrap();
+    let seconds: u64 = timeout.split('"').next().unwrap().parse().unwrap();
+    assert!(seconds >= 365 * 24 * 60 * 60);
+}

@@ -95,7 +95,10 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     // A client that keeps its connection busy must not keep the stack from stopping.
     let _ = timeout(Duration::from_secs(2), server).await;
     if ended.is_ok() {
-        println!("\nStopped. The records are kept in {}.", options.ledger_file);
+        match options.ledger_file.as_str() {
+            ":memory:" => println!("\nStopped."),
+            file => println!("\nStopped. The records are kept in {file}."),
+        }
     }
     ended
 }
@@ -219,7 +222,8 @@ async fn listen(name: &str, (host, port): (IpAddr, u16), what: &str) -> Result<T
 fn lambda_api(options: &Options) -> Command {
     let mut command = Command::new("cargo-lambda");
     command
-        .args(["lambda", "watch", "--only-lambda-apis", "--timeout", "10", "-A", "127.0.0.1", "-P"])
+        // The time-out is also that of a function waiting for its next callback, which ends where it runs out.
+        .args(["lambda", "watch", "--only-lambda-apis", "--timeout", "31536000", "-A", "127.0.0.1", "-P"])
         .arg(options.port.to_string());
     command
 }
@@ -261,24 +265,21 @@ async fn answers(port: u16, name: &str) -> bool {
 
 fn greeting(options: &Options, functions: &[String]) -> String {
     let Options { port, dynamodb_port, table, .. } = options;
-    let app_id = setting("TENCENT_SDK_APP_ID", LOCAL_SETTINGS[0].1);
-    let url = |name: &String| {
-        format!(
-            "  {name:13}http://127.0.0.1:{port}/{name}
-"
-        )
-    };
+    let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
+    let app_id = setting("TENCENT_SDK_APP_ID", LOCAL_SETTINGS[0].1);
+    let command = "Group.CallbackAfterCreateGroup";
+    let attempt = if setting("TENCENT_CALLBACK_TOKENS", "").is_empty() {
+        format!(
+            "curl -w '\\n' -d '{{\"CallbackCommand\":\"{command}\",\"GroupId\":\"try-it\",\"Name\":\"Trail runners\"}}' \
+             'http://127.0.0.1:{port}/tencent-chat?SdkAppid={app_id}&CallbackCommand={command}'"
+        )
+    } else {
+        format!("make send EVENT=events/tencent-chat-create-group.json URL=http://127.0.0.1:{port}    # signs it")
+    };
     format!(
-        r#"
-Group Ledger is ready. Ctrl-C stops it.
-
-{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})
-
-Try it:
-
-curl -d '{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"@TGS#2J4SZEAEL","Name":"Trail runners","EventTime":1670574414123}}' 'http://127.0.0.1:{port}/tencent-chat?SdkAppid={app_id}&CallbackCommand=Group.CallbackAfterCreateGroup'
-"#,
+        "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n\n\
+         Try it:\n\n{attempt}\n",
         "DynamoDB",
     )
 }
