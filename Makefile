@@ -57,6 +57,10 @@ test: tools ## Check format, lints, tests, documentation and template
 	sam validate --lint
 	AWS_DEFAULT_REGION=us-east-1 sam validate
 
+.PHONY: bench
+bench: ## Measure verifying and decoding; plots in target/criterion/report
+	cargo bench --locked --bench decode
+
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing

@@ -15,6 +15,7 @@ mod documentation;
 mod hostile;
 mod ledger;
 mod local;
+mod properties;
 mod quarantine;
 mod records;
 mod sam;
