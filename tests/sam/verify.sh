@@ -50,7 +50,8 @@ start_docker() {
 	fi
 	say 'Starting a Docker engine of its own …'
 	export DOCKER_HOST=unix://$work/docker.sock
-	dockerd --data-root "$work/data" --exec-root "$work/exec" -p "$work/docker.pid" -H "$DOCKER_HOST" \
+	# In a session of its own: Ctrl-C must not stop it before what runs in it.
+	setsid dockerd --data-root "$work/data" --exec-root "$work/exec" -p "$work/docker.pid" -H "$DOCKER_HOST" \
 		>"$work/dockerd.log" 2>&1 &
 	dockerd_pid=$!
 	for _ in $(seq 100); do
