@@ -101,7 +101,8 @@ build: tools ## Build what is deployed, with sam build: ARCHITECTURE=arm64 or x8
 deploy: ## Build and deploy with the parameters of parameters.yaml, showing first what would change: ARCHITECTURE=…
 	@test -f parameters.yaml || { echo 'Copy parameters.example.yaml to parameters.yaml, fill it in, and run this again.' >&2; exit 2; }
 	@$(MAKE) build
-	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS)
+	@revision=$$(cat .aws-sam/build/*/bootstrap template.yaml parameters.yaml | sha256sum | cut -d' ' -f1); set -x; \
+		sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS) "Revision=$$revision"
 
 .PHONY: redecode
 redecode: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials

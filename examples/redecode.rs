@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::env;
 use std::io::Read;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::read::GzDecoder;
-use group_ledger::ledger::{Ledger, Stored};
+use group_ledger::ledger::{Ledger, Stored, Timeouts, part_key};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
@@ -32,8 +33,12 @@ Stopping it midway loses nothing: run it again.
 
 The table and who may write to it, from the environment: TABLE_NAME, AWS_REGION and AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --format env` prints them);
-AWS_ENDPOINT_URL_DYNAMODB for a local one. Whose callbacks: TENCENT_SDK_APP_ID, OPENIM_APP_ID, RETENTION_DAYS.
+AWS_ENDPOINT_URL_DYNAMODB for a local one. Whose callbacks: TENCENT_SDK_APP_ID, OPENIM_APP_ID.
 It needs dynamodb:Query, GetItem, PutItem and DeleteItem on the table.";
+
+/// Patient: a page of the quarantine is up to a megabyte, and an ocean may be in between.
+const TIMEOUTS: Timeouts =
+    Timeouts { record: Duration::from_mins(1), attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -66,21 +71,19 @@ async fn run(days: u32) -> Result<()> {
         name => env::var(name).ok(),
     };
     let settings = Settings::new(&lookup);
-    let ledger = Ledger::from_settings(&settings)?;
-    let retention_days = settings.days("RETENTION_DAYS")?;
+    let ledger = Ledger::from_settings(&settings, TIMEOUTS)?;
     let mut tally = Tally::default();
     if settings.text("TENCENT_SDK_APP_ID").is_some() {
-        Quarantine { ledger: &ledger, platform: TencentChat::from_settings(&settings)?, retention_days }
-            .take_up(days, &mut tally)
-            .await?;
+        take_up(&ledger, &TencentChat::from_settings(&settings)?, days, &mut tally).await?;
+    } else {
+        println!("{}: not looked at, because TENCENT_SDK_APP_ID is not set", TencentChat::NAME);
     }
-    Quarantine { ledger: &ledger, platform: OpenIm::from_settings(&settings)?, retention_days }
-        .take_up(days, &mut tally)
-        .await?;
-    let Tally { recorded, duplicates, ignored, kept } = tally;
+    take_up(&ledger, &OpenIm::from_settings(&settings)?, days, &mut tally).await?;
+    let Tally { recorded, duplicates, ignored, kept, broken } = tally;
     println!(
         "{recorded} recorded, {duplicates} recorded before, {ignored} are nothing to record, {kept} stay in quarantine."
     );
+    ensure!(broken == 0, "{broken} of those that stay could not be read or recorded; see above");
     Ok(())
 }
 
@@ -90,99 +93,99 @@ struct Tally {
     duplicates: u32,
     ignored: u32,
     kept: u32,
+    broken: u32,
 }
 
-struct Quarantine<'l, P> {
-    ledger: &'l Ledger,
-    platform: P,
-    retention_days: Option<u32>,
-}
-
-impl<P: Platform> Quarantine<'_, P> {
-    async fn take_up(&self, days: u32, tally: &mut Tally) -> Result<()> {
-        for day in (0..i64::from(days)).rev() {
-            let day = Timestamp::now().unix_millis() - day * 86_400_000;
-            let day = Timestamp::from_unix_millis(day).context("that many days ago there was no quarantine")?.date();
-            let mut pages = self
-                .ledger
-                .client()
-                .query()
-                .table_name(self.ledger.table())
-                .key_condition_expression("group_key = :day")
-                .expression_attribute_values(
-                    ":day",
-                    AttributeValue::S(group_key(P::NAME, self.platform.app_id(), &day)),
-                )
-                .into_paginator()
-                .items()
-                .send();
-            while let Some(item) = pages.next().await {
-                let item = item.map_err(SdkError::into_service_error).context("the table cannot be read")?;
-                self.take_up_one(&item, tally).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The body of an item, from the item itself or its parts.
-    async fn body(&self, item: &Item) -> Result<Vec<u8>> {
-        let mut gzip = Vec::new();
-        if let Some(AttributeValue::N(parts)) = item.get("raw_parts") {
-            for number in 0..parts.parse::<u32>()? {
-                let key = format!("raw#{}#{number}", text(item, "digest")?);
-                let get = self.ledger.client().get_item().table_name(self.ledger.table());
-                let get =
-                    get.key(PARTITION_KEY, AttributeValue::S(key)).key(SORT_KEY, AttributeValue::S("raw".to_owned()));
-                let part = get.send().await.map_err(SdkError::into_service_error)?.item.context("a part is missing")?;
-                gzip.extend_from_slice(bytes(&part)?);
-            }
-        } else if item.contains_key("raw_gzip") {
-            gzip.extend_from_slice(bytes(item)?);
-        } else {
-            return Ok(text(item, "raw")?.as_bytes().to_vec());
-        }
-        let mut body = Vec::new();
-        GzDecoder::new(gzip.as_slice()).read_to_end(&mut body)?;
-        Ok(body)
-    }
-
-    /// Records before it removes, so that nothing is lost in between; a record that is there already stays as it is.
-    async fn take_up_one(&self, item: &Item, tally: &mut Tally) -> Result<()> {
-        let key = text(item, SORT_KEY)?;
-        let body = self.body(item).await.with_context(|| format!("the item {key} has lost its body"))?;
-        let request =
-            request(item, &body).with_context(|| format!("the item {key} is not what was put into quarantine"))?;
-        let outcome = match decode_again::<P>(&request) {
-            Ok(Decoded::Change(change)) => {
-                let kind = change.kind.as_str();
-                let record = Record::new(P::NAME, self.platform.app_id(), change, &request, self.retention_days);
-                match self.ledger.record(&record).await? {
-                    Stored::Recorded => tally.recorded += 1,
-                    Stored::Duplicate => tally.duplicates += 1,
-                }
-                kind.to_owned()
-            }
-            Ok(Decoded::Ignored { .. } | Decoded::UrlCheck) => {
-                tally.ignored += 1;
-                "nothing to record".to_owned()
-            }
-            Err(reason) => {
+/// Takes up what a platform's app has in quarantine, from its oldest day on.
+async fn take_up<P: Platform>(ledger: &Ledger, platform: &P, days: u32, tally: &mut Tally) -> Result<()> {
+    println!("{} {}: the last {days} days", P::NAME, platform.app_id());
+    for day in (0..i64::from(days)).rev() {
+        let day = Timestamp::now().unix_millis() - day * 86_400_000;
+        let day = Timestamp::from_unix_millis(day).context("that many days ago there was no quarantine")?.date();
+        let key = AttributeValue::S(group_key(P::NAME, platform.app_id(), &day));
+        let query = ledger.client().query().table_name(ledger.table());
+        let query = query.key_condition_expression("group_key = :day").expression_attribute_values(":day", key);
+        let mut items = query.into_paginator().page_size(25).items().send();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(SdkError::into_service_error).context("the table cannot be read")?;
+            // One that is broken must not keep the later ones where they are.
+            if let Err(error) = take_up_one::<P>(ledger, platform, &item, tally).await {
+                println!("  {}  stays: {error:#}", text(&item, SORT_KEY)?);
                 tally.kept += 1;
-                println!("{}  {key}  stays: {}", P::NAME, reason.refusal);
-                return Ok(());
+                tally.broken += 1;
             }
-        };
-        println!("{}  {key}  {outcome}", P::NAME);
-        let remove = self.ledger.client().delete_item().table_name(self.ledger.table());
-        remove
-            .key(PARTITION_KEY, AttributeValue::S(text(item, PARTITION_KEY)?.to_owned()))
-            .key(SORT_KEY, AttributeValue::S(key.to_owned()))
-            .send()
-            .await
-            .map_err(SdkError::into_service_error)
-            .context("it is recorded, but cannot be taken out of quarantine")?;
-        Ok(())
+        }
     }
+    Ok(())
+}
+
+/// Records before it removes, so that nothing is lost in between; a record that is there already stays as it is.
+async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, tally: &mut Tally) -> Result<()> {
+    let key = text(item, SORT_KEY)?;
+    let parts = parts(item)?;
+    let body = body(ledger, item, &parts).await.context("its body cannot be read")?;
+    let request = request(item, &body)?;
+    match decode_again::<P>(&request) {
+        Ok(Decoded::Change(change)) => {
+            println!("  {key}  {}", change.kind.as_str());
+            let mut record = Record::new(P::NAME, platform.app_id(), change, &request, None);
+            record.expires_at = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
+            match ledger.record(&record).await? {
+                Stored::Recorded => tally.recorded += 1,
+                Stored::Duplicate => tally.duplicates += 1,
+            }
+        }
+        Ok(Decoded::Ignored { .. } | Decoded::UrlCheck) => {
+            println!("  {key}  nothing to record");
+            tally.ignored += 1;
+        }
+        Err(reason) => {
+            println!("  {key}  stays: {}", reason.refusal);
+            tally.kept += 1;
+            return Ok(());
+        }
+    }
+    // The parts last: an item without them could not be taken up again.
+    remove(ledger, text(item, PARTITION_KEY)?, key).await?;
+    for part in parts {
+        remove(ledger, &part, "raw").await?;
+    }
+    Ok(())
+}
+
+async fn remove(ledger: &Ledger, group_key: &str, change_key: &str) -> Result<()> {
+    let remove = ledger.client().delete_item().table_name(ledger.table());
+    let remove = remove.key(PARTITION_KEY, AttributeValue::S(group_key.to_owned()));
+    let remove = remove.key(SORT_KEY, AttributeValue::S(change_key.to_owned()));
+    remove.send().await.map_err(SdkError::into_service_error).context("it cannot be taken out of quarantine")?;
+    Ok(())
+}
+
+/// The partition keys of the parts of an item's body; none where the item has it itself.
+fn parts(item: &Item) -> Result<Vec<String>> {
+    let count = item.get("raw_parts").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or(0);
+    (0..count).map(|number| Ok(part_key(text(item, "digest")?, text(item, "received_at")?, number))).collect()
+}
+
+/// The body of an item, from the item itself or its parts.
+async fn body(ledger: &Ledger, item: &Item, parts: &[String]) -> Result<Vec<u8>> {
+    let mut gzip = Vec::new();
+    for part in parts {
+        let get = ledger.client().get_item().table_name(ledger.table());
+        let get = get.key(PARTITION_KEY, AttributeValue::S(part.clone()));
+        let get = get.key(SORT_KEY, AttributeValue::S("raw".to_owned()));
+        let part = get.send().await.map_err(SdkError::into_service_error)?.item.context("a part is missing")?;
+        gzip.extend_from_slice(bytes(&part)?);
+    }
+    if parts.is_empty() {
+        if let Ok(raw) = text(item, "raw") {
+            return Ok(raw.as_bytes().to_vec());
+        }
+        gzip.extend_from_slice(bytes(item)?);
+    }
+    let mut body = Vec::new();
+    GzDecoder::new(gzip.as_slice()).read_to_end(&mut body)?;
+    Ok(body)
 }
 
 /// The request that an item in quarantine holds.

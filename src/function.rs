@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -65,18 +65,12 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Respons
     let duration = start.elapsed();
     let request_id = request.as_ref().map_or("", |request| &request.request_id);
     log::<P>(&receipt, request_id, duration);
-    if writes_metrics() {
-        metrics::emit(&metrics::line(P::NAME, &receipt, duration, Timestamp::now()));
+    if let Some(namespace) = receiver.metrics_namespace() {
+        metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, Timestamp::now()));
     }
     let refusal = receipt.outcome.refusal();
     let answer = receipt.answer.map_or_else(|| P::answer(refusal), Cow::Owned);
     Response::new(refusal.map_or(200, Refusal::status), answer)
-}
-
-/// Metrics are for CloudWatch; without a log group of Lambda's, nobody would read them.
-fn writes_metrics() -> bool {
-    static WRITES: LazyLock<bool> = LazyLock::new(|| std::env::var_os("AWS_LAMBDA_LOG_GROUP_NAME").is_some());
-    *WRITES
 }
 
 fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration) {

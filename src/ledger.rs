@@ -23,13 +23,26 @@ use crate::record::{PARTITION_KEY, Raw, Record, SORT_KEY, TIME_TO_LIVE};
 use crate::settings::{SettingError, Settings};
 use crate::timestamp::Timestamp;
 
-/// How long recording may take, with every retry: inside Tencent's 2 s, with room for API Gateway and a cold start.
-pub const RECORD_TIMEOUT: Duration = Duration::from_millis(1200);
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Recording, with every retry.
+    pub record: Duration,
+    /// One attempt.
+    pub attempt: Duration,
+    /// Connecting, with TLS.
+    pub connect: Duration,
+}
+
+/// A function's: inside Tencent's 2 s, with room for API Gateway and a cold start. DynamoDB's own latency is a few
+/// milliseconds.
+pub const FUNCTION_TIMEOUTS: Timeouts = Timeouts {
+    record: Duration::from_millis(1200),
+    attempt: Duration::from_millis(400),
+    connect: Duration::from_millis(250),
+};
 /// How long warming up may take; a sender may be waiting for the function to start.
 pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long one attempt may take; DynamoDB's own latency is a few milliseconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
@@ -49,6 +62,7 @@ type Item = HashMap<String, AttributeValue>;
 pub struct Ledger {
     client: Client,
     table: String,
+    timeouts: Timeouts,
 }
 
 /// What became of a record that is durably in the table.
@@ -84,7 +98,7 @@ impl Ledger {
     /// # Errors
     ///
     /// Where one of these is not set.
-    pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
+    pub fn from_settings(settings: &Settings<'_>, timeouts: Timeouts) -> Result<Self, SettingError> {
         let table = settings.required("TABLE_NAME")?;
         // From the environment and nowhere else: the SDK's whole chain of providers costs milliseconds and a megabyte.
         let credentials = Credentials::new(
@@ -104,15 +118,15 @@ impl Ledger {
             .credentials_provider(credentials)
             .timeout_config(
                 TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .connect_timeout(timeouts.connect)
+                    .operation_attempt_timeout(timeouts.attempt)
                     .build(),
             )
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
             // Watches the throughput of long streams; the time-outs above watch ours.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_DYNAMODB"));
-        Ok(Self { client: Client::from_conf(config.build()), table })
+        Ok(Self { client: Client::from_conf(config.build()), table, timeouts })
     }
 
     /// The client, for tools that do more than a function may.
@@ -154,10 +168,10 @@ impl Ledger {
         };
         let keys = [record.change_key(), record.clash_key()];
         let write = async {
-            self.write_parts(&record.raw, &record.digest, record.expires_at).await?;
+            self.write_parts(&record.raw, &identity, record.expires_at).await?;
             self.write(keys, &identity, || item(record)).await
         };
-        timeout(RECORD_TIMEOUT, write).await.map_err(|_| StoreError::TimedOut)?
+        timeout(self.timeouts.record, write).await.map_err(|_| StoreError::TimedOut)?
     }
 
     /// Keeps a callback that was not understood. A repetition is kept too.
@@ -175,19 +189,24 @@ impl Ledger {
         let key = format!("{}#{}", kept.received_at, kept.digest.get(..16).unwrap_or(&kept.digest));
         let keys = [key.clone(), format!("{key}#{}", kept.request_id)];
         let write = async {
-            self.write_parts(&kept.raw, &kept.digest, kept.expires_at).await?;
+            self.write_parts(&kept.raw, &identity, kept.expires_at).await?;
             self.write(keys, &identity, || quarantined_item(kept)).await
         };
-        timeout(RECORD_TIMEOUT, write).await.map_err(|_| StoreError::TimedOut)?.map(|_| ())
+        timeout(self.timeouts.record, write).await.map_err(|_| StoreError::TimedOut)?.map(|_| ())
     }
 
-    /// Puts the parts of a body that no item could hold, under its digest: the same body has the same parts.
-    async fn write_parts(&self, raw: &Raw<'_>, digest: &str, expires_at: Option<i64>) -> Result<(), StoreError> {
+    /// Puts the parts of a body that no item could hold, before the item that refers to them.
+    async fn write_parts(
+        &self,
+        raw: &Raw<'_>,
+        identity: &Identity<'_>,
+        expires_at: Option<i64>,
+    ) -> Result<(), StoreError> {
         for (number, part) in parts(raw).enumerate() {
             let text = |text: String| AttributeValue::S(text);
             let mut item = Item::from([
                 // A partition of its own: one takes 1,000 write units a second, and a part is 380 of them.
-                (PARTITION_KEY.to_owned(), text(format!("raw#{digest}#{number}"))),
+                (PARTITION_KEY.to_owned(), text(part_key(identity.digest, &identity.received_at.to_string(), number))),
                 (SORT_KEY.to_owned(), text("raw".to_owned())),
                 ("raw_gzip".to_owned(), AttributeValue::B(Blob::new(part))),
             ]);
@@ -260,6 +279,12 @@ impl Ledger {
             Err(_) => Err(StoreError::Unreachable),
         }
     }
+}
+
+/// The partition key of a part of the body of the item with this `digest` and `received_at`.
+#[must_use]
+pub fn part_key(digest: &str, received_at: &str, number: usize) -> String {
+    format!("raw#{digest}#{received_at}#{number}")
 }
 
 /// What became of one put.

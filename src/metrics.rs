@@ -13,8 +13,6 @@ use serde_json::json;
 use crate::receive::Receipt;
 use crate::timestamp::Timestamp;
 
-/// The namespace of every metric.
-pub const NAMESPACE: &str = "GroupLedger";
 /// How many callbacks, by `Platform` and `Outcome`, and by `Kind` too.
 pub const CALLBACKS: &str = "Callbacks";
 /// How long a callback took in the function, in microseconds, by `Platform`.
@@ -22,8 +20,8 @@ pub const DURATION: &str = "Duration";
 
 /// The line that counts one callback.
 #[must_use]
-pub fn line(platform: &str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp) -> String {
-    let directive = |dimensions: &[&[&str]], name, unit| json!({ "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": [{ "Name": name, "Unit": unit }] });
+pub fn line(namespace: &str, platform: &str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp) -> String {
+    let directive = |dimensions: &[&[&str]], name, unit| json!({ "Namespace": namespace, "Dimensions": dimensions, "Metrics": [{ "Name": name, "Unit": unit }] });
     let line = json!({
         "_aws": {
             "Timestamp": now.unix_millis(),
@@ -62,11 +60,12 @@ mod tests {
     fn every_name_that_is_declared_is_there() {
         let receipt = Receipt { outcome: Outcome::Recorded, command: None, kind: Some("group.created"), answer: None };
         let now = Timestamp::from_unix_millis(1_715_049_600_123).unwrap();
-        let line: Value = serde_json::from_str(&line("openim", &receipt, Duration::from_micros(1500), now)).unwrap();
+        let line: Value =
+            serde_json::from_str(&line("Here", "openim", &receipt, Duration::from_micros(1500), now)).unwrap();
         assert_eq!(line["_aws"]["Timestamp"], 1_715_049_600_123_i64);
         let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
         for directive in directives {
-            assert_eq!(directive["Namespace"], "GroupLedger");
+            assert_eq!(directive["Namespace"], "Here");
             let dimensions = directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap());
             for dimension in dimensions {
                 assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension}");
@@ -82,7 +81,8 @@ mod tests {
     #[test]
     fn a_callback_without_a_kind_has_one_all_the_same() {
         let receipt = Receipt { outcome: Outcome::Ignored, command: None, kind: None, answer: None };
-        let line: Value = serde_json::from_str(&line("openim", &receipt, Duration::ZERO, Timestamp::now())).unwrap();
+        let line: Value =
+            serde_json::from_str(&line("Here", "openim", &receipt, Duration::ZERO, Timestamp::now())).unwrap();
         assert_eq!(line["Kind"], "none");
     }
 }

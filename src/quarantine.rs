@@ -8,9 +8,6 @@ use crate::record::{Raw, digest, raw};
 use crate::request::{Request, Verified};
 use crate::timestamp::Timestamp;
 
-/// The query's parameters that are not kept: they are what a signature was checked by.
-const NOT_KEPT: [&str; 2] = ["Sign", "RequestTime"];
-
 /// The headers that decoding reads.
 const KEPT_HEADERS: [&str; 3] = ["content-encoding", "content-type", "operationid"];
 
@@ -32,9 +29,9 @@ pub struct Quarantined<'r> {
     pub digest: String,
     /// The receiver's id of the request; empty where it has none.
     pub request_id: &'r str,
-    /// The path.
+    /// The path's last segment where it is the command; the others may hold a secret.
     pub path: &'r str,
-    /// The query, without what it was signed by.
+    /// The query's parameters that decoding reads; the others may be what it was signed by.
     pub query: String,
     /// The headers that decoding reads.
     pub headers: Vec<(&'static str, &'r str)>,
@@ -45,14 +42,14 @@ pub struct Quarantined<'r> {
 impl<'r> Quarantined<'r> {
     /// What is kept of a request that could not be decoded, deleted `retention_days` after its receipt.
     #[must_use]
-    pub fn new(
-        platform: &'static str,
+    pub fn new<P: Platform>(
         app_id: &'r str,
         reason: Undecodable<'r>,
         request: &'r Request<'_>,
         retention_days: Option<u32>,
     ) -> Self {
-        let received_at = request.received_at;
+        let (platform, received_at) = (P::NAME, request.received_at);
+        let is_command = |segment: &&str| P::url_command(request) == Some(segment);
         Self {
             group_key: group_key(platform, app_id, &received_at.date()),
             platform,
@@ -62,8 +59,8 @@ impl<'r> Quarantined<'r> {
             raw: raw(&request.body),
             digest: digest([platform, app_id].map(str::as_bytes), &request.body),
             request_id: &request.request_id,
-            path: &request.path,
-            query: request.query.without(&NOT_KEPT),
+            path: request.path.rsplit('/').find(|segment| !segment.is_empty()).filter(is_command).unwrap_or_default(),
+            query: request.query.only(P::PARAMETERS),
             headers: KEPT_HEADERS.into_iter().filter_map(|name| Some((name, request.headers.get(name)?))).collect(),
             expires_at: retention_days.map(|days| received_at.after_days(days)),
         }

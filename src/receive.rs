@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::ledger::{Ledger, StoreError, Stored};
+use crate::ledger::{FUNCTION_TIMEOUTS, Ledger, StoreError, Stored};
 use crate::platform::{Decoded, Platform, Undecodable};
 use crate::quarantine::Quarantined;
 use crate::record::Record;
@@ -16,6 +16,7 @@ pub struct Receiver<P> {
     platform: P,
     ledger: Ledger,
     retention_days: Option<u32>,
+    metrics_namespace: Option<String>,
 }
 
 /// The receipt of a callback: what became of it, and what it was.
@@ -95,14 +96,30 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
     if request.method != "POST" {
         return Err(Unread::NotGenuine(Refusal::NotPost));
     }
-    if request.body.trim_ascii().is_empty() && !P::names_command(request) {
+    let url_command = P::url_command(request);
+    if request.body.trim_ascii().is_empty() && url_command.is_none() {
         return Ok(Decoded::UrlCheck);
     }
     let verified = platform.verify(request).map_err(Unread::NotGenuine)?;
-    if request.headers.get("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Unread::Undecodable(Refusal::Compressed.into()));
-    }
-    P::decode(verified).map_err(Unread::Undecodable)
+    let is_compressed = |encoding: &str| !encoding.eq_ignore_ascii_case("identity");
+    let decoded = if request.headers.get("content-encoding").is_some_and(is_compressed) {
+        Err(Refusal::Compressed.into())
+    } else {
+        P::decode(verified)
+    };
+    // What is not recorded is not kept either, understood or not: it may be what people say to each other.
+    let is_unrecorded = |command: &str| !P::records(command);
+    decoded.or_else(|reason| match (reason.refusal, url_command) {
+        (Refusal::NotJson | Refusal::Compressed, Some(command)) if is_unrecorded(command) => {
+            Ok(Decoded::ignored(Cow::Borrowed(command)))
+        }
+        (Refusal::CommandMismatch, command)
+            if command.is_some_and(is_unrecorded) || reason.command.as_deref().is_some_and(is_unrecorded) =>
+        {
+            Err(Unread::NotGenuine(reason.refusal))
+        }
+        _ => Err(Unread::Undecodable(reason)),
+    })
 }
 
 impl<P: Platform> Receiver<P> {
@@ -115,8 +132,15 @@ impl<P: Platform> Receiver<P> {
         Ok(Self {
             platform: P::from_settings(settings)?,
             retention_days: settings.days("RETENTION_DAYS")?,
-            ledger: Ledger::from_settings(settings)?,
+            metrics_namespace: settings.text("METRICS_NAMESPACE"),
+            ledger: Ledger::from_settings(settings, FUNCTION_TIMEOUTS)?,
         })
+    }
+
+    /// The namespace of the metrics; `None` where there are none.
+    #[must_use]
+    pub fn metrics_namespace(&self) -> Option<&str> {
+        self.metrics_namespace.as_deref()
     }
 
     /// Where the records go.
@@ -137,7 +161,7 @@ impl<P: Platform> Receiver<P> {
             Err(Unread::NotGenuine(refusal)) => return receipt(Outcome::Refused(refusal), None),
             Err(Unread::Undecodable(reason)) => {
                 let (refusal, command) = (reason.refusal, reason.command.clone());
-                let kept = Quarantined::new(P::NAME, self.platform.app_id(), reason, request, self.retention_days);
+                let kept = Quarantined::new::<P>(self.platform.app_id(), reason, request, self.retention_days);
                 let outcome = match self.ledger.quarantine(&kept).await {
                     Ok(()) => Outcome::Quarantined(refusal),
                     Err(error) => Outcome::NotStored(error),

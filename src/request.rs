@@ -44,10 +44,10 @@ impl<'a> Query<'a> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
-    /// The query string, without the parameters `names`.
+    /// The query string of the parameters `names`.
     #[must_use]
-    pub fn without(&self, names: &[&str]) -> String {
-        let kept = self.0.iter().filter(|(name, _)| !names.contains(&name.as_ref()));
+    pub fn only(&self, names: &[&str]) -> String {
+        let kept = self.0.iter().filter(|(name, _)| names.contains(&name.as_ref()));
         form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
     }
 

@@ -124,5 +124,18 @@ async fn messages_are_never_stored() {
         let response = Sent::post("/openim", "", body).to(&table.receiver::<OpenIm>(&[])).await;
         assert_answer::<OpenIm>(&response, 200, command);
     }
+    // Nor kept because it cannot be read.
+    for body in ["{\"MsgBody\":\"\\ud83d\"}", "said", "{\"CallbackCommand\":\"Group.CallbackAfterCreateGroup\"}"] {
+        let query = "SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterSendMsg";
+        for encoding in ["identity", "gzip"] {
+            let sent = Sent::post("/tencent-chat", query, body).header("content-encoding", encoding);
+            sent.to(&table.receiver::<TencentChat>(&[])).await;
+            let sent =
+                Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", body).header("content-encoding", encoding);
+            assert_answer::<OpenIm>(&sent.to(&table.receiver::<OpenIm>(&[])).await, 200, body);
+        }
+    }
+    let crossed = r#"{"callbackCommand":"callbackAfterSendGroupMsgCommand","groupID":"g1","content":"said"}"#;
+    Sent::post("/openim/callbackAfterCreateGroupCommand", "", crossed).to(&table.receiver::<OpenIm>(&[])).await;
     assert!(table.items().is_empty());
 }

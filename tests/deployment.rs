@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use group_ledger::ledger::{RECORD_TIMEOUT, StoreError, WARM_UP_TIMEOUT};
+use group_ledger::ledger::{FUNCTION_TIMEOUTS, StoreError, WARM_UP_TIMEOUT};
 use group_ledger::metrics;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
@@ -184,10 +184,10 @@ fn secrets_are_not_echoed() {
 #[test]
 fn time_outs_and_memory_fit_into_each_other() {
     let tencents_patience = Duration::from_secs(2);
-    assert!(WARM_UP_TIMEOUT + RECORD_TIMEOUT < tencents_patience);
+    assert!(WARM_UP_TIMEOUT + FUNCTION_TIMEOUTS.record < tencents_patience);
     for (binary, function) in functions() {
         let timeout = Duration::from_secs(function["Timeout"].as_u64().unwrap());
-        assert!(RECORD_TIMEOUT < timeout, "{binary} is cut off in its work");
+        assert!(FUNCTION_TIMEOUTS.record < timeout, "{binary} is cut off in its work");
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
         let gigabytes = function["MemorySize"].as_f64().unwrap() / 1024.0;
         let readme = fs::read_to_string("README.md").unwrap();
@@ -239,22 +239,26 @@ fn alarms_watch_metrics_that_exist() {
     for outcome in outcomes {
         let receipt = receipt(outcome);
         for platform in [TencentChat::NAME, OpenIm::NAME] {
-            let line = metrics::line(platform, &receipt, Duration::from_millis(1), Timestamp::now());
+            let line = metrics::line("here", platform, &receipt, Duration::from_millis(1), Timestamp::now());
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
             let directive = &line["_aws"]["CloudWatchMetrics"][0];
             assert_eq!(directive["Dimensions"][0], serde_json::json!(["Platform", "Outcome"]));
-            let [namespace, name] = [&directive["Namespace"], &directive["Metrics"][0]["Name"]];
-            written.insert(format!("{namespace} {name} {} {}", line["Platform"], line["Outcome"]));
+            written.insert(format!("{} {} {}", directive["Metrics"][0]["Name"], line["Platform"], line["Outcome"]));
         }
     }
     let mut watched = BTreeSet::new();
     for (_, alarm) in resources("AWS::CloudWatch::Alarm") {
         for query in alarm.get("Metrics").and_then(Value::as_sequence).into_iter().flatten() {
             let metric = &query["MetricStat"]["Metric"];
-            if metric["Namespace"] == metrics::NAMESPACE {
+            let namespace = &functions()["openim"]["Variables"]["METRICS_NAMESPACE"];
+            if metric["Namespace"] == *namespace {
                 let [platform, outcome] = [0, 1].map(|index| metric["Dimensions"][index]["Value"].as_str().unwrap());
                 let name = metric["MetricName"].as_str().unwrap();
-                watched.insert(format!("\"{}\" \"{name}\" \"{platform}\" \"{outcome}\"", metrics::NAMESPACE));
+                watched.insert(format!("\"{name}\" \"{platform}\" \"{outcome}\""));
+            } else if *metric != Value::Null {
+                assert_eq!(metric["Namespace"], "AWS/Lambda");
+                let named: Vec<_> = functions().values().map(|function| function["FunctionName"].clone()).collect();
+                assert!(named.contains(&metric["Dimensions"][0]["Value"]), "{metric:?}");
             }
         }
     }
@@ -283,4 +287,15 @@ fn the_local_stack_may_be_idle_for_ever() {
     let (_, timeout) = stack.split_once(r#""--timeout", ""#).unwrap();
     let seconds: u64 = timeout.split('"').next().unwrap().parse().unwrap();
     assert!(seconds >= 365 * 24 * 60 * 60);
+}
+
+/// SAM makes a new version where this changes, and only then; without one, the alias keeps the old settings.
+#[test]
+fn a_changed_parameter_is_a_new_version() {
+    for (binary, function) in functions() {
+        assert_eq!(reference(&function["AutoPublishCodeSha256"]), "Revision", "{binary}");
+    }
+    let makefile = fs::read_to_string("Makefile").unwrap();
+    assert!(makefile.contains(r#""Revision=$$revision""#));
+    assert!(makefile.contains("cat .aws-sam/build/*/bootstrap template.yaml parameters.yaml | sha256sum"));
 }

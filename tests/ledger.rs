@@ -244,7 +244,8 @@ async fn a_body_that_no_item_can_hold_is_kept_in_parts() {
         let [record] = records.as_slice() else { panic!("{}", records.len()) };
         let parts: Vec<_> = table.items();
         let part = |number: u64| {
-            let key = format!("raw#{}#{number}", record["digest"].as_str().unwrap());
+            let [digest, received_at] = ["digest", "received_at"].map(|name| record[name].as_str().unwrap());
+            let key = format!("raw#{digest}#{received_at}#{number}");
             let item = parts.iter().find(|item| item["group_key"]["S"] == key).unwrap();
             assert_eq!(item["expires_at"]["N"], record["expires_at"].to_string());
             BASE64_STANDARD.decode(item["raw_gzip"]["B"].as_str().unwrap()).unwrap()

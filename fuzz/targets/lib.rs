@@ -34,7 +34,7 @@ pub fn run<P: Platform>(platform: &P, request: &Request<'_>) {
             assert!(record.change_key().len() <= 1024 && record.clash_key().len() <= 1024 + request.request_id.len());
         }
         Ok(Decoded::Ignored { answer: Some(answer), .. }) => assert!(answer.contains("\"actionCode\":0")),
-        Ok(_) => assert_eq!(P::answer(None), P::answer(None)),
+        Ok(_) => assert!(matches!(P::answer(None), Cow::Borrowed(_))),
         Err(Unread::NotGenuine(refusal)) => assert!(matches!(P::answer(Some(refusal)), Cow::Owned(_))),
         Err(Unread::Undecodable(reason)) => assert!(!P::answer(Some(reason.refusal)).is_empty()),
     }

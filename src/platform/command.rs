@@ -164,8 +164,17 @@ pub fn list(value: Value<'_>) -> Option<Vec<Value<'_>>> {
 pub fn ids(value: Value<'_>) -> Option<Detail<'_>> {
     match value {
         Value::Str(_) | Value::Number(_) => Some(Detail::Ids(vec![id(value)?])),
-        value => Some(Detail::Ids(list(value)?.into_iter().filter_map(id).collect())),
+        value => readable(list(value)?, id),
     }
+}
+
+/// The ids that `read` finds in a list's items. Nothing, where there are items and none can be read: an empty list would
+/// say that there is nobody.
+#[must_use]
+pub fn readable<'a>(items: Vec<Value<'a>>, read: impl Fn(Value<'a>) -> Option<Cow<'a, str>>) -> Option<Detail<'a>> {
+    let was_empty = items.is_empty();
+    let ids: Vec<_> = items.into_iter().filter_map(read).collect();
+    (was_empty || !ids.is_empty()).then_some(Detail::Ids(ids))
 }
 
 /// A number, or the decimal digits of an integer in a text.

@@ -27,8 +27,14 @@ pub trait Platform: Sized + Send + Sync {
     /// The record's `app_id`.
     fn app_id(&self) -> &str;
 
-    /// Whether the URL names a command.
-    fn names_command(request: &Request<'_>) -> bool;
+    /// The query's parameters that decoding reads.
+    const PARAMETERS: &'static [&'static str];
+
+    /// The command that the URL names.
+    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str>;
+
+    /// Whether callbacks of a command are recorded, or kept where they are not understood: never those of messages.
+    fn records(command: &str) -> bool;
 
     /// Checks that the request is genuine and for this app. Compares secrets in constant time.
     ///

@@ -17,19 +17,17 @@ image=group-ledger/lambda-base:$architecture
 dockerd_pid=
 had_bridge=$([ -e /sys/class/net/docker0 ] && echo yes || echo no)
 
-images() { docker images -q --no-trunc 2>/dev/null | sort -u; }
-
 cleanup() {
 	trap - EXIT INT TERM
 	if [ -n "$dockerd_pid" ]; then
 		kill "$dockerd_pid" 2>/dev/null || true
 		wait "$dockerd_pid" 2>/dev/null || true
 		if [ "$had_bridge" = no ]; then ip link delete docker0 2>/dev/null || true; fi
-	elif [ -f "$work/images" ]; then
-		# Somebody else's engine: what was there before stays.
-		images | comm -13 "$work/images" - | while read -r new; do
-			docker ps -aq --filter "ancestor=$new" | xargs -r docker rm -f >/dev/null 2>&1 || true
-			docker rmi -f "$new" >/dev/null 2>&1 || true
+	elif docker info >/dev/null 2>&1; then
+		# Somebody else's engine: what SAM built is tagged like the image it was built from.
+		docker images -q --filter reference="${image%:*}" | sort -u | while read -r ours; do
+			docker ps -aq --filter "ancestor=$ours" | xargs -r docker rm -f >/dev/null 2>&1 || true
+			docker rmi -f "$ours" >/dev/null 2>&1 || true
 		done
 	fi
 	rm -rf "$work"
@@ -95,7 +93,6 @@ make_image() {
 say 'Building with sam build …'
 sam build --parameter-overrides "Architecture=$architecture" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 start_docker
-images >"$work/images"
 say 'Making the base image …'
 make_image
 say 'Invoking the functions …'

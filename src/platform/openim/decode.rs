@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, GroupChange, Kind};
-use crate::platform::command::{Body, Command, Field, id, ids, list, number, string, text, user};
+use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, string, text, user};
 use crate::platform::{Decoded, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -177,7 +177,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     let mut spellings = in_body.into_iter().chain(url_commands(request).map(Cow::Borrowed));
     let spelling = spellings.next().ok_or(Refusal::NoCommand)?;
     if spellings.any(|other| !is_same(&spelling, &other)) {
-        return Err(Refusal::CommandMismatch.into());
+        return Err(Undecodable { refusal: Refusal::CommandMismatch, command: Some(spelling) });
     }
     body.flatten("groupInfoForSet");
     body.flatten("groupInfoForSetEX");
@@ -225,7 +225,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
 }
 
 /// Whether a command without a row tells of something that has happened, and of no message or conversation.
-fn is_after(spelling: &str) -> bool {
+pub(super) fn is_after(spelling: &str) -> bool {
     let spelling = spelling.to_ascii_lowercase();
     spelling.starts_with("callbackafter")
         && !["msg", "message", "conversation"].iter().any(|word| spelling.contains(word))
@@ -270,7 +270,7 @@ fn is_command(segment: &str) -> bool {
 }
 
 /// The row of a command's spelling.
-fn find(spelling: &str) -> Option<&'static Command> {
+pub(super) fn find(spelling: &str) -> Option<&'static Command> {
     let is_it = |name: &&str| name.eq_ignore_ascii_case(spelling);
     COMMANDS.iter().find(|command| is_it(&command.name) || command.aliases.iter().any(is_it))
 }
@@ -301,14 +301,18 @@ fn int32_value(value: Value<'_>) -> Option<Detail<'_>> {
 
 /// `[{"userID": "…", "roleLevel": 20}]`. The server lists everybody a second time as a plain member.
 fn members(value: Value<'_>) -> Option<Detail<'_>> {
-    let mut seen = HashSet::new();
-    let ids = list(value)?.into_iter().filter_map(|item| match item {
+    let user_id = |item| match item {
         Value::Object(fields) => {
             fields.into_vec().into_iter().find(|(name, _)| name == "userID").and_then(|(_, value)| id(value))
         }
         item => id(item),
-    });
-    Some(Detail::Ids(ids.filter(|id| seen.insert(id.clone())).collect()))
+    };
+    let mut members = readable(list(value)?, user_id)?;
+    if let Detail::Ids(ids) = &mut members {
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+    }
+    Some(members)
 }
 
 /// The value inside `{"value": …}`; `zero` for `{}`, which is how protobuf's JSON writes a wrapped zero value.

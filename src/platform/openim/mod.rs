@@ -59,8 +59,14 @@ impl Platform for OpenIm {
         &self.app_id
     }
 
-    fn names_command(request: &Request<'_>) -> bool {
-        decode::url_commands(request).next().is_some()
+    const PARAMETERS: &'static [&'static str] = &["command"];
+
+    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str> {
+        decode::url_commands(request).next()
+    }
+
+    fn records(command: &str) -> bool {
+        decode::find(command).is_some() || decode::is_after(command)
     }
 
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {

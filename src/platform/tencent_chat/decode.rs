@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, GroupChange, Kind};
-use crate::platform::command::{Body, Command, Field, id, ids, list, number, scalar, string, text, user};
+use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, scalar, string, text, user};
 use crate::platform::{Decoded, Undecodable};
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -187,7 +187,7 @@ static UNKNOWN: Command =
     Command { name: "", aliases: &[], kind: Kind::GroupUnknown, time: Some("EventTime"), fields: &[] };
 
 /// The row of a command; `None` where it is not recorded: other families, hooks before an action, messages.
-fn row(name: &str) -> Option<&'static Command> {
+pub(super) fn row(name: &str) -> Option<&'static Command> {
     let known = COMMANDS.iter().find(|command| command.name == name);
     known.or_else(|| {
         let event = name.strip_prefix("Group.")?;
@@ -229,13 +229,15 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
 }
 
 /// The command that URL and body name; they agree to the letter where both do.
-fn command<'r>(url: Option<&'r str>, body: Option<Cow<'r, str>>) -> Result<Cow<'r, str>, Refusal> {
+fn command<'r>(url: Option<&'r str>, body: Option<Cow<'r, str>>) -> Result<Cow<'r, str>, Undecodable<'r>> {
     let url = url.filter(|command| !command.is_empty());
     match (url, body.filter(|command| !command.is_empty())) {
-        (Some(url), Some(body)) if url != body => Err(Refusal::CommandMismatch),
+        (Some(url), Some(body)) if url != body => {
+            Err(Undecodable { refusal: Refusal::CommandMismatch, command: Some(body) })
+        }
         (_, Some(command)) => Ok(command),
         (Some(command), None) => Ok(Cow::Borrowed(command)),
-        (None, None) => Err(Refusal::NoCommand),
+        (None, None) => Err(Refusal::NoCommand.into()),
     }
 }
 
@@ -248,8 +250,7 @@ fn how(value: Value<'_>) -> Option<Detail<'_>> {
 
 /// `[{"Member_Account": "…"}]`; an item without an account is skipped.
 fn members(value: Value<'_>) -> Option<Detail<'_>> {
-    let items = list(value)?.into_iter();
-    Some(Detail::Ids(items.filter_map(|item| field(item, "Member_Account").and_then(id)).collect()))
+    readable(list(value)?, |item| field(item, "Member_Account").and_then(id))
 }
 
 /// `[{"Key": "…", "Value": …}]`, in lower case for attributes. DynamoDB takes no empty or longer names in a map.

@@ -49,8 +49,14 @@ impl Platform for TencentChat {
         &self.sdk_app_id
     }
 
-    fn names_command(request: &Request<'_>) -> bool {
-        request.query.get(COMMAND_PARAMETER).is_some_and(|command| !command.is_empty())
+    const PARAMETERS: &'static [&'static str] = &[COMMAND_PARAMETER, "ClientIP", "OptPlatform"];
+
+    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str> {
+        request.query.get(COMMAND_PARAMETER).filter(|command| !command.is_empty())
+    }
+
+    fn records(command: &str) -> bool {
+        decode::row(command).is_some()
     }
 
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {
