@@ -85,6 +85,18 @@ fn people(record: &Value) -> Vec<&Value> {
     single.chain(record.get("operator")).chain(change["members"].as_array().into_iter().flatten()).collect()
 }
 
+/// A sample of a platform's cases that any HTTP client can send, with the status that each expects.
+pub(crate) fn sample(platform: &str) -> Vec<(String, Sent, u16)> {
+    let text = fs::read_to_string(format!("tests/cases/{platform}.jsonl")).unwrap();
+    let cases = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let plain = cases.filter(|case| ["config", "body_b64", "body_gen"].iter().all(|name| case.get(name).is_none()));
+    let parts = |case: Value| {
+        let status = u16::try_from(case["expect"]["status"].as_u64().unwrap()).unwrap();
+        (case["name"].as_str().unwrap().to_owned(), sent(&case), status)
+    };
+    plain.step_by(5).map(parts).collect()
+}
+
 fn sent(case: &Value) -> Sent {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in case["query"].as_object().unwrap() {

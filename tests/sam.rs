@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+use crate::cases::sample;
 use crate::records::{receive_sample, tokens};
-use crate::support::{PATIENCE, TABLE, Table, files, free_port, post, send};
+use crate::support::{PATIENCE, Sent, TABLE, Table, files, free_port, post, send};
 
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
 fn sam_local(subcommand: &str, table: &Table, tokens: &str, folder: &TempDir) -> Command {
@@ -75,9 +76,24 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
 #[ignore = "needs Docker: make verify-sam"]
 async fn requests_over_http_find_their_functions() {
     let table = Table::start_at("0.0.0.0").await;
+    through_api(&table, requests).await;
+    let kinds: Vec<_> = table.records().iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds.iter().filter(|kind| *kind == "group.info_changed").count(), 5, "{kinds:?}");
+    assert_eq!(kinds.len(), 10, "{kinds:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn a_sample_of_the_cases_is_answered_as_expected() {
+    let table = Table::start_at("0.0.0.0").await;
+    through_api(&table, cases).await;
+}
+
+/// Sends what `send` sends through `sam local start-api`, given its port.
+async fn through_api<F: Future<Output = ()> + Send + 'static>(table: &Table, send: fn(u16) -> F) {
     let folder = TempDir::new().unwrap();
     let port = free_port().await;
-    let mut api = sam_local("start-api", &table, "", &folder)
+    let mut api = sam_local("start-api", table, "", &folder)
         .args(["--warm-containers", "LAZY", "--host", "127.0.0.1", "--port", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(fs::File::create(folder.path().join("api.log")).unwrap())
@@ -90,16 +106,26 @@ async fn requests_over_http_find_their_functions() {
     };
     timeout(PATIENCE, listening).await.expect("sam local start-api does not listen");
 
-    let result = tokio::spawn(requests(port)).await;
+    let result = tokio::spawn(send(port)).await;
     let id = api.id().unwrap().to_string();
     // SAM removes its warm containers when it is interrupted.
     Command::new("kill").args(["-INT", &id]).status().await.unwrap();
     timeout(PATIENCE, api.wait()).await.unwrap().unwrap();
     result.unwrap_or_else(|error| panic!("{error}: {}", fs::read_to_string(folder.path().join("api.log")).unwrap()));
+}
 
-    let kinds: Vec<_> = table.records().iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(kinds.iter().filter(|kind| *kind == "group.info_changed").count(), 5, "{kinds:?}");
-    assert_eq!(kinds.len(), 10, "{kinds:?}");
+async fn cases(port: u16) {
+    for (name, sent, status) in ["tencent-chat", "openim"].into_iter().flat_map(sample) {
+        let Sent { method, path, query, headers, body, .. } = &sent;
+        let own = ["connection", "content-length", "transfer-encoding"];
+        let headers = headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+        let headers =
+            headers.map(|(name, value)| format!("{name}: {}\r\n", value.as_str().unwrap())).collect::<Vec<_>>();
+        let head = format!("{method} {path}?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n", body.len());
+        let request = [head.as_bytes(), headers.concat().as_bytes(), b"\r\n", body].concat();
+        let (answered, body) = send(port, &request).await.unwrap();
+        assert_eq!(answered, status, "{name}: {body}");
+    }
 }
 
 /// Sends what platforms, and others, send; ten of it are changes, five of these of a group's information.
