@@ -167,11 +167,7 @@ impl Ledger {
             has_own_time: record.change.occurred_at.is_some(),
         };
         let keys = [record.change_key(), record.clash_key()];
-        let write = async {
-            self.write_parts(&record.raw, &identity, record.expires_at).await?;
-            self.write(keys, &identity, || item(record)).await
-        };
-        timeout(self.timeouts.record, write).await.map_err(|_| StoreError::TimedOut)?
+        self.write(keys, &identity, &record.raw, record.expires_at, || item(record)).await
     }
 
     /// Keeps a callback that was not understood. A repetition is kept too.
@@ -186,13 +182,24 @@ impl Ledger {
             received_at: kept.received_at,
             has_own_time: false,
         };
-        let key = format!("{}#{}", kept.received_at, kept.digest.get(..16).unwrap_or(&kept.digest));
-        let keys = [key.clone(), format!("{key}#{}", kept.request_id)];
+        let keys = [kept.change_key(), kept.clash_key()];
+        self.write(keys, &identity, &kept.raw, kept.expires_at, || quarantined_item(kept)).await.map(|_| ())
+    }
+
+    /// Puts an item and the parts of its body, in the time there is.
+    async fn write(
+        &self,
+        keys: [String; 2],
+        identity: &Identity<'_>,
+        raw: &Raw<'_>,
+        expires_at: Option<i64>,
+        item: impl Fn() -> Result<Item, StoreError>,
+    ) -> Result<Stored, StoreError> {
         let write = async {
-            self.write_parts(&kept.raw, &identity, kept.expires_at).await?;
-            self.write(keys, &identity, || quarantined_item(kept)).await
+            self.write_parts(raw, identity, expires_at).await?;
+            self.write_item(keys, identity, item).await
         };
-        timeout(self.timeouts.record, write).await.map_err(|_| StoreError::TimedOut)?.map(|_| ())
+        timeout(self.timeouts.record, write).await.map_err(|_| StoreError::TimedOut)?
     }
 
     /// Puts the parts of a body that no item could hold, before the item that refers to them.
@@ -218,7 +225,7 @@ impl Ledger {
     }
 
     /// Puts an item under the first of its keys that no other callback holds.
-    async fn write(
+    async fn write_item(
         &self,
         keys: [String; 2],
         identity: &Identity<'_>,

@@ -4,7 +4,7 @@
 //! kept with the code of then. Forged and foreign requests are not kept.
 
 use crate::platform::{Decoded, Platform, Undecodable};
-use crate::record::{Raw, digest, raw};
+use crate::record::{Raw, change_key, digest, raw};
 use crate::request::{Request, Verified};
 use crate::timestamp::Timestamp;
 
@@ -59,11 +59,23 @@ impl<'r> Quarantined<'r> {
             raw: raw(&request.body),
             digest: digest([platform, app_id].map(str::as_bytes), &request.body),
             request_id: &request.request_id,
-            path: request.path.rsplit('/').find(|segment| !segment.is_empty()).filter(is_command).unwrap_or_default(),
+            path: request.last_segment().filter(is_command).unwrap_or_default(),
             query: request.query.only(P::PARAMETERS),
             headers: KEPT_HEADERS.into_iter().filter_map(|name| Some((name, request.headers.get(name)?))).collect(),
             expires_at: retention_days.map(|days| received_at.after_days(days)),
         }
+    }
+
+    /// The sort key.
+    #[must_use]
+    pub fn change_key(&self) -> String {
+        change_key(self.received_at, &self.digest)
+    }
+
+    /// The sort key of one whose [`change_key`](Self::change_key) another one holds.
+    #[must_use]
+    pub fn clash_key(&self) -> String {
+        format!("{}#{}", self.change_key(), self.request_id)
     }
 }
 

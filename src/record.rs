@@ -93,7 +93,7 @@ impl<'r> Record<'r> {
     /// two callbacks of one millisecond have two keys and the same callback twice has one.
     #[must_use]
     pub fn change_key(&self) -> String {
-        format!("{}#{}", self.occurred_at, self.digest.get(..16).unwrap_or(&self.digest))
+        change_key(self.occurred_at, &self.digest)
     }
 
     /// The sort key of a callback whose [`change_key`](Self::change_key) another one holds. A callback without a time of
@@ -106,6 +106,11 @@ impl<'r> Record<'r> {
             None => format!("{}#{}", self.change_key(), self.request_id),
         }
     }
+}
+
+/// A time, and the beginning of what tells apart what happened then.
+pub(crate) fn change_key(time: Timestamp, digest: &str) -> String {
+    format!("{time}#{}", digest.get(..16).unwrap_or(digest))
 }
 
 /// The partition key. A group id that would not fit is represented by its digest: the record has the id in full, and no

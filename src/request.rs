@@ -28,6 +28,14 @@ pub struct Request<'a> {
     pub request_id: Cow<'a, str>,
 }
 
+impl Request<'_> {
+    /// The path's last segment that is not empty.
+    #[must_use]
+    pub fn last_segment(&self) -> Option<&str> {
+        self.path.rsplit('/').find(|segment| !segment.is_empty())
+    }
+}
+
 /// A query's parameters, decoded, in their order.
 pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 

@@ -256,7 +256,7 @@ fn echo(body: Body<'_>) -> String {
 /// The commands that the URL names: the last segment of its path, and the parameter that older servers and pages use
 /// (with a slash in front where the configured URL ends in `?command=`).
 pub(super) fn url_commands<'r>(request: &'r Request<'_>) -> impl Iterator<Item = &'r str> {
-    let path = request.path.rsplit('/').find(|segment| !segment.is_empty()).filter(|segment| is_command(segment));
+    let path = request.last_segment().filter(|segment| is_command(segment));
     let query = request.query.get("command").map(|command| command.trim_start_matches('/'));
     path.into_iter().chain(query.filter(|command| !command.is_empty()))
 }
