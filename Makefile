@@ -26,10 +26,16 @@ help: ## List the targets
 		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000; Ctrl-C stops it
+run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
 	$(call say,Building the local stack …)
 	@cargo build --locked --example local
 	@exec target/debug/examples/local
+
+STACK_PID := $(or $(dir $(LEDGER_FILE)),.local/)stack.pid
+
+.PHONY: outage
+outage: ## Cut DynamoDB off from what make run started; the same again brings it back
+	@kill -USR1 "$$(cat $(STACK_PID) 2>/dev/null)" 2>/dev/null || { echo 'Nothing runs here: make run, and then this in another terminal.' >&2; exit 2; }
 
 URL ?= http://127.0.0.1:$(or $(PORT),3000)
 SEND := cargo run --quiet --locked --example send --
@@ -107,6 +113,14 @@ deploy: ## Build and deploy with the parameters of parameters.yaml, showing firs
 .PHONY: redecode
 redecode: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials
 	@cargo run --quiet --locked --example redecode -- $(DAYS)
+
+.PHONY: redrive-dlq
+redrive-dlq: ## Move the dead letters back into the spill: DEAD_LETTERS_QUEUE_URL=…, SPILL_QUEUE_URL=… and AWS credentials
+	@cargo run --quiet --locked --example redrive_dlq
+
+.PHONY: recover
+recover: ## Put the entries of log lines from standard input into the ledger: TABLE_NAME=… and AWS credentials
+	@cargo run --quiet --locked --example recover
 
 # An event's file says which function it is for, and which token it was signed with.
 EVENT_NAME = $(notdir $(EVENT))

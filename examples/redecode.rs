@@ -15,12 +15,14 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::read::GzDecoder;
-use group_ledger::ledger::{Ledger, Stored, Timeouts, part_key};
+use group_ledger::aws::{self, Timeouts};
+use group_ledger::entry::Entry;
+use group_ledger::ledger::{Ledger, Stored};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
 use group_ledger::quarantine::{decode_again, group_key};
-use group_ledger::record::{PARTITION_KEY, Record, SORT_KEY};
+use group_ledger::record::{PARTITION_KEY, Part, Record, SORT_KEY};
 use group_ledger::request::{Query, Request};
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
@@ -37,8 +39,9 @@ AWS_ENDPOINT_URL_DYNAMODB for a local one. Whose callbacks: TENCENT_SDK_APP_ID, 
 It needs dynamodb:Query, GetItem, PutItem and DeleteItem on the table.";
 
 /// Patient: a page of the quarantine is up to a megabyte, and an ocean may be in between.
-const TIMEOUTS: Timeouts =
-    Timeouts { record: Duration::from_mins(1), attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
+const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
+/// How long one callback may take.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -71,7 +74,7 @@ async fn run(days: u32) -> Result<()> {
         name => env::var(name).ok(),
     };
     let settings = Settings::new(&lookup);
-    let ledger = Ledger::from_settings(&settings, TIMEOUTS)?;
+    let ledger = Ledger::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?)?;
     let mut tally = Tally::default();
     if settings.text("TENCENT_SDK_APP_ID").is_some() {
         take_up(&ledger, &TencentChat::from_settings(&settings)?, days, &mut tally).await?;
@@ -130,7 +133,8 @@ async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, ta
             println!("  {key}  {}", change.kind.as_str());
             let mut record = Record::new(P::NAME, platform.app_id(), change, &request, None);
             record.expires_at = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
-            match ledger.record(&record).await? {
+            let entries: Vec<Entry<'_>> = record.into();
+            match ledger.write(&entries, PATIENCE).await? {
                 Stored::Recorded => tally.recorded += 1,
                 Stored::Duplicate => tally.duplicates += 1,
             }
@@ -148,7 +152,7 @@ async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, ta
     // The parts last: an item without them could not be taken up again.
     remove(ledger, text(item, PARTITION_KEY)?, key).await?;
     for part in parts {
-        remove(ledger, &part, "raw").await?;
+        remove(ledger, &part, Part::CHANGE_KEY).await?;
     }
     Ok(())
 }
@@ -164,7 +168,7 @@ async fn remove(ledger: &Ledger, group_key: &str, change_key: &str) -> Result<()
 /// The partition keys of the parts of an item's body; none where the item has it itself.
 fn parts(item: &Item) -> Result<Vec<String>> {
     let count = item.get("raw_parts").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or(0);
-    (0..count).map(|number| Ok(part_key(text(item, "digest")?, text(item, "received_at")?, number))).collect()
+    (0..count).map(|number| Ok(Part::group_key(text(item, "digest")?, text(item, "received_at")?, number))).collect()
 }
 
 /// The body of an item, from the item itself or its parts.
@@ -173,7 +177,7 @@ async fn body(ledger: &Ledger, item: &Item, parts: &[String]) -> Result<Vec<u8>>
     for part in parts {
         let get = ledger.client().get_item().table_name(ledger.table());
         let get = get.key(PARTITION_KEY, AttributeValue::S(part.clone()));
-        let get = get.key(SORT_KEY, AttributeValue::S("raw".to_owned()));
+        let get = get.key(SORT_KEY, AttributeValue::S(Part::CHANGE_KEY.to_owned()));
         let part = get.send().await.map_err(SdkError::into_service_error)?.item.context("a part is missing")?;
         gzip.extend_from_slice(bytes(&part)?);
     }

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::timestamp::Timestamp;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(into = "&str", try_from = "String")]
 pub enum Kind {
     /// `group.created`
     GroupCreated,
@@ -40,6 +43,25 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::GroupCreated,
+        Self::GroupInfoChanged,
+        Self::GroupOwnerChanged,
+        Self::GroupAttributesChanged,
+        Self::GroupDismissed,
+        Self::GroupFull,
+        Self::GroupUnknown,
+        Self::MemberJoined,
+        Self::MemberLeft,
+        Self::MemberChanged,
+        Self::MemberStateChanged,
+        Self::TopicCreated,
+        Self::TopicInfoChanged,
+        Self::TopicDismissed,
+        Self::AppGroupQuotaAlarm,
+    ];
+
     /// The text of the record's `kind`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -69,8 +91,22 @@ impl Kind {
     }
 }
 
+impl From<Kind> for &str {
+    fn from(kind: Kind) -> Self {
+        kind.as_str()
+    }
+}
+
+impl TryFrom<String> for Kind {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or("no kind of change")
+    }
+}
+
 /// One change of one group, as a callback tells it. Texts borrow the callback's body where they can.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct GroupChange<'a> {
     /// What happened.
     pub kind: Kind,
@@ -85,15 +121,16 @@ pub struct GroupChange<'a> {
     /// The group's type, where the callback says so, verbatim.
     pub group_type: Option<Cow<'a, str>>,
     /// What changed, under its neutral names. An untouched field is not there; a cleared one is the empty text.
-    pub details: Vec<(&'static str, Detail<'a>)>,
+    pub details: Vec<(Cow<'static, str>, Detail<'a>)>,
     /// Where the request for the change came from: `client_ip`, `client_platform`, `operation_id`.
-    pub source: Vec<(&'static str, Cow<'a, str>)>,
+    pub source: Vec<(Cow<'static, str>, Cow<'a, str>)>,
     /// What besides command and body tells this callback from another one; empty where the platform sends no such thing.
     pub identity: Cow<'a, str>,
 }
 
 /// The value of one changed field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Detail<'a> {
     /// A text; empty where the field was cleared.
     Text(Cow<'a, str>),

@@ -1,16 +1,24 @@
 //! The Lambda function around a [`Receiver`]: starts, reads events, answers, and writes one line of log a callback.
 //!
-//! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret.
+//! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret. The one
+//! exception is the last resort: an entry that neither the ledger nor the spill took, compressed, from which `make recover`
+//! makes a record.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use crate::budget::Budget;
 use crate::event::{Event, Response};
 use crate::metrics;
 use crate::platform::Platform;
@@ -21,14 +29,7 @@ use crate::timestamp::Timestamp;
 
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run<P: Platform>() -> ExitCode {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO)
-        .init();
+    start_logging();
     let receiver = match Receiver::<P>::from_settings(&Settings::from_env()) {
         Ok(receiver) => Arc::new(receiver),
         Err(error) => {
@@ -42,7 +43,10 @@ pub async fn run<P: Platform>() -> ExitCode {
     }
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let receiver = Arc::clone(&receiver);
-        async move { Ok::<_, std::convert::Infallible>(handle(&receiver, event.payload.get()).await) }
+        async move {
+            let time_left = time_left(&event.context);
+            Ok::<_, std::convert::Infallible>(handle(&receiver, event.payload.get(), time_left).await)
+        }
     });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,20 +57,60 @@ pub async fn run<P: Platform>() -> ExitCode {
     }
 }
 
-/// Answers one event.
-pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Response {
-    let start = Instant::now();
+/// Starts writing lines of JSON to standard output, from where Lambda takes them to CloudWatch.
+pub(crate) fn start_logging() {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    // Where, and not what: a panic's message may show what it choked on.
+    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        error!(location = info.location().map(ToString::to_string), "panic");
+    }));
+}
+
+/// How long until Lambda ends the function; `None` where that time has passed, because then a clock is wrong.
+pub(crate) fn time_left(context: &Context) -> Option<Duration> {
+    (UNIX_EPOCH + Duration::from_millis(context.deadline)).elapsed().err().map(|error| error.duration())
+}
+
+/// Answers one event, in the time that is left before Lambda ends the function, where that is known. A panic is answered
+/// too, and ends nothing else.
+pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
+    let mut answered = pin!(answer(receiver, event, time_left));
+    let caught = poll_fn(|context| {
+        // What a panic leaves behind is dropped with the future, but for the store's time of rest.
+        catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(context))).map_or(Poll::Ready(None), |poll| poll.map(Some))
+    });
+    match caught.await {
+        Some(response) => response,
+        None => Response::new(Refusal::Defect.status(), P::answer(Some(Refusal::Defect))),
+    }
+}
+
+async fn answer<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
+    let (start, now) = (Instant::now(), Timestamp::now());
     let event = Event::parse(event);
-    let request = event.as_ref().map_err(|refusal| *refusal).and_then(|event| event.request(Timestamp::now()));
+    let request = event.as_ref().map_err(|refusal| *refusal).and_then(|event| event.request(now));
+    let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
+    let budget = Budget::new(start, P::PATIENCE, waited, time_left);
     let receipt = match &request {
-        Ok(request) => receiver.receive(request).await,
-        Err(refusal) => Receipt { outcome: Outcome::Refused(*refusal), command: None, kind: None, answer: None },
+        Ok(request) => receiver.receive(request, &budget).await,
+        Err(refusal) => Receipt::of(Outcome::Refused(*refusal)),
     };
     let duration = start.elapsed();
     let request_id = request.as_ref().map_or("", |request| &request.request_id);
     log::<P>(&receipt, request_id, duration);
     if let Some(namespace) = receiver.metrics_namespace() {
-        metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, Timestamp::now()));
+        metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, now));
+    }
+    if P::REPEATS_AFTER_TIMEOUT && !receipt.unstored.is_empty() {
+        // Only a sender that waits in vain sends again; an answer, whichever, would be the last word.
+        sleep(budget.until_given_up(Instant::now())).await;
     }
     let refusal = receipt.outcome.refusal();
     let answer = receipt.answer.map_or_else(|| P::answer(refusal), Cow::Owned);
@@ -77,14 +121,19 @@ fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration)
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (platform, kind, outcome) = (P::NAME, receipt.kind, receipt.outcome.as_str());
     let command = receipt.command.as_deref().map(loggable);
+    let error = receipt.fault.as_ref().map(tracing::field::display);
     match &receipt.outcome {
-        Outcome::NotStored(error) => {
-            error!(platform, command, kind, outcome, %error, duration_us, request_id, "callback");
-        }
+        Outcome::NotStored(_) => error!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
         Outcome::Refused(refusal) | Outcome::Quarantined(refusal) => {
-            warn!(platform, command, kind, outcome, code = refusal.code(), reason = %refusal, duration_us, request_id, "callback");
+            let (code, reason) = (refusal.code(), tracing::field::display(refusal));
+            warn!(platform, command, kind, outcome, code, reason, error, duration_us, request_id, "callback");
         }
+        Outcome::Spilled => warn!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
         _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),
+    }
+    // The last resort.
+    for entry in &receipt.unstored {
+        error!(platform, entry, request_id, "recover");
     }
 }
 

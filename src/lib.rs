@@ -6,7 +6,8 @@
 //! API Gateway event ─► event     (bytes, query, headers, received_at; no AWS types beyond it)
 //!                   ─► verify    (platform: is it genuine, is it ours?)
 //!                   ─► decode    (platform: bytes -> GroupChange | Ignored)
-//!                   ─► record    (key, digest, raw body) ─► ledger (one conditional PutItem)
+//!                   ─► record    (key, digest, raw body)
+//!                   ─► store     (ledger: one conditional PutItem; or spill: one SQS message ─► redrive ─► ledger)
 //!                   ─► answer    (platform: its own words)
 //! ```
 //!
@@ -15,7 +16,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+pub mod aws;
+pub mod budget;
 pub mod change;
+pub mod entry;
 pub mod event;
 pub mod function;
 pub mod ledger;
@@ -24,7 +28,10 @@ pub mod platform;
 pub mod quarantine;
 pub mod receive;
 pub mod record;
+pub mod redrive;
 pub mod refusal;
 pub mod request;
 pub mod settings;
+pub mod spill;
+pub mod store;
 pub mod timestamp;

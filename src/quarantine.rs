@@ -3,6 +3,10 @@
 //! A platform that changes a field's type, or leaves out a group's id, loses nothing here: `make redecode` takes up what is
 //! kept with the code of then. Forged and foreign requests are not kept.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::platform::{Decoded, Platform, Undecodable};
 use crate::record::{Raw, change_key, digest, raw};
 use crate::request::{Request, Verified};
@@ -12,13 +16,14 @@ use crate::timestamp::Timestamp;
 const KEPT_HEADERS: [&str; 3] = ["content-encoding", "content-type", "operationid"];
 
 /// One callback in quarantine, as it is written.
+#[derive(Deserialize, Serialize)]
 pub struct Quarantined<'r> {
     /// `quarantine#{platform}#{app_id}#{YYYY-MM-DD}`, the day of its receipt.
     pub group_key: String,
     /// The platform's name.
-    pub platform: &'static str,
+    pub platform: Cow<'static, str>,
     /// The app's id.
-    pub app_id: &'r str,
+    pub app_id: Cow<'r, str>,
     /// Why it was not understood, and its command as far as that was.
     pub reason: Undecodable<'r>,
     /// When it was received.
@@ -28,13 +33,13 @@ pub struct Quarantined<'r> {
     /// SHA-256 of platform, app and body: 64 hex digits.
     pub digest: String,
     /// The receiver's id of the request; empty where it has none.
-    pub request_id: &'r str,
+    pub request_id: Cow<'r, str>,
     /// The path's last segment where it is the command; the others may hold a secret.
-    pub path: &'r str,
+    pub path: Cow<'r, str>,
     /// The query's parameters that decoding reads; the others may be what it was signed by.
     pub query: String,
     /// The headers that decoding reads.
-    pub headers: Vec<(&'static str, &'r str)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'r, str>)>,
     /// When DynamoDB may delete it, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
@@ -52,16 +57,19 @@ impl<'r> Quarantined<'r> {
         let is_command = |segment: &&str| P::url_command(request) == Some(segment);
         Self {
             group_key: group_key(platform, app_id, &received_at.date()),
-            platform,
-            app_id,
+            platform: Cow::Borrowed(platform),
+            app_id: Cow::Borrowed(app_id),
             reason,
             received_at,
             raw: raw(&request.body),
             digest: digest([platform, app_id].map(str::as_bytes), &request.body),
-            request_id: &request.request_id,
-            path: request.last_segment().filter(is_command).unwrap_or_default(),
+            request_id: Cow::Borrowed(&request.request_id),
+            path: Cow::Borrowed(request.last_segment().filter(is_command).unwrap_or_default()),
             query: request.query.only(P::PARAMETERS),
-            headers: KEPT_HEADERS.into_iter().filter_map(|name| Some((name, request.headers.get(name)?))).collect(),
+            headers: KEPT_HEADERS
+                .into_iter()
+                .filter_map(|name| Some((Cow::Borrowed(name), Cow::Borrowed(request.headers.get(name)?))))
+                .collect(),
             expires_at: retention_days.map(|days| received_at.after_days(days)),
         }
     }

@@ -1,20 +1,26 @@
 //! The way of a callback, from its request to what became of it.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::ledger::{FUNCTION_TIMEOUTS, Ledger, StoreError, Stored};
+use crate::aws::{self, FUNCTION_TIMEOUTS};
+use crate::budget::Budget;
+use crate::entry::Entry;
+use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::platform::{Decoded, Platform, Undecodable};
 use crate::quarantine::Quarantined;
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::settings::{SettingError, Settings};
+use crate::spill::Spill;
+use crate::store::{Fault, Kept, Store};
 
 /// Receives the callbacks of one family.
 #[derive(Debug)]
 pub struct Receiver<P> {
     platform: P,
-    ledger: Ledger,
+    store: Store,
     retention_days: Option<u32>,
     metrics_namespace: Option<String>,
 }
@@ -30,6 +36,18 @@ pub struct Receipt<'r> {
     pub kind: Option<&'static str>,
     /// The body of the answer, where it is not the platform's plain one.
     pub answer: Option<String>,
+    /// Why it is not in the ledger, where it should be.
+    pub fault: Option<Fault>,
+    /// Its entries as text, where they could not be stored but could be later.
+    pub unstored: Vec<String>,
+}
+
+impl Receipt<'_> {
+    /// The receipt of what is known by nothing but its outcome.
+    #[must_use]
+    pub fn of(outcome: Outcome) -> Self {
+        Self { outcome, command: None, kind: None, answer: None, fault: None, unstored: Vec::new() }
+    }
 }
 
 /// What became of a callback.
@@ -39,6 +57,8 @@ pub enum Outcome {
     Recorded,
     /// It was in the ledger already.
     Duplicate,
+    /// It is in the spill, from where the redrive takes it to the ledger.
+    Spilled,
     /// It is nothing that is recorded.
     Ignored,
     /// It is no callback but a console's check of the URL: an empty POST.
@@ -48,7 +68,7 @@ pub enum Outcome {
     /// It is genuine, was not understood, and is kept as it came.
     Quarantined(Refusal),
     /// It could not be stored.
-    NotStored(StoreError),
+    NotStored(Refusal),
 }
 
 impl Outcome {
@@ -56,10 +76,8 @@ impl Outcome {
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Refused(refusal) | Self::Quarantined(refusal) => Some(*refusal),
-            Self::NotStored(StoreError::TooLarge) => Some(Refusal::TooLarge),
-            Self::NotStored(_) => Some(Refusal::NotStored),
-            Self::Recorded | Self::Duplicate | Self::Ignored | Self::UrlCheck => None,
+            Self::Refused(refusal) | Self::Quarantined(refusal) | Self::NotStored(refusal) => Some(*refusal),
+            Self::Recorded | Self::Duplicate | Self::Spilled | Self::Ignored | Self::UrlCheck => None,
         }
     }
 
@@ -69,6 +87,7 @@ impl Outcome {
         match self {
             Self::Recorded => "recorded",
             Self::Duplicate => "duplicate",
+            Self::Spilled => "spilled",
             Self::Ignored => "ignored",
             Self::UrlCheck => "url_check",
             Self::Refused(_) => "refused",
@@ -105,12 +124,13 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
     let decoded = if request.headers.get("content-encoding").is_some_and(is_compressed) {
         Err(Refusal::Compressed.into())
     } else {
-        P::decode(verified)
+        // A defect of the decoder must not lose what it was given.
+        catch_unwind(AssertUnwindSafe(|| P::decode(verified))).unwrap_or_else(|_| Err(Refusal::Defect.into()))
     };
     // What is not recorded is not kept either, understood or not: it may be what people say to each other.
     let is_unrecorded = |command: &str| !P::records(command);
     decoded.or_else(|reason| match (reason.refusal, url_command) {
-        (Refusal::NotJson | Refusal::Compressed, Some(command)) if is_unrecorded(command) => {
+        (Refusal::NotJson | Refusal::Compressed | Refusal::Defect, Some(command)) if is_unrecorded(command) => {
             Ok(Decoded::ignored(Cow::Borrowed(command)))
         }
         (Refusal::CommandMismatch, command)
@@ -129,11 +149,13 @@ impl<P: Platform> Receiver<P> {
     ///
     /// Where a setting is missing or wrong.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
+        let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
+        let spill = Spill::from_settings(settings, &config);
         Ok(Self {
             platform: P::from_settings(settings)?,
             retention_days: settings.days("RETENTION_DAYS")?,
             metrics_namespace: settings.text("METRICS_NAMESPACE"),
-            ledger: Ledger::from_settings(settings, FUNCTION_TIMEOUTS)?,
+            store: Store::new(Ledger::from_settings(settings, &config)?, spill),
         })
     }
 
@@ -146,36 +168,53 @@ impl<P: Platform> Receiver<P> {
     /// Where the records go.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        self.store.ledger()
     }
 
-    /// Verifies, decodes and records one request.
-    pub async fn receive<'r>(&'r self, request: &'r Request<'_>) -> Receipt<'r> {
-        let receipt = |outcome, command| Receipt { outcome, command, kind: None, answer: None };
-        let change = match read(&self.platform, request) {
-            Ok(Decoded::Change(change)) => change,
-            Ok(Decoded::Ignored { command, answer }) => {
-                return Receipt { answer, ..receipt(Outcome::Ignored, Some(command)) };
-            }
-            Ok(Decoded::UrlCheck) => return receipt(Outcome::UrlCheck, None),
-            Err(Unread::NotGenuine(refusal)) => return receipt(Outcome::Refused(refusal), None),
-            Err(Unread::Undecodable(reason)) => {
-                let (refusal, command) = (reason.refusal, reason.command.clone());
-                let kept = Quarantined::new::<P>(self.platform.app_id(), reason, request, self.retention_days);
-                let outcome = match self.ledger.quarantine(&kept).await {
-                    Ok(()) => Outcome::Quarantined(refusal),
-                    Err(error) => Outcome::NotStored(error),
+    /// Verifies, decodes and records one request, within its budget.
+    pub async fn receive<'r>(&'r self, request: &'r Request<'_>, budget: &Budget) -> Receipt<'r> {
+        let (entries, receipt): (Vec<Entry<'_>>, _) = match read(&self.platform, request) {
+            Ok(Decoded::Change(change)) => {
+                let receipt = Receipt {
+                    command: Some(change.command.clone()),
+                    kind: Some(change.kind.as_str()),
+                    ..Receipt::of(Outcome::Recorded)
                 };
-                return receipt(outcome, command);
+                let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);
+                (record.into(), receipt)
             }
+            Err(Unread::Undecodable(reason)) => {
+                let outcome = Outcome::Quarantined(reason.refusal);
+                let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(outcome) };
+                let kept = Quarantined::new::<P>(self.platform.app_id(), reason, request, self.retention_days);
+                (kept.into(), receipt)
+            }
+            Ok(Decoded::Ignored { command, answer }) => {
+                return Receipt { command: Some(command), answer, ..Receipt::of(Outcome::Ignored) };
+            }
+            Ok(Decoded::UrlCheck) => return Receipt::of(Outcome::UrlCheck),
+            Err(Unread::NotGenuine(refusal)) => return Receipt::of(Outcome::Refused(refusal)),
         };
-        let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
-        let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);
-        let outcome = match self.ledger.record(&record).await {
-            Ok(Stored::Recorded) => Outcome::Recorded,
-            Ok(Stored::Duplicate) => Outcome::Duplicate,
-            Err(error) => Outcome::NotStored(error),
-        };
-        Receipt { outcome, command, kind, answer: None }
+        self.store(&entries, receipt, budget).await
+    }
+
+    /// Stores the entries of a callback that is genuine; its receipt, which is that of a stored one so far.
+    async fn store<'r>(&self, entries: &[Entry<'_>], receipt: Receipt<'r>, budget: &Budget) -> Receipt<'r> {
+        let is_record = receipt.outcome == Outcome::Recorded;
+        match self.store.keep(entries, budget).await {
+            Ok(Kept::InLedger(Stored::Duplicate)) if is_record => Receipt { outcome: Outcome::Duplicate, ..receipt },
+            Ok(Kept::InLedger(_)) => receipt,
+            Ok(Kept::InSpill(fault)) => {
+                let outcome = if is_record { Outcome::Spilled } else { receipt.outcome };
+                Receipt { outcome, fault: Some(fault), ..receipt }
+            }
+            Err(fault) if fault.ledger == Some(LedgerError::TooLarge) => {
+                Receipt { outcome: Outcome::NotStored(Refusal::TooLarge), fault: Some(fault), ..receipt }
+            }
+            Err(fault) => {
+                let unstored = entries.iter().filter_map(Entry::to_text).collect();
+                Receipt { outcome: Outcome::NotStored(Refusal::NotStored), fault: Some(fault), unstored, ..receipt }
+            }
+        }
     }
 }

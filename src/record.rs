@@ -2,14 +2,17 @@
 //!
 //! Its attributes are a contract; readers of the table depend on them. The README lists them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::change::GroupChange;
+use crate::entry::base64_text;
 use crate::request::Request;
 use crate::timestamp::Timestamp;
 
@@ -23,17 +26,22 @@ pub const TIME_TO_LIVE: &str = "expires_at";
 /// The largest body that is kept as text; a larger one is kept compressed.
 const MAX_RAW_TEXT_BYTES: usize = 64 * 1024;
 
+/// The most of a compressed body that one item, or one message of a queue, has. Even 1 MiB of members compresses to less,
+/// unless their ids are random.
+const MAX_RAW_GZIP_BYTES: usize = 144 * 1024;
+
 /// DynamoDB's limit for a partition key's value.
 const MAX_PARTITION_KEY_BYTES: usize = 2048;
 
 /// One record, as it is written.
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Record<'r> {
     /// `{platform}#{app_id}#{group_id}`
     pub group_key: String,
     /// The platform's name.
-    pub platform: &'static str,
+    pub platform: Cow<'static, str>,
     /// The app's id.
-    pub app_id: &'r str,
+    pub app_id: Cow<'r, str>,
     /// What changed.
     pub change: GroupChange<'r>,
     /// When it happened, by the callback or, where that does not say, by its receipt.
@@ -45,17 +53,65 @@ pub struct Record<'r> {
     /// What makes the callback the same callback: 64 hex digits.
     pub digest: String,
     /// The receiver's id of the request; empty where it has none.
-    pub request_id: &'r str,
+    pub request_id: Cow<'r, str>,
     /// When DynamoDB may delete the record, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
 
 /// A body as it is kept.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Raw<'r> {
     /// As it came.
-    Text(&'r str),
+    Text(Cow<'r, str>),
     /// Compressed.
-    Gzip(Vec<u8>),
+    Gzip(#[serde(with = "base64_text")] Vec<u8>),
+    /// Compressed, in so many parts of its own.
+    Parts(usize),
+}
+
+/// A part of a compressed body.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Part {
+    /// `raw#{digest}#{received_at}#{number}`, counted from 0: a partition of its own, because one takes 1,000 write units a
+    /// second.
+    pub group_key: String,
+    /// The compressed bytes.
+    #[serde(with = "base64_text")]
+    pub raw_gzip: Vec<u8>,
+    /// As the record's.
+    pub expires_at: Option<i64>,
+}
+
+impl Part {
+    /// The sort key of every part.
+    pub const CHANGE_KEY: &'static str = "raw";
+
+    /// The partition key of a part of the body of the record with this `digest` and `received_at`.
+    #[must_use]
+    pub fn group_key(digest: &str, received_at: &str, number: usize) -> String {
+        format!("raw#{digest}#{received_at}#{number}")
+    }
+}
+
+impl Raw<'_> {
+    /// Takes a body that is too large for one item apart, and leaves the number of its parts; none of one that is not.
+    pub(crate) fn split(&mut self, digest: &str, received_at: Timestamp, expires_at: Option<i64>) -> Vec<Part> {
+        let parts: Vec<Part> = match self {
+            Self::Gzip(gzip) if gzip.len() > MAX_RAW_GZIP_BYTES => gzip
+                .chunks(MAX_RAW_GZIP_BYTES)
+                .enumerate()
+                .map(|(number, chunk)| Part {
+                    group_key: Part::group_key(digest, &received_at.to_string(), number),
+                    raw_gzip: chunk.to_vec(),
+                    expires_at,
+                })
+                .collect(),
+            _ => return Vec::new(),
+        };
+        *self = Self::Parts(parts.len());
+        parts
+    }
 }
 
 impl<'r> Record<'r> {
@@ -71,16 +127,21 @@ impl<'r> Record<'r> {
         let received_at = request.received_at;
         Self {
             group_key: group_key(platform, app_id, &change.group_id),
-            platform,
-            app_id,
+            platform: Cow::Borrowed(platform),
+            app_id: Cow::Borrowed(app_id),
             occurred_at: change.occurred_at.unwrap_or(received_at),
             received_at,
             raw: raw(&request.body),
             digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &request.body),
-            request_id: &request.request_id,
+            request_id: Cow::Borrowed(&request.request_id),
             expires_at: retention_days.map(|days| received_at.after_days(days)),
             change,
         }
+    }
+
+    /// The record without what changed, which its raw body tells.
+    pub(crate) fn without_details(&self) -> Self {
+        Self { change: GroupChange { details: Vec::new(), ..self.change.clone() }, ..self.clone() }
     }
 
     /// Where `occurred_at` comes from.
@@ -145,12 +206,12 @@ fn hex(bytes: &[u8]) -> String {
 /// The body as it is kept.
 pub(crate) fn raw(body: &[u8]) -> Raw<'_> {
     match str::from_utf8(body) {
-        Ok(text) if text.len() <= MAX_RAW_TEXT_BYTES => Raw::Text(text),
+        Ok(text) if text.len() <= MAX_RAW_TEXT_BYTES => Raw::Text(Cow::Borrowed(text)),
         _ => Raw::Gzip(gzip(body)),
     }
 }
 
-fn gzip(body: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to a Vec does not fail.
     let _ = encoder.write_all(body);

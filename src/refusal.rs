@@ -1,9 +1,12 @@
 //! Why a callback is not answered as success.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a callback was refused, with the status and the stable code that its sender is told.
 ///
 /// The text of a refusal is the sentence of the answer; it never carries anything of the callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Deserialize, Serialize)]
+#[serde(into = "u32", try_from = "u32")]
 pub enum Refusal {
     /// The body is not one JSON object in UTF-8.
     #[error("The body is not a JSON object.")]
@@ -47,6 +50,9 @@ pub enum Refusal {
     /// The body is compressed, which neither platform documents.
     #[error("A compressed body is not accepted.")]
     Compressed,
+    /// Reading the callback ran into a defect of this program.
+    #[error("The callback could not be read.")]
+    Defect,
     /// The record could not be written.
     #[error("The callback could not be stored.")]
     NotStored,
@@ -54,7 +60,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, for the tests that hold documentation and answers against this list.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NotJson,
         Self::NoCommand,
         Self::CommandMismatch,
@@ -69,6 +75,7 @@ impl Refusal {
         Self::NotPost,
         Self::TooLarge,
         Self::Compressed,
+        Self::Defect,
         Self::NotStored,
     ];
 
@@ -90,6 +97,7 @@ impl Refusal {
             Self::NotPost => 40501,
             Self::TooLarge => 41301,
             Self::Compressed => 41501,
+            Self::Defect => 50001,
             Self::NotStored => 50301,
         }
     }
@@ -98,5 +106,19 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> u32 {
         self.code() / 100
+    }
+}
+
+impl From<Refusal> for u32 {
+    fn from(refusal: Refusal) -> Self {
+        refusal.code()
+    }
+}
+
+impl TryFrom<u32> for Refusal {
+    type Error = &'static str;
+
+    fn try_from(code: u32) -> Result<Self, Self::Error> {
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code).ok_or("no code of a refusal")
     }
 }

@@ -1,15 +1,17 @@
 //! Points in time as the record writes them.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// A point in time, in milliseconds since 1970, between the years 2000 and 9999.
 ///
 /// Displayed as RFC 3339 in UTC, always with milliseconds (`2022-12-09T12:40:14.123Z`), so that the text sorts as the
 /// time does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(into = "i64", try_from = "i64")]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -37,6 +39,12 @@ impl Timestamp {
         self.0
     }
 
+    /// How long it is until `later`; nothing where that is earlier.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_millis(u64::try_from(later.0 - self.0).unwrap_or(0))
+    }
+
     /// Whole seconds since 1970 at `days` days later.
     #[must_use]
     pub fn after_days(self, days: u32) -> i64 {
@@ -53,6 +61,20 @@ impl Timestamp {
     #[must_use]
     pub fn unix_seconds(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.unix_millis()
+    }
+}
+
+impl TryFrom<i64> for Timestamp {
+    type Error = &'static str;
+
+    fn try_from(millis: i64) -> Result<Self, Self::Error> {
+        Self::from_unix_millis(millis).ok_or("no plausible time of an event")
     }
 }
 

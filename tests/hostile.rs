@@ -35,8 +35,8 @@ async fn what_is_no_api_gateway_event_is_refused() {
     let (tencent_chat, openim) = (table.receiver::<TencentChat>(&[]), table.receiver::<OpenIm>(&[]));
     for event in events.iter().map(ToString::to_string).chain([String::new(), "{".into(), deep]) {
         let what = event.get(..80).unwrap_or(&event);
-        assert_answer::<TencentChat>(&function::handle(&tencent_chat, &event).await, 400, what);
-        assert_answer::<OpenIm>(&function::handle(&openim, &event).await, 400, what);
+        assert_answer::<TencentChat>(&function::handle(&tencent_chat, &event, None).await, 400, what);
+        assert_answer::<OpenIm>(&function::handle(&openim, &event, None).await, 400, what);
     }
     assert!(table.records().is_empty());
 }
@@ -52,7 +52,7 @@ async fn odd_parts_of_an_event_are_as_good_as_absent() {
         "isBase64Encoded": "no",
     });
     let table = Table::start().await;
-    let response = function::handle(&table.receiver::<OpenIm>(&[]), &event.to_string()).await;
+    let response = function::handle(&table.receiver::<OpenIm>(&[]), &event.to_string(), None).await;
     assert_answer::<OpenIm>(&response, 200, "odd event");
     assert!(table.records()[0].get("request_id").is_none());
 }

@@ -151,7 +151,7 @@ async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate
         let event = group_ledger::event::Event::parse(&event).unwrap();
         let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
         let receiver = receiver::<TencentChat>(&settings).unwrap();
-        let receipt = receiver.receive(&request).await;
+        let receipt = receiver.receive(&request, &patient()).await;
         assert_eq!(receipt.outcome.as_str(), "recorded", "{lost} answers lost");
         assert_eq!(table.records().len(), 1, "{lost} answers lost");
 
@@ -195,9 +195,9 @@ async fn a_typical_callback_costs_one_write_unit() {
     for (name, event) in crate::support::files("events") {
         let table = Table::start().await;
         if name.starts_with("openim") {
-            group_ledger::function::handle(&table.receiver::<OpenIm>(&[]), &event).await;
+            group_ledger::function::handle(&table.receiver::<OpenIm>(&[]), &event, None).await;
         } else {
-            group_ledger::function::handle(&table.receiver::<TencentChat>(&[]), &event).await;
+            group_ledger::function::handle(&table.receiver::<TencentChat>(&[]), &event, None).await;
         }
         // The documented OpenIM page sets every field there is.
         let units = if name == "openim-set-group-info-ex-documented" { 2.0 } else { 1.0 };

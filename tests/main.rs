@@ -18,11 +18,16 @@ mod local;
 mod properties;
 mod quarantine;
 mod records;
+mod reliability;
 mod sam;
 mod settings;
 mod support;
 
 #[path = "../examples/local/database.rs"]
 mod database;
+#[path = "../examples/local/event_source.rs"]
+mod event_source;
+#[path = "../examples/local/queue.rs"]
+mod queue;
 #[path = "../examples/local/template.rs"]
 mod template;

@@ -110,7 +110,8 @@ async fn quarantine(table: &Table, platform: &str, app_id: &str, sent: &Sent) {
         "openim" => Quarantined::new::<OpenIm>(app_id, reason, &request, None),
         _ => Quarantined::new::<TencentChat>(app_id, reason, &request, None),
     };
-    ledger.ledger().quarantine(&kept).await.unwrap();
+    let entries: Vec<_> = kept.into();
+    ledger.ledger().write(&entries, PATIENCE).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,7 +44,7 @@ async fn raw_openim_requests() {
 /// What comes of an event: the answer, and the records.
 async fn receive<P: Platform>(event: &str, settings: &[(&str, &str)]) -> Value {
     let table = Table::start().await;
-    let response = function::handle(&table.receiver::<P>(settings), event).await;
+    let response = function::handle(&table.receiver::<P>(settings), event, None).await;
     json!({ "answer": response, "records": table.records() })
 }
 

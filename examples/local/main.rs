@@ -1,5 +1,5 @@
-//! Group Ledger on one's own machine: the function binaries, unchanged, behind a local Lambda API, and an embedded
-//! DynamoDB on a file. Runs in the foreground until Ctrl-C.
+//! Group Ledger on one's own machine: the function binaries, unchanged, behind a local Lambda API, an embedded DynamoDB
+//! on a file and an embedded SQS in memory. Runs in the foreground until Ctrl-C.
 
 #![allow(clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
@@ -11,6 +11,8 @@ use anyhow::Result;
 use crate::stack::Options;
 
 mod database;
+mod event_source;
+mod queue;
 mod stack;
 mod template;
 
@@ -21,9 +23,13 @@ Settings, from the environment:
   PORT            the callbacks' port, 3000 by default
   DYNAMODB_PORT   DynamoDB's port, 8000 by default
   DYNAMODB_HOST   DynamoDB's address, 127.0.0.1 by default; 0.0.0.0 lets containers reach it
+  SQS_PORT        SQS's port, 9324 by default
   LEDGER_FILE     where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
   FUNCTIONS_DIR   where the function binaries are, target/release by default
-and the functions' own settings, which the README lists.";
+and the functions' own settings, which the README lists.
+
+SIGUSR1 (`make outage`) cuts DynamoDB off, so that callbacks go to the spill in SQS; a second one brings it back, and the
+redrive takes them to the ledger.";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,7 +1,8 @@
-//! The processes of the local stack: the Lambda API (`cargo lambda watch`) and one process a function.
+//! The local stack: the Lambda API (`cargo lambda watch`) and one process a function, DynamoDB and SQS, and the event
+//! source that hands the spill's messages to the redrive.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -13,10 +14,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::database;
+use dynoxide::Database;
+
+use crate::database::{self, Server};
+use crate::event_source;
+use crate::queue::{self, Queues};
 use crate::template::Template;
 
 /// How long the stack may take to answer.
@@ -31,6 +35,7 @@ pub(crate) struct Options {
     port: u16,
     dynamodb_host: IpAddr,
     dynamodb_port: u16,
+    sqs_port: u16,
     ledger_file: String,
     functions_dir: PathBuf,
     table: String,
@@ -45,16 +50,30 @@ impl Options {
                 .parse()
                 .context("DYNAMODB_HOST must be an IP address")?,
             dynamodb_port: port("DYNAMODB_PORT", 8000)?,
+            sqs_port: port("SQS_PORT", 9324)?,
             ledger_file: setting("LEDGER_FILE", ".local/ledger.sqlite"),
             functions_dir: setting("FUNCTIONS_DIR", "target/release").into(),
             table: setting("TABLE_NAME", "group-changes"),
         })
     }
 
+    fn dynamodb(&self) -> (IpAddr, u16) {
+        (self.dynamodb_host, self.dynamodb_port)
+    }
+
     /// Where the Lambda API writes its log: beside the ledger.
     fn log_file(&self) -> PathBuf {
+        self.folder().join("lambda-api.log")
+    }
+
+    /// Where the stack says which process it is, for `make outage`.
+    fn pid_file(&self) -> PathBuf {
+        self.folder().join("stack.pid")
+    }
+
+    fn folder(&self) -> PathBuf {
         let folder = Path::new(&self.ledger_file).parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.map_or_else(env::temp_dir, Path::to_owned).join("lambda-api.log")
+        folder.map_or_else(env::temp_dir, Path::to_owned)
     }
 }
 
@@ -70,41 +89,74 @@ fn port(name: &str, default: u16) -> Result<u16> {
 /// Starts everything, says when it is ready, and stops everything on Ctrl-C or when a part of it ends.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut outages = signal(SignalKind::user_defined1())?;
 
-    // Both ports first, so that nothing is started that would have to be stopped again. The Lambda API binds its own.
-    let dynamodb = listen("DYNAMODB_PORT", (options.dynamodb_host, options.dynamodb_port), "DynamoDB").await?;
+    // All ports first, so that nothing is started that would have to be stopped again. The Lambda API binds its own.
+    let dynamodb = listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?;
+    let sqs = listen("SQS_PORT", (options.dynamodb_host, options.sqs_port), "SQS").await?;
     drop(listen("PORT", (Ipv4Addr::LOCALHOST.into(), options.port), "callbacks").await?);
 
     let template = Template::read()?;
     let database = database::open(&options.ledger_file, &template, &options.table)?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(dynoxide::server::serve_with_shutdown(dynamodb, database, async {
-        let _ = stopped.await;
-    }));
+    let queues = queue::serve(sqs, &template).await?;
+    let mut dynamodb = Dynamodb { server: Some(database::serve(dynamodb, database.clone())), database };
+    fs::write(options.pid_file(), std::process::id().to_string()).context("cannot write stack.pid")?;
 
-    let functions = template.binaries();
     let mut processes = Processes::default();
+    let outages = async {
+        while outages.recv().await.is_some() {
+            dynamodb.toggle(&options).await?;
+        }
+        Ok(())
+    };
     let ended = tokio::select! {
-        ended = serve(&options, &functions, &mut processes) => ended,
+        ended = serve(&options, &template, &queues, &mut processes) => ended,
+        failed = outages => failed,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
 
+    let _ = fs::remove_file(options.pid_file());
     processes.stop().await;
-    drop(stop);
-    // A client that keeps its connection busy must not keep the stack from stopping.
-    let _ = timeout(Duration::from_secs(2), server).await;
+    if let Some(server) = dynamodb.server {
+        server.stop().await;
+    }
     if ended.is_ok() {
         match options.ledger_file.as_str() {
             ":memory:" => println!("\nStopped."),
             file => println!("\nStopped. The records are kept in {file}."),
         }
+        let left = queues.depth(&queues.spill).await? + queues.depth(&queues.dead_letters).await?;
+        if left > 0 {
+            println!("{left} callbacks were still in the spill, and are gone: the local SQS keeps nothing.");
+        }
     }
     ended
 }
 
+/// The local DynamoDB, which can be cut off.
+struct Dynamodb {
+    database: Database,
+    server: Option<Server>,
+}
+
+impl Dynamodb {
+    /// Cuts DynamoDB off, or brings it back.
+    async fn toggle(&mut self, options: &Options) -> Result<()> {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+            println!("DynamoDB is cut off: callbacks go to the spill. `make outage` again brings it back.");
+        } else {
+            let listener = listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?;
+            self.server = Some(database::serve(listener, self.database.clone()));
+            println!("DynamoDB is back: the redrive takes what was spilled to the ledger.");
+        }
+        Ok(())
+    }
+}
+
 /// Starts the Lambda API and the functions, says when all of them answer, and watches them until one ends.
-async fn serve(options: &Options, functions: &[String], processes: &mut Processes) -> Result<()> {
+async fn serve(options: &Options, template: &Template, queues: &Queues, processes: &mut Processes) -> Result<()> {
     let log = options.log_file();
     let see_log = format!("see {}", log.display());
     let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -117,20 +169,42 @@ async fn serve(options: &Options, functions: &[String], processes: &mut Processe
             }
         })
         .await?;
-    for name in functions {
-        processes.start(name, "its last line says why", &function(name, options)?, None)?;
+    let (receivers, redrive) = (template.callback_functions(), template.other_functions());
+    for name in receivers.iter().chain(&redrive) {
+        processes.start(name, "its last line says why", &function(name, options, queues)?, None)?;
     }
     processes
         .watch_until(format!("the functions do not answer; {see_log}"), async {
-            for name in functions {
+            for name in &receivers {
                 while !answers(options.port, name).await {
                     sleep(Duration::from_millis(50)).await;
                 }
             }
         })
         .await?;
-    println!("{}", greeting(options, functions));
-    Err(processes.first_to_end().await)
+    println!("{}", greeting(options, &receivers));
+    tokio::select! {
+        error = processes.first_to_end() => Err(error),
+        error = redrives(options.port, queues, &redrive) => Err(error),
+    }
+}
+
+/// Hands the spill's messages to the redrive, as Lambda's event source does.
+async fn redrives(port: u16, queues: &Queues, functions: &[String]) -> anyhow::Error {
+    let Some(name) = functions.first() else { return anyhow!("the template has no redrive") };
+    loop {
+        if let Err(error) = event_source::poll(queues, async |event| invoke(port, name, event).await).await {
+            eprintln!("the redrive failed, and is tried again: {error:#}");
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Invokes a function as Lambda's own API does.
+async fn invoke(port: u16, name: &str, event: String) -> Result<String> {
+    let url = format!("http://127.0.0.1:{port}/2015-03-31/functions/{name}/invocations");
+    let call = move || ureq::post(url).send(event)?.body_mut().read_to_string();
+    Ok(tokio::task::spawn_blocking(call).await??)
 }
 
 /// The stack's processes.
@@ -229,7 +303,7 @@ fn lambda_api(options: &Options) -> Command {
 }
 
 /// A function, with Lambda's environment and local defaults for its settings.
-fn function(name: &str, options: &Options) -> Result<Command> {
+fn function(name: &str, options: &Options, queues: &Queues) -> Result<Command> {
     let binary = options.functions_dir.join(name);
     ensure!(binary.is_file(), "there is no function {}: `make build-functions` builds it", binary.display());
     let mut command = Command::new(binary);
@@ -244,7 +318,9 @@ fn function(name: &str, options: &Options) -> Result<Command> {
         .env("AWS_SECRET_ACCESS_KEY", "local")
         .env_remove("AWS_SESSION_TOKEN")
         .env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", options.dynamodb_port))
-        .env("TABLE_NAME", &options.table);
+        .env("TABLE_NAME", &options.table)
+        .env("AWS_ENDPOINT_URL_SQS", &queues.endpoint)
+        .env("SPILL_QUEUE_URL", &queues.spill);
     for (name, default) in LOCAL_SETTINGS {
         command.env(name, setting(name, default));
     }
@@ -264,7 +340,7 @@ async fn answers(port: u16, name: &str) -> bool {
 }
 
 fn greeting(options: &Options, functions: &[String]) -> String {
-    let Options { port, dynamodb_port, table, .. } = options;
+    let Options { port, dynamodb_port, sqs_port, table, .. } = options;
     let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
     let app_id = setting("TENCENT_SDK_APP_ID", LOCAL_SETTINGS[0].1);
@@ -278,8 +354,9 @@ fn greeting(options: &Options, functions: &[String]) -> String {
         format!("make send EVENT=events/tencent-chat-create-group.json URL=http://127.0.0.1:{port}    # signs it")
     };
     format!(
-        "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n\n\
-         Try it:\n\n{attempt}\n",
-        "DynamoDB",
+        "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
+         {:13}http://127.0.0.1:{sqs_port} (the spill)\n\nTry it:\n\n{attempt}\n\n\
+         Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
+        "DynamoDB", "SQS",
     )
 }

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 
+use crate::queue::Definition;
+
 /// The template, from the folder that `cargo` and `make` run in.
 pub(crate) struct Template(Yaml);
 
@@ -15,12 +17,22 @@ impl Template {
         Ok(Self(serde_norway::from_str(&text)?))
     }
 
-    /// The functions' binaries.
-    pub(crate) fn binaries(&self) -> Vec<String> {
+    /// The binaries of the functions that callbacks reach.
+    pub(crate) fn callback_functions(&self) -> Vec<String> {
+        self.functions(|function| function.get("Properties").and_then(|properties| properties.get("Events")).is_some())
+    }
+
+    /// The binaries of the functions that they do not reach: the redrive.
+    pub(crate) fn other_functions(&self) -> Vec<String> {
+        let callback_functions = self.callback_functions();
+        self.functions(|_| true).into_iter().filter(|name| !callback_functions.contains(name)).collect()
+    }
+
+    fn functions(&self, is_wanted: impl Fn(&Yaml) -> bool) -> Vec<String> {
         let binary = |function: &Yaml| {
             Some(function.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str()?.to_owned())
         };
-        self.resources("AWS::Serverless::Function").filter_map(binary).collect()
+        self.resources("AWS::Serverless::Function").filter(|function| is_wanted(function)).filter_map(binary).collect()
     }
 
     /// The table's definition, as `CreateTable` and `UpdateTimeToLive` take it.
@@ -33,6 +45,26 @@ impl Template {
             definition[property] = serde_json::to_value(value)?;
         }
         Ok(definition)
+    }
+
+    /// The definitions of the spill and of its dead letters.
+    pub(crate) fn queues(&self) -> Result<(Definition, Definition)> {
+        let definitions = self.resources("AWS::SQS::Queue").map(|queue| {
+            let properties = queue.get("Properties").context("a queue has no properties")?;
+            let retention = properties.get("MessageRetentionPeriod").and_then(Yaml::as_u64);
+            let policy = properties.get("RedrivePolicy");
+            Ok(Definition {
+                retention_seconds: retention.context("a queue has no MessageRetentionPeriod")?,
+                max_receive_count: policy.and_then(|policy| policy.get("maxReceiveCount")?.as_u64()),
+            })
+        });
+        let definitions: Result<Vec<_>> = definitions.collect();
+        let (spill, dead_letters) = definitions?.into_iter().partition(|queue| queue.max_receive_count.is_some());
+        let only = |mut queues: Vec<_>| queues.pop().filter(|_| queues.is_empty());
+        Ok((
+            only(spill).context("the template has not one queue with dead letters")?,
+            only(dead_letters).context("the template has not one queue of dead letters")?,
+        ))
     }
 
     fn resources(&self, kind: &'static str) -> impl Iterator<Item = &Yaml> {

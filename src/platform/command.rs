@@ -54,13 +54,13 @@ impl Command {
 
     /// Takes out of `body` what changed.
     #[must_use]
-    pub fn details<'a>(&self, body: &mut Body<'a>) -> Vec<(&'static str, Detail<'a>)> {
-        let mut details: Vec<(&'static str, Detail<'a>)> = Vec::with_capacity(self.fields.len());
+    pub fn details<'a>(&self, body: &mut Body<'a>) -> Vec<(Cow<'static, str>, Detail<'a>)> {
+        let mut details: Vec<(Cow<'static, str>, Detail<'a>)> = Vec::with_capacity(self.fields.len());
         for field in self.fields {
             // Of two rows for one detail, which are two spellings of one field, the first that says something counts.
             let is_told = details.iter().any(|(name, _)| *name == field.name);
             if let Some(detail) = body.take(field.wire).filter(|_| !is_told).and_then(field.read) {
-                details.push((field.name, detail));
+                details.push((Cow::Borrowed(field.name), detail));
             }
         }
         details

@@ -2,6 +2,9 @@
 //! is a further folder and nothing else here but its `mod` line.
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::change::GroupChange;
 use crate::refusal::Refusal;
@@ -16,6 +19,12 @@ pub mod tencent_chat;
 pub trait Platform: Sized + Send + Sync {
     /// The record's `platform`, the function's name and its route.
     const NAME: &'static str;
+
+    /// How long the sender waits for an answer.
+    const PATIENCE: Duration;
+
+    /// Whether a sender that waited in vain sends again, as it does after no other answer.
+    const REPEATS_AFTER_TIMEOUT: bool;
 
     /// Reads this platform's settings.
     ///
@@ -78,7 +87,7 @@ impl<'r> Decoded<'r> {
 }
 
 /// Why a request was not understood, and its command as far as that was.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Undecodable<'r> {
     /// Why.
     pub refusal: Refusal,

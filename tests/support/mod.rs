@@ -191,7 +191,7 @@ impl Sent {
     }
 
     pub(crate) async fn to<P: Platform>(&self, receiver: &Receiver<P>) -> Response {
-        function::handle(receiver, &self.event()).await
+        function::handle(receiver, &self.event(), None).await
     }
 }
 

@@ -209,7 +209,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     let mut details = command.details(&mut body);
     if command.kind == Kind::MemberLeft {
         let how = if command.name == "callbackAfterQuitGroupCommand" { "quit" } else { "kicked" };
-        details.push(("how", Detail::Text(Cow::Borrowed(how))));
+        details.push(("how".into(), Detail::Text(Cow::Borrowed(how))));
     }
     Ok(Decoded::Change(GroupChange {
         kind: command.kind,
@@ -219,7 +219,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
         operator: None,
         group_type: body.take("groupType").and_then(id),
         details,
-        source: operation_id.map(|id| ("operation_id", id)).into_iter().collect(),
+        source: operation_id.map(|id| ("operation_id".into(), id)).into_iter().collect(),
         identity: Cow::Borrowed(header),
     }))
 }

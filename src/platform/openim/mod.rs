@@ -5,6 +5,7 @@
 //! documentation differs (<https://docs.openim.io/restapi/webhooks>), both are read.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -27,6 +28,11 @@ pub struct OpenIm {
 
 impl Platform for OpenIm {
     const NAME: &'static str = "openim";
+
+    /// `timeout` of an event in `webhooks.yml`, which is 5 for each.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    const REPEATS_AFTER_TIMEOUT: bool = false;
 
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let app_id = settings.text("OPENIM_APP_ID").unwrap_or_else(|| "openim".to_owned());

@@ -223,7 +223,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
         operator: body.take("Operator_Account").and_then(id).filter(|operator| !operator.is_empty()),
         group_type: body.take("Type").and_then(string).filter(|group_type| !group_type.is_empty()),
         details: command.details(&mut body),
-        source: source.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        source: source.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect(),
         identity: Cow::Borrowed(""),
     }))
 }

@@ -3,6 +3,7 @@
 //! The wire: "Webhook Overview" <https://www.tencentcloud.com/document/product/1047/34354> and a page a command.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Serialize;
@@ -28,6 +29,12 @@ pub struct TencentChat {
 
 impl Platform for TencentChat {
     const NAME: &'static str = "tencent-chat";
+
+    /// "Webhook Overview", on time-outs.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    /// Where the console's switch is on.
+    const REPEATS_AFTER_TIMEOUT: bool = true;
 
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let sdk_app_id = settings.required("TENCENT_SDK_APP_ID")?;

@@ -1,0 +1,101 @@
+//! The embedded SQS, with the queues as the template defines them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::types::QueueAttributeName;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustack_sqs_core::config::SqsConfig;
+use rustack_sqs_core::handler::RustackSqsHandler;
+use rustack_sqs_core::provider::RustackSqs;
+use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
+use tokio::net::TcpListener;
+
+use crate::template::Template;
+
+/// Where the template says minutes, so that a message that failed is soon tried again.
+pub(crate) const VISIBILITY_SECONDS: u32 = 2;
+
+/// The queues' URLs, and a client for them.
+#[derive(Clone)]
+pub(crate) struct Queues {
+    pub(crate) client: Client,
+    pub(crate) endpoint: String,
+    pub(crate) spill: String,
+    pub(crate) dead_letters: String,
+}
+
+/// Serves an SQS in memory, and makes the queues.
+pub(crate) async fn serve(listener: TcpListener, template: &Template) -> Result<Queues> {
+    let address = listener.local_addr()?;
+    let config = SqsConfig { host: address.ip().to_string(), port: address.port(), ..SqsConfig::default() };
+    let handler = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
+    let service = SqsHttpService::new(Arc::new(handler), SqsHttpConfig::default());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone()));
+        }
+    });
+    Queues::create(format!("http://{address}"), template).await
+}
+
+impl Queues {
+    async fn create(endpoint: String, template: &Template) -> Result<Self> {
+        let client = client(&endpoint);
+        let (spill, dead_letters) = template.queues()?;
+        let dead_letters = create(&client, "spill-dead-letters", &dead_letters, None).await?;
+        let arn = QueueAttributeName::QueueArn;
+        let attributes = client.get_queue_attributes().queue_url(&dead_letters).attribute_names(arn.clone()).send().await;
+        let attributes = attributes.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
+        let target = attributes.get(&arn).context("the queue of dead letters has no ARN")?;
+        let spill = create(&client, "spill", &spill, Some(target)).await?;
+        Ok(Self { client, endpoint, spill, dead_letters })
+    }
+
+    /// How many messages a queue holds, under way ones included.
+    pub(crate) async fn depth(&self, queue_url: &str) -> Result<u32> {
+        let names =
+            [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
+        let request = self.client.get_queue_attributes().queue_url(queue_url);
+        let request = request.set_attribute_names(Some(names.to_vec()));
+        let attributes = request.send().await.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
+        names.iter().map(|name| Ok(attributes.get(name).context("a queue has no depth")?.parse::<u32>()?)).sum()
+    }
+}
+
+fn client(endpoint: &str) -> Client {
+    let http_client = aws_smithy_http_client::Builder::new().build_http();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(http_client)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .endpoint_url(endpoint);
+    Client::from_conf(config.build())
+}
+
+async fn create(client: &Client, name: &str, definition: &Definition, dead_letters: Option<&str>) -> Result<String> {
+    let mut attributes = HashMap::from([
+        (QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS.to_string()),
+        (QueueAttributeName::MessageRetentionPeriod, definition.retention_seconds.to_string()),
+    ]);
+    if let (Some(arn), Some(count)) = (dead_letters, definition.max_receive_count) {
+        let policy = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": count });
+        attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
+    }
+    let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
+    created.map_err(SdkError::into_service_error)?.queue_url.context("a queue has no URL")
+}
+
+/// What of a queue's definition the emulator takes.
+pub(crate) struct Definition {
+    pub(crate) retention_seconds: u64,
+    /// How often a message is received before it is given up; none where it is never.
+    pub(crate) max_receive_count: Option<u64>,
+}

@@ -1,0 +1,78 @@
+//! Puts entries that the log holds, because neither the ledger nor the spill took them, into the ledger.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+use std::env;
+use std::io::{IsTerminal, Read, stdin};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use group_ledger::aws::{self, Timeouts};
+use group_ledger::entry::Entry;
+use group_ledger::ledger::{Ledger, Stored};
+use group_ledger::settings::Settings;
+
+const HELP: &str = "\
+Puts the entries of log lines with the message `recover`, from standard input, into the ledger. The lines may come in any
+form: as they are, or in what `aws logs` makes of them. What is in the ledger already stays as it is.
+
+  aws logs filter-log-events --log-group-name … --filter-pattern '{ $.message = \"recover\" }' | recover
+
+The table and who may write to it, from the environment: TABLE_NAME, AWS_REGION and AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --format env` prints them);
+AWS_ENDPOINT_URL_DYNAMODB for a local one. It needs dynamodb:PutItem on the table.";
+
+/// Patient: an ocean may be in between.
+const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How an entry's text begins.
+const BEGINNING: &str = "H4sI";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    if env::args().len() > 1 || stdin().is_terminal() {
+        println!("{HELP}");
+        return ExitCode::from(if env::args().any(|arg| arg == "--help") { 0 } else { 2 });
+    }
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let settings = Settings::from_env();
+    let ledger = Ledger::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?)?;
+    let mut lines = String::new();
+    stdin().read_to_string(&mut lines).context("standard input cannot be read")?;
+    let (mut recorded, mut duplicates, mut failed) = (0, 0, 0);
+    for text in entries(&lines) {
+        match recover(&ledger, text).await {
+            Ok(Stored::Recorded) => recorded += 1,
+            Ok(Stored::Duplicate) => duplicates += 1,
+            Err(error) => {
+                eprintln!("an entry stays in the log: {error:#}");
+                failed += 1;
+            }
+        }
+    }
+    println!("{recorded} written, {duplicates} recorded before, {failed} failed.");
+    ensure!(failed == 0, "{failed} entries could not be put into the ledger; run this again with the same lines");
+    Ok(())
+}
+
+/// The entries in a log: each run of base64's characters that begins as an entry does.
+fn entries(lines: &str) -> impl Iterator<Item = &str> {
+    let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/=".contains(char);
+    lines.split(move |char| !is_base64(char)).filter(|run| run.starts_with(BEGINNING))
+}
+
+async fn recover(ledger: &Ledger, text: &str) -> Result<Stored> {
+    let entry = Entry::from_text(text).context("it is damaged")?;
+    Ok(ledger.write(&[entry], PATIENCE).await?)
+}

@@ -1,0 +1,77 @@
+//! Moves the dead letters, which the redrive has given up, back into the spill, from where it takes them again.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::SdkError;
+use group_ledger::aws::{self, Timeouts};
+use group_ledger::settings::Settings;
+use group_ledger::spill::Spill;
+
+const HELP: &str = "\
+Moves the dead letters back into the spill. Stopping it midway loses nothing: run it again.
+
+The queues and who may use them, from the environment: DEAD_LETTERS_QUEUE_URL and SPILL_QUEUE_URL (outputs of the
+deployment), AWS_REGION and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+(`aws configure export-credentials --format env` prints them); AWS_ENDPOINT_URL_SQS for a local one. It needs
+sqs:ReceiveMessage and DeleteMessage on the one, sqs:SendMessage on the other.";
+
+/// Patient: a receipt waits for messages, and an ocean may be in between.
+const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(30), connect: Duration::from_secs(10) };
+/// Empty answers in a row that say that the queue is empty: one alone may come of a part of it.
+const EMPTY_ANSWERS: u32 = 2;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    if env::args().len() > 1 {
+        println!("{HELP}");
+        return ExitCode::from(if env::args().any(|arg| arg == "--help") { 0 } else { 2 });
+    }
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let settings = Settings::from_env();
+    let dead_letters = settings.required("DEAD_LETTERS_QUEUE_URL")?;
+    let spill = Spill::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?);
+    let spill = spill.context("SPILL_QUEUE_URL is not set")?;
+    let (mut moved, mut empty) = (0, 0);
+    while empty < EMPTY_ANSWERS {
+        match move_some(spill.client(), &dead_letters, spill.queue_url()).await? {
+            0 => empty += 1,
+            some => {
+                empty = 0;
+                moved += some;
+                println!("{moved} moved");
+            }
+        }
+    }
+    println!("{moved} dead letters are back in the spill; none is left.");
+    Ok(())
+}
+
+/// Moves up to ten messages; how many.
+async fn move_some(client: &Client, from: &str, to: &str) -> Result<usize> {
+    let receive = client.receive_message().queue_url(from).max_number_of_messages(10).wait_time_seconds(2).send().await;
+    let receive = receive.map_err(SdkError::into_service_error).context("the dead letters cannot be read")?;
+    let messages = receive.messages.unwrap_or_default();
+    for message in &messages {
+        // In both queues rather than in none: an entry that is written twice is recorded once.
+        let send = client.send_message().queue_url(to).set_message_body(message.body.clone()).send().await;
+        send.map_err(SdkError::into_service_error).context("a message cannot be put into the spill")?;
+        let delete = client.delete_message().queue_url(from).set_receipt_handle(message.receipt_handle.clone());
+        delete.send().await.map_err(SdkError::into_service_error).context("a dead letter cannot be deleted")?;
+    }
+    Ok(messages.len())
+}

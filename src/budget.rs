@@ -1,0 +1,121 @@
+//! The time that a callback has: what is left of the sender's patience and of the function's own time, less a margin,
+//! split between the ledger and the spill.
+
+use std::time::{Duration, Instant};
+
+/// What of the sender's patience goes to the network and API Gateway.
+const MARGIN: Duration = Duration::from_millis(400);
+/// What of the function's time is kept for answering and for the log's last resort.
+const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
+/// What a callback has even where its sender's patience is nearly over, as after a slow start: it is better stored late
+/// than never.
+const LEAST: Duration = Duration::from_millis(600);
+/// The most that the ledger, or the spill, is waited for. OpenIM would wait longer, but its two workers wait with it.
+const SHARE: Duration = Duration::from_secs(1);
+/// How far beyond the sender's patience an answer comes that is to be too late.
+const TOO_LATE: Duration = Duration::from_millis(100);
+
+/// The time that one callback has.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// When it must be answered.
+    ends: Instant,
+    /// When the sender has given up, or as near to it as the function's time allows.
+    given_up: Instant,
+}
+
+impl Budget {
+    /// The budget of a callback whose sender has `patience` and has `waited`, in a function that has `function_left`
+    /// before Lambda ends it, where that is known.
+    ///
+    /// Both are told by clocks that may jump. A wait longer than the sender's patience is taken for none, and no time
+    /// left for unknown, because the function runs.
+    #[must_use]
+    pub fn new(now: Instant, patience: Duration, waited: Duration, function_left: Option<Duration>) -> Self {
+        let patience = patience.checked_sub(waited).filter(|left| !left.is_zero()).unwrap_or(patience);
+        let function_left = function_left.filter(|left| !left.is_zero()).unwrap_or(Duration::MAX);
+        let function_left = function_left.saturating_sub(FUNCTION_MARGIN);
+        Self {
+            ends: now + patience.saturating_sub(MARGIN).max(LEAST).min(function_left),
+            given_up: now + (patience + TOO_LATE).min(function_left),
+        }
+    }
+
+    /// How long the ledger may take, with its retries: five eighths, so that the spill has two attempts of its own.
+    #[must_use]
+    pub fn for_ledger(&self, now: Instant) -> Duration {
+        (self.left(now) * 5 / 8).min(SHARE)
+    }
+
+    /// How long the spill may take.
+    #[must_use]
+    pub fn for_spill(&self, now: Instant) -> Duration {
+        self.left(now).min(SHARE)
+    }
+
+    /// How long until the sender has given up, so that an answer is too late for it.
+    #[must_use]
+    pub fn until_given_up(&self, now: Instant) -> Duration {
+        self.given_up.saturating_duration_since(now)
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        self.ends.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Budget;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Patience, waited, function's time left; then the ledger's and the spill's share and when the sender has given up.
+    type Row = ([u64; 2], Option<u64>, [u64; 3]);
+
+    #[test]
+    fn what_is_left_is_split() {
+        let rows: [Row; 13] = [
+            // Tencent's 2 s, and OpenIM's 5.
+            ([2000, 0], Some(3000), [1000, 1000, 2100]),
+            ([5000, 0], Some(3000), [1000, 1000, 2900]),
+            ([5000, 0], None, [1000, 1000, 5100]),
+            // After a slow start.
+            ([2000, 300], Some(3000), [812, 1000, 1800]),
+            ([2000, 900], Some(3000), [437, 700, 1200]),
+            ([2000, 1000], Some(3000), [375, 600, 1100]),
+            ([2000, 1999], Some(3000), [375, 600, 101]),
+            // A clock that has jumped.
+            ([2000, 2000], Some(3000), [1000, 1000, 2100]),
+            ([2000, 86_400_000], Some(3000), [1000, 1000, 2100]),
+            ([2000, 0], Some(0), [1000, 1000, 2100]),
+            // A function that is about to be ended.
+            ([2000, 0], Some(900), [500, 800, 800]),
+            ([2000, 1900], Some(300), [125, 200, 200]),
+            ([2000, 0], Some(100), [0, 0, 0]),
+        ];
+        for ([patience, waited], function_left, expected) in rows {
+            let now = Instant::now();
+            let budget = Budget::new(now, ms(patience), ms(waited), function_left.map(ms));
+            let shares = [budget.for_ledger(now), budget.for_spill(now), budget.until_given_up(now)];
+            let shares = shares.map(|share| u64::try_from(share.as_millis()).unwrap());
+            assert_eq!(shares, expected, "{patience} {waited} {function_left:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_used_is_gone() {
+        let start = Instant::now();
+        let budget = Budget::new(start, ms(2000), ms(0), Some(ms(3000)));
+        assert_eq!(budget.for_spill(start + ms(1000)), ms(600));
+        assert_eq!(budget.for_ledger(start + ms(1520)), ms(50));
+        assert_eq!(budget.until_given_up(start + ms(1600)), ms(500));
+        for share in [Budget::for_ledger, Budget::for_spill, Budget::until_given_up] {
+            assert_eq!(share(&budget, start + ms(2100)), ms(0));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! An entry: one thing that is written, and its form as text, in which a queue or a log carries it to the ledger.
+//!
+//! The text is JSON, compressed, in base64: of characters that every queue and log takes, with a checksum, and
+//! recognisable by its beginning (`H4sIA`, gzip's). What is in a queue may be older than the code that reads it, so the
+//! form is a contract; `tests/spill.rs` holds a sample of it.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use flate2::read::GzDecoder;
+use serde::{Deserialize, Serialize};
+
+use crate::quarantine::Quarantined;
+use crate::record::{Part, Raw, Record, gzip};
+use crate::timestamp::Timestamp;
+
+/// The longest text of an entry, in bytes: SQS takes 256 KiB at least, and CloudWatch a line of as much.
+pub const MAX_TEXT_BYTES: usize = 200 * 1024;
+
+/// The most that an entry's text is decompressed to; what changed is at most a body of 1 MiB.
+const MAX_JSON_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One thing that is written.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry<'r> {
+    /// A change.
+    Record(Record<'r>),
+    /// A callback that was not understood.
+    Quarantined(Quarantined<'r>),
+    /// A part of a body that is too large for its own entry.
+    Part(Part),
+}
+
+/// A text that is no entry.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no entry")]
+pub struct NotAnEntry;
+
+impl Entry<'_> {
+    /// The entry as text; `None` where that would be longer than [`MAX_TEXT_BYTES`].
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        let text = BASE64_STANDARD.encode(gzip(&serde_json::to_vec(self).ok()?));
+        if text.len() <= MAX_TEXT_BYTES {
+            return Some(text);
+        }
+        // What changed is spelled out as far as there is room; the raw body has it all.
+        match self {
+            Entry::Record(record) if !record.change.details.is_empty() => {
+                Entry::Record(record.without_details()).to_text()
+            }
+            _ => None,
+        }
+    }
+
+    /// The platform's name; none of a part.
+    #[must_use]
+    pub fn platform(&self) -> Option<&str> {
+        match self {
+            Entry::Record(record) => Some(&record.platform),
+            Entry::Quarantined(kept) => Some(&kept.platform),
+            Entry::Part(_) => None,
+        }
+    }
+
+    /// The kind of change; none of what is no record.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static str> {
+        match self {
+            Entry::Record(record) => Some(record.change.kind.as_str()),
+            Entry::Quarantined(_) | Entry::Part(_) => None,
+        }
+    }
+}
+
+impl Entry<'static> {
+    /// Reads an entry's text.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn from_text(text: &str) -> Result<Self, NotAnEntry> {
+        let gzip = BASE64_STANDARD.decode(text).map_err(|_| NotAnEntry)?;
+        let mut json = Vec::new();
+        GzDecoder::new(gzip.as_slice()).take(MAX_JSON_BYTES).read_to_end(&mut json).map_err(|_| NotAnEntry)?;
+        serde_json::from_slice(&json).map_err(|_| NotAnEntry)
+    }
+}
+
+impl<'r> From<Record<'r>> for Vec<Entry<'r>> {
+    /// A record's entries, in the order in which they are written: parts of its body, if there are any, before the record
+    /// that refers to them.
+    fn from(mut record: Record<'r>) -> Self {
+        let mut entries = split(&mut record.raw, &record.digest, record.received_at, record.expires_at);
+        entries.push(Entry::Record(record));
+        entries
+    }
+}
+
+impl<'r> From<Quarantined<'r>> for Vec<Entry<'r>> {
+    /// As those of a record.
+    fn from(mut kept: Quarantined<'r>) -> Self {
+        let mut entries = split(&mut kept.raw, &kept.digest, kept.received_at, kept.expires_at);
+        entries.push(Entry::Quarantined(kept));
+        entries
+    }
+}
+
+/// Takes a body that is too large for its own entry apart.
+fn split<'r>(raw: &mut Raw<'_>, digest: &str, received_at: Timestamp, expires_at: Option<i64>) -> Vec<Entry<'r>> {
+    let parts = raw.split(digest, received_at, expires_at);
+    parts.into_iter().map(Entry::Part).collect()
+}
+
+/// Bytes as base64 in JSON.
+pub(crate) mod base64_text {
+    use super::{BASE64_STANDARD, Cow, Deserialize, Engine};
+
+    pub(crate) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        BASE64_STANDARD.decode(text.as_ref()).map_err(serde::de::Error::custom)
+    }
+}
