@@ -63,6 +63,12 @@ test: tools ## Check format, lints, tests, documentation and template
 	sam validate --lint
 	AWS_DEFAULT_REGION=us-east-1 sam validate
 
+.PHONY: chaos
+chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this machine: some 8 minutes
+	$(call say,Building the tests …)
+	@cargo build --quiet --locked --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
+
 .PHONY: bench
 bench: ## Measure verifying and decoding; plots in target/criterion/report
 	cargo bench --locked --bench decode

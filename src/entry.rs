@@ -2,7 +2,7 @@
 //!
 //! The text is JSON, compressed, in base64: of characters that every queue and log takes, with a checksum, and
 //! recognisable by its beginning (`H4sIA`, gzip's). What is in a queue may be older than the code that reads it, so the
-//! form is a contract; `tests/spill.rs` holds a sample of it.
+//! form is a contract; `tests/entries/` has samples of it.
 
 use std::borrow::Cow;
 use std::io::Read;

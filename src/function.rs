@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::Poll;
@@ -81,10 +80,12 @@ pub(crate) fn time_left(context: &Context) -> Option<Duration> {
 /// Answers one event, in the time that is left before Lambda ends the function, where that is known. A panic is answered
 /// too, and ends nothing else.
 pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
-    let mut answered = pin!(answer(receiver, event, time_left));
+    // In a box, because the compiler gives up on futures that nest this deep.
+    let mut answered = Box::pin(answer(receiver, event, time_left));
     let caught = poll_fn(|context| {
         // What a panic leaves behind is dropped with the future, but for the store's time of rest.
-        catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(context))).map_or(Poll::Ready(None), |poll| poll.map(Some))
+        catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(context)))
+            .map_or(Poll::Ready(None), |poll| poll.map(Some))
     });
     match caught.await {
         Some(response) => response,

@@ -332,7 +332,9 @@ fn insert_expiry(item: &mut Item, expires_at: Option<i64>) {
 }
 
 fn texts(texts: &[(Cow<'_, str>, Cow<'_, str>)]) -> AttributeValue {
-    AttributeValue::M(texts.iter().map(|(name, text)| (name.to_string(), AttributeValue::S(text.to_string()))).collect())
+    AttributeValue::M(
+        texts.iter().map(|(name, text)| (name.to_string(), AttributeValue::S(text.to_string()))).collect(),
+    )
 }
 
 fn attribute(detail: &Detail<'_>) -> AttributeValue {

@@ -58,7 +58,7 @@ mod tests {
     /// A dimension or metric that the line itself does not have makes CloudWatch drop the whole line.
     #[test]
     fn every_name_that_is_declared_is_there() {
-        let receipt = Receipt { outcome: Outcome::Recorded, command: None, kind: Some("group.created"), answer: None };
+        let receipt = Receipt { kind: Some("group.created"), ..Receipt::of(Outcome::Recorded) };
         let now = Timestamp::from_unix_millis(1_715_049_600_123).unwrap();
         let line: Value =
             serde_json::from_str(&line("Here", "openim", &receipt, Duration::from_micros(1500), now)).unwrap();
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_callback_without_a_kind_has_one_all_the_same() {
-        let receipt = Receipt { outcome: Outcome::Ignored, command: None, kind: None, answer: None };
+        let receipt = Receipt::of(Outcome::Ignored);
         let line: Value =
             serde_json::from_str(&line("Here", "openim", &receipt, Duration::ZERO, Timestamp::now())).unwrap();
         assert_eq!(line["Kind"], "none");

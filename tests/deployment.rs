@@ -3,15 +3,17 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use group_ledger::ledger::{FUNCTION_TIMEOUTS, StoreError, WARM_UP_TIMEOUT};
+use group_ledger::budget::Budget;
+use group_ledger::ledger::WARM_UP_TIMEOUT;
 use group_ledger::metrics;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::receive::{Outcome, Receipt, Receiver};
 use group_ledger::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
+use group_ledger::redrive;
 use group_ledger::refusal::Refusal;
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
@@ -44,7 +46,9 @@ fn functions() -> BTreeMap<String, Value> {
             let mut properties = globals.clone();
             properties.extend(resource["Properties"].as_mapping().unwrap().clone());
             let mut variables = globals["Environment"]["Variables"].as_mapping().unwrap().clone();
-            variables.extend(resource["Properties"]["Environment"]["Variables"].as_mapping().unwrap().clone());
+            if let Some(own) = resource["Properties"].get("Environment") {
+                variables.extend(own["Variables"].as_mapping().unwrap().clone());
+            }
             properties.insert("Variables".into(), variables.into());
             (binary, properties.into())
         })
@@ -64,13 +68,15 @@ fn reference(value: &Value) -> &str {
 
 #[test]
 fn every_binary_is_a_function_and_every_function_a_binary() {
-    let functions: BTreeSet<String> = Template::read().unwrap().binaries().into_iter().collect();
+    let template = Template::read().unwrap();
+    let (receivers, others) = (template.callback_functions(), template.other_functions());
     let binaries: BTreeSet<String> = fs::read_dir("src/bin")
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    assert_eq!(functions, binaries);
-    assert_eq!(functions, [TencentChat::NAME, OpenIm::NAME].map(str::to_owned).into());
+    assert_eq!(receivers.iter().chain(&others).cloned().collect::<BTreeSet<_>>(), binaries);
+    assert_eq!(receivers, [TencentChat::NAME, OpenIm::NAME]);
+    assert_eq!(others, [REDRIVE]);
 }
 
 /// `cargo lambda` writes `{*rest}` where API Gateway writes `{rest+}`.
@@ -82,7 +88,7 @@ fn the_routes_are_the_families_own_and_nothing_else_is_public() {
     let mut deployed = BTreeSet::new();
     for (binary, function) in functions() {
         assert!(function.get("FunctionUrlConfig").is_none(), "{binary} has a URL past API Gateway");
-        for event in function["Events"].as_mapping().unwrap().values() {
+        for event in function.get("Events").and_then(Value::as_mapping).into_iter().flat_map(|events| events.values()) {
             assert_eq!(event["Type"], "HttpApi");
             let properties = &event["Properties"];
             assert_eq!(keys(properties), ["ApiId", "Method", "Path"].map(str::to_owned).into());
@@ -99,28 +105,62 @@ fn the_routes_are_the_families_own_and_nothing_else_is_public() {
     }
 }
 
-/// `client.put_item()` in the code is `dynamodb:PutItem` in the role.
+/// The function that no callback reaches.
+const REDRIVE: &str = "redrive";
+
+/// What a module calls of a service: `client.put_item()` in the code is `PutItem` in a role.
+fn calls(module: &str, service: &str) -> BTreeSet<String> {
+    let code: String = fs::read_to_string(module).unwrap().split_whitespace().collect();
+    let calls = code.split("self.client.").skip(1).map(|call| call.split('(').next().unwrap());
+    calls.map(|call| format!("{service}:{}", call.split('_').map(capitalized).collect::<String>())).collect()
+}
+
+/// What Lambda's event source does in a function's name.
+fn event_source_calls() -> BTreeSet<String> {
+    ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"].map(|call| format!("sqs:{call}")).into()
+}
+
 #[test]
 fn each_role_allows_what_the_code_calls_and_nothing_more() {
-    let code: String = fs::read_to_string("src/ledger.rs").unwrap().split_whitespace().collect();
-    let calls: BTreeSet<String> = code
-        .split("self.client.")
-        .skip(1)
-        .map(|call| call.split('(').next().unwrap().split('_').map(capitalized).collect::<String>())
-        .map(|operation| format!("dynamodb:{operation}"))
-        .collect();
     for (binary, function) in functions() {
         let policies = function["Policies"].as_sequence().unwrap();
         let statements = policies.iter().flat_map(|policy| policy["Statement"].as_sequence().unwrap());
-        let mut actions = BTreeSet::new();
+        let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for statement in statements {
             assert_eq!(keys(statement), ["Action", "Effect", "Resource"].map(str::to_owned).into(), "{binary}");
-            actions.insert(statement["Action"].as_str().unwrap().to_owned());
             let Value::Tagged(resource) = &statement["Resource"] else { panic!("{binary} may write anywhere") };
-            assert_eq!(resource.value, "GroupChanges.Arn", "{binary}");
+            let actions = match &statement["Action"] {
+                Value::Sequence(actions) => actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
+                action => BTreeSet::from([action.as_str().unwrap().to_owned()]),
+            };
+            allowed.entry(resource.value.as_str().unwrap().to_owned()).or_default().extend(actions);
         }
-        assert_eq!(actions, calls, "{binary}");
+        let queue = if binary == REDRIVE { event_source_calls() } else { calls("src/spill.rs", "sqs") };
+        let needed = [("GroupChanges.Arn", calls("src/ledger.rs", "dynamodb")), ("Spill.Arn", queue)];
+        assert_eq!(allowed, needed.map(|(resource, calls)| (resource.to_owned(), calls)).into(), "{binary}");
     }
+}
+
+#[test]
+fn the_spill_keeps_what_it_is_given_until_it_is_written() {
+    let queues: BTreeMap<_, _> = resources("AWS::SQS::Queue").into_iter().collect();
+    assert!(queues.keys().eq(["Spill", "SpillDeadLetters"]));
+    for (id, queue) in &queues {
+        assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{id}");
+        assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
+    }
+    let Value::Tagged(target) = &queues["Spill"]["RedrivePolicy"]["deadLetterTargetArn"] else { panic!("no target") };
+    assert_eq!(target.value, "SpillDeadLetters.Arn");
+    let function = &functions()[REDRIVE];
+    let visibility = queues["Spill"]["VisibilityTimeout"].as_u64().unwrap();
+    assert!(visibility >= 6 * function["Timeout"].as_u64().unwrap(), "Lambda asks for six times the time-out");
+
+    let sources = resources("AWS::Lambda::EventSourceMapping");
+    let [(_, source)] = sources.as_slice() else { panic!("one event source") };
+    assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures");
+    assert!(source["ScalingConfig"]["MaximumConcurrency"].as_u64().unwrap() <= 10);
+    // Each entry of a batch may take its second.
+    assert!(source["BatchSize"].as_u64().unwrap() * 2 < function["Timeout"].as_u64().unwrap());
 }
 
 fn capitalized(word: &str) -> String {
@@ -149,12 +189,24 @@ fn the_table_is_keyed_and_kept_as_the_code_expects() {
 
 /// The settings that a function asks for when it starts.
 fn settings_read<P: Platform>() -> BTreeSet<String> {
-    let (settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
+    let (mut settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
+    settings.insert("SPILL_QUEUE_URL".to_owned(), "http://127.0.0.1:1/spill".to_owned());
     let lookup = |name: &str| {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
     };
     Receiver::<P>::from_settings(&Settings::new(&lookup)).unwrap();
+    read.into_inner()
+}
+
+/// Those that the redrive asks for.
+fn settings_read_by_redrive() -> BTreeSet<String> {
+    let (settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
+    let lookup = |name: &str| {
+        read.borrow_mut().insert(name.to_owned());
+        settings.get(name).cloned()
+    };
+    redrive::ledger(&Settings::new(&lookup)).unwrap();
     read.into_inner()
 }
 
@@ -168,6 +220,9 @@ fn each_function_is_given_the_settings_it_reads() {
         let given = keys(&functions()[binary]["Variables"]);
         assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{binary}");
     }
+    // It has the platforms' common ones too.
+    let given = keys(&functions()[REDRIVE]["Variables"]);
+    assert!(settings_read_by_redrive().difference(&own.into()).all(|name| given.contains(name)));
 }
 
 #[test]
@@ -183,22 +238,28 @@ fn secrets_are_not_echoed() {
 
 #[test]
 fn time_outs_and_memory_fit_into_each_other() {
-    let tencents_patience = Duration::from_secs(2);
-    assert!(WARM_UP_TIMEOUT + FUNCTION_TIMEOUTS.record < tencents_patience);
-    for (binary, function) in functions() {
-        let timeout = Duration::from_secs(function["Timeout"].as_u64().unwrap());
-        assert!(FUNCTION_TIMEOUTS.record < timeout, "{binary} is cut off in its work");
+    assert!(WARM_UP_TIMEOUT < TencentChat::PATIENCE / 4, "a slow start uses up the sender's patience");
+    for (binary, patience, holds_back) in [
+        (TencentChat::NAME, TencentChat::PATIENCE, TencentChat::REPEATS_AFTER_TIMEOUT),
+        (OpenIm::NAME, OpenIm::PATIENCE, OpenIm::REPEATS_AFTER_TIMEOUT),
+    ] {
+        let timeout = Duration::from_secs(functions()[binary]["Timeout"].as_u64().unwrap());
+        let now = Instant::now();
+        let budget = Budget::new(now, patience, Duration::ZERO, Some(timeout));
+        let spent = budget.for_ledger(now) + budget.for_spill(now + budget.for_ledger(now));
+        assert!(spent < patience && spent < timeout, "{binary} is cut off in its work");
+        assert!(!holds_back || budget.until_given_up(now) > patience, "{binary} cannot be too late");
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
+    }
+    let readme = fs::read_to_string("README.md").unwrap();
+    for (binary, function) in functions() {
         let gigabytes = function["MemorySize"].as_f64().unwrap() / 1024.0;
-        let readme = fs::read_to_string("README.md").unwrap();
-        assert!(
-            readme.contains(&format!("× {gigabytes} GB")),
-            "the README reckons with another memory than {gigabytes} GB"
-        );
+        assert!(readme.contains(&format!("× {gigabytes} GB")), "the README reckons with another memory for {binary}");
     }
     for (_, alarm) in resources("AWS::CloudWatch::Alarm") {
         if alarm["MetricName"] == "Latency" {
-            assert!(alarm["Threshold"].as_u64().unwrap() < u64::try_from(tencents_patience.as_millis()).unwrap());
+            let threshold = Duration::from_millis(alarm["Threshold"].as_u64().unwrap());
+            assert!(threshold < TencentChat::PATIENCE);
         }
     }
 }
@@ -229,15 +290,14 @@ fn the_access_log_holds_neither_path_nor_query_nor_body() {
 /// The metrics that alarms watch are those that the functions write.
 #[test]
 fn alarms_watch_metrics_that_exist() {
-    let receipt = |outcome| Receipt { outcome, command: None, kind: None, answer: None };
     let outcomes = [
-        Outcome::NotStored(StoreError::TimedOut),
+        Outcome::NotStored(Refusal::NotStored),
         Outcome::Refused(Refusal::NotJson),
         Outcome::Quarantined(Refusal::NotJson),
     ];
     let mut written = BTreeSet::new();
     for outcome in outcomes {
-        let receipt = receipt(outcome);
+        let receipt = Receipt::of(outcome);
         for platform in [TencentChat::NAME, OpenIm::NAME] {
             let line = metrics::line("here", platform, &receipt, Duration::from_millis(1), Timestamp::now());
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -269,7 +329,7 @@ fn alarms_watch_metrics_that_exist() {
 fn every_alarm_reaches_its_topic_and_its_page() {
     let operations = fs::read_to_string("docs/operations.md").unwrap();
     let alarms = resources("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 7);
+    assert_eq!(alarms.len(), 10);
     for (id, alarm) in alarms {
         for actions in ["AlarmActions", "OKActions"] {
             let Value::Tagged(condition) = &alarm[actions] else { panic!("{id} tells nobody") };

@@ -1,12 +1,17 @@
 //! Whatever is sent is answered in the platform's words: no panic, and no record of what is no callback.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use group_ledger::event::Event;
 use group_ledger::function;
-use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::platform::{Decoded, Platform, Undecodable};
 use group_ledger::receive::read;
-use group_ledger::settings::Settings;
+use group_ledger::refusal::Refusal;
+use group_ledger::request::{Request, Verified};
+use group_ledger::settings::{SettingError, Settings};
 use group_ledger::timestamp::Timestamp;
 use serde_json::json;
 
@@ -111,4 +116,61 @@ fn damage<P: Platform>(sent: &Sent) -> bool {
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
     read(&platform, &request).is_ok()
+}
+
+/// OpenIM with a defect: its decoder panics at groups called `decode`, its check of the sender at such called `verify`.
+struct Defective(OpenIm);
+
+impl Platform for Defective {
+    const NAME: &'static str = OpenIm::NAME;
+    const PATIENCE: Duration = OpenIm::PATIENCE;
+    const REPEATS_AFTER_TIMEOUT: bool = OpenIm::REPEATS_AFTER_TIMEOUT;
+    const PARAMETERS: &'static [&'static str] = OpenIm::PARAMETERS;
+
+    fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
+        OpenIm::from_settings(settings).map(Self)
+    }
+
+    fn app_id(&self) -> &str {
+        self.0.app_id()
+    }
+
+    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str> {
+        OpenIm::url_command(request)
+    }
+
+    fn records(command: &str) -> bool {
+        OpenIm::records(command)
+    }
+
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {
+        assert!(!request.body.ends_with(br#""verify"}"#), "a defect");
+        self.0.verify(request)
+    }
+
+    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>> {
+        assert!(!request.request().body.ends_with(br#""decode"}"#), "a defect");
+        OpenIm::decode(request)
+    }
+
+    fn answer(refusal: Option<Refusal>) -> Cow<'static, str> {
+        OpenIm::answer(refusal)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_ends_nothing_else() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<Defective>(&[]);
+    for (group, status, kept) in [("verify", 500, 0), ("decode", 500, 1), ("g1", 200, 1)] {
+        let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", format!(r#"{{"groupID":"{group}"}}"#));
+        assert_answer::<OpenIm>(&sent.to(&receiver).await, status, group);
+        assert_eq!(table.quarantined().len(), kept, "{group}");
+    }
+    assert_eq!(table.quarantined()[0]["code"], 50001, "for a decoder without the defect");
+    assert_eq!(table.records().len(), 1);
+    // What is not recorded is not kept.
+    let message = Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", r#"{"groupID":"decode"}"#);
+    assert_answer::<OpenIm>(&message.to(&receiver).await, 200, "message");
+    assert_eq!(table.quarantined().len(), 1);
 }

@@ -1,26 +1,31 @@
 //! The ledger against an embedded DynamoDB: one record a callback, whatever is repeated, lost or large.
 
-use std::fmt::Write as _;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flate2::read::GzDecoder;
+use group_ledger::budget::Budget;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::receive::Receiver;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{Sent, Table, assert_answer, local_settings, receiver};
+use crate::support::{PATIENCE, Sent, Table, assert_answer, local_settings, random_members, receiver};
 
 const QUERY: &str = "SdkAppid=1400000000";
+
+/// A budget that nothing here uses up.
+fn patient() -> Budget {
+    Budget::new(Instant::now(), PATIENCE, Duration::ZERO, None)
+}
 
 /// A callback that carries its time.
 fn info_changed() -> Sent {
@@ -226,14 +231,8 @@ async fn a_large_body_is_kept_compressed() {
 /// 1 MiB of ids that do not compress, and of nonsense that is not understood.
 #[tokio::test]
 async fn a_body_that_no_item_can_hold_is_kept_in_parts() {
-    let mut random = Sha256::digest("seed").to_vec();
-    let mut ids = String::new();
-    while ids.len() < 1_000_000 {
-        random = Sha256::digest(&random).to_vec();
-        write!(ids, r#"{{"Member_Account":"{}"}},"#, BASE64_STANDARD.encode(&random)).unwrap();
-    }
-    let members = ids.trim_end_matches(',');
-    for (callback, status) in [(create_group(members, ""), 200), (create_group(&format!("{members},"), ""), 400)] {
+    let members = random_members(1_000_000);
+    for (callback, status) in [(create_group(&members, ""), 200), (create_group(&format!("{members},"), ""), 400)] {
         let table = Table::start().await;
         let receiver = table.receiver::<TencentChat>(&[("RETENTION_DAYS", "1")]);
         for request in ["request-1", "request-1"] {

@@ -15,23 +15,25 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::database;
+use crate::support::lambda::functions_dir;
 use crate::support::{PATIENCE, TABLE, Table, free_port, post, send};
 use crate::template::Template;
 
 /// The stack of `make run`, in a process group of its own.
-struct Stack {
+pub(crate) struct Stack {
     process: Child,
-    ports: [u16; 2],
+    /// Of the callbacks, DynamoDB and SQS.
+    pub(crate) ports: [u16; 3],
     folder: TempDir,
     /// What it and its functions print.
     output: tokio::task::JoinHandle<String>,
 }
 
 /// What the stack runs as: this test's own build, and the tools that `make` installed.
-fn command(ports: [u16; 2], ledger: &Path, settings: &[(&str, &str)]) -> Command {
-    let functions = PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().to_owned();
+fn command(ports: [u16; 3], ledger: &Path, settings: &[(&str, &str)]) -> Command {
+    let own_build = PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().to_owned();
     let path = format!("{}/.tools/bin:{}", env!("CARGO_MANIFEST_DIR"), std::env::var("PATH").unwrap());
-    let mut command = Command::new(functions.join("examples/local"));
+    let mut command = Command::new(own_build.join("examples/local"));
     // The functions' settings are the test's, not those of whoever runs it.
     for (name, _) in std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
@@ -44,7 +46,8 @@ fn command(ports: [u16; 2], ledger: &Path, settings: &[(&str, &str)]) -> Command
         .env("PATH", path)
         .env("PORT", ports[0].to_string())
         .env("DYNAMODB_PORT", ports[1].to_string())
-        .env("FUNCTIONS_DIR", functions)
+        .env("SQS_PORT", ports[2].to_string())
+        .env("FUNCTIONS_DIR", functions_dir())
         .env("LEDGER_FILE", ledger)
         .envs(settings.iter().copied())
         .stdin(Stdio::null())
@@ -56,11 +59,12 @@ fn command(ports: [u16; 2], ledger: &Path, settings: &[(&str, &str)]) -> Command
 
 impl Stack {
     /// Starts a stack on a ledger in `folder`, and waits until it says that it is ready.
-    async fn start(folder: TempDir, settings: &[(&str, &str)]) -> Self {
-        Self::start_on([free_port().await, free_port().await], folder, settings).await
+    pub(crate) async fn start(folder: TempDir, settings: &[(&str, &str)]) -> Self {
+        let ports = [free_port().await, free_port().await, free_port().await];
+        Self::start_on(ports, folder, settings).await
     }
 
-    async fn start_on(ports: [u16; 2], folder: TempDir, settings: &[(&str, &str)]) -> Self {
+    async fn start_on(ports: [u16; 3], folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let mut process = command(ports, &folder.path().join("ledger.sqlite"), settings).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut printed = String::new();
@@ -86,22 +90,22 @@ impl Stack {
     }
 
     /// Sends a signal to the stack alone, as `kill` does, or to all its processes, as Ctrl-C does.
-    async fn signal(&self, signal: &str, to_all: bool) {
+    pub(crate) async fn signal(&self, signal: &str, to_all: bool) {
         let id = self.process.id().unwrap();
         let target = if to_all { format!("-{id}") } else { id.to_string() };
         assert!(Command::new("kill").args([signal, "--", &target]).status().await.unwrap().success());
     }
 
     /// Waits for the end: how it ended, what it printed, and the folder with its ledger.
-    async fn end(mut self) -> (ExitStatus, String, TempDir) {
+    pub(crate) async fn end(mut self) -> (ExitStatus, String, TempDir) {
         let status = timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
         (status, timeout(PATIENCE, self.output).await.unwrap().unwrap(), self.folder)
     }
 }
 
-const TENCENT_OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
+pub(crate) const TENCENT_OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
 
-fn info_changed(group: &str, time: i64) -> Vec<u8> {
+pub(crate) fn info_changed(group: &str, time: i64) -> Vec<u8> {
     let command = "Group.CallbackAfterGroupInfoChanged";
     let body = format!(
         r#"{{"CallbackCommand":"{command}","GroupId":"{group}","Operator_Account":"u-secret","Name":"n-secret","EventTime":{time}}}"#
@@ -110,7 +114,7 @@ fn info_changed(group: &str, time: i64) -> Vec<u8> {
 }
 
 /// The records in a stopped stack's ledger.
-fn records(folder: &TempDir) -> Vec<Value> {
+pub(crate) fn records(folder: &TempDir) -> Vec<Value> {
     let file = folder.path().join("ledger.sqlite");
     let database = database::open(file.to_str().unwrap(), &Template::read().unwrap(), TABLE).unwrap();
     Table::over(database).records()
@@ -229,10 +233,11 @@ async fn what_keeps_the_stack_from_running_is_said() {
     let ledger = folder.path().join("ledger.sqlite");
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let taken = taken.local_addr().unwrap().port();
-    let free = [free_port().await, free_port().await];
+    let free = [free_port().await, free_port().await, free_port().await];
     for (ports, settings, message) in [
-        ([taken, free[1]], &[][..], format!("port {taken} for callbacks is taken")),
-        ([free[0], taken], &[][..], format!("port {taken} for DynamoDB is taken")),
+        ([taken, free[1], free[2]], &[][..], format!("port {taken} for callbacks is taken")),
+        ([free[0], taken, free[2]], &[][..], format!("port {taken} for DynamoDB is taken")),
+        ([free[0], free[1], taken], &[][..], format!("port {taken} for SQS is taken")),
         (free, &[("PORT", "x")][..], "PORT must be a port".to_owned()),
         (free, &[("FUNCTIONS_DIR", "/nowhere")][..], "there is no function /nowhere/".to_owned()),
         (free, &[("OPENIM_CREDENTIALS", "hunter2")][..], "openim ended (exit status: 1)".to_owned()),

@@ -9,9 +9,11 @@
 )]
 
 mod cases;
+mod chaos;
 mod commands;
 mod deployment;
 mod documentation;
+mod entries;
 mod hostile;
 mod ledger;
 mod local;

@@ -12,7 +12,10 @@ use crate::queue::Queues;
 const BATCH: i32 = 10;
 
 /// Takes one batch of messages from the spill, waiting for up to a second, and hands it to `invoke`; how many there were.
-pub(crate) async fn poll(queues: &Queues, invoke: impl AsyncFn(String) -> Result<String>) -> Result<usize> {
+pub(crate) async fn poll<F>(queues: &Queues, invoke: impl FnOnce(String) -> F) -> Result<usize>
+where
+    F: Future<Output = Result<String>>,
+{
     let receive = queues.client.receive_message().queue_url(&queues.spill);
     let received = receive.max_number_of_messages(BATCH).wait_time_seconds(1).send().await;
     let messages = received.map_err(SdkError::into_service_error)?.messages.unwrap_or_default();

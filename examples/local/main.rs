@@ -11,6 +11,7 @@ use anyhow::Result;
 use crate::stack::Options;
 
 mod database;
+mod dynamodb;
 mod event_source;
 mod queue;
 mod stack;

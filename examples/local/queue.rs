@@ -16,10 +16,11 @@ use rustack_sqs_core::provider::RustackSqs;
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
 use tokio::net::TcpListener;
 
-use crate::template::Template;
-
 /// Where the template says minutes, so that a message that failed is soon tried again.
 pub(crate) const VISIBILITY_SECONDS: u32 = 2;
+
+const SPILL: &str = "spill";
+const DEAD_LETTERS: &str = "spill-dead-letters";
 
 /// The queues' URLs, and a client for them.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ pub(crate) struct Queues {
 }
 
 /// Serves an SQS in memory, and makes the queues.
-pub(crate) async fn serve(listener: TcpListener, template: &Template) -> Result<Queues> {
+pub(crate) async fn serve(listener: TcpListener, definitions: Definitions) -> Result<Queues> {
     let address = listener.local_addr()?;
     let config = SqsConfig { host: address.ip().to_string(), port: address.port(), ..SqsConfig::default() };
     let handler = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
@@ -42,26 +43,28 @@ pub(crate) async fn serve(listener: TcpListener, template: &Template) -> Result<
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone()));
         }
     });
-    Queues::create(format!("http://{address}"), template).await
+    Queues::create(format!("http://{address}"), definitions).await
 }
 
 impl Queues {
-    async fn create(endpoint: String, template: &Template) -> Result<Self> {
+    async fn create(endpoint: String, Definitions { spill, dead_letters }: Definitions) -> Result<Self> {
         let client = client(&endpoint);
-        let (spill, dead_letters) = template.queues()?;
-        let dead_letters = create(&client, "spill-dead-letters", &dead_letters, None).await?;
+        let dead_letters = create(&client, DEAD_LETTERS, &dead_letters, None).await?;
         let arn = QueueAttributeName::QueueArn;
-        let attributes = client.get_queue_attributes().queue_url(&dead_letters).attribute_names(arn.clone()).send().await;
+        let attributes =
+            client.get_queue_attributes().queue_url(&dead_letters).attribute_names(arn.clone()).send().await;
         let attributes = attributes.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
         let target = attributes.get(&arn).context("the queue of dead letters has no ARN")?;
-        let spill = create(&client, "spill", &spill, Some(target)).await?;
+        let spill = create(&client, SPILL, &spill, Some(target)).await?;
         Ok(Self { client, endpoint, spill, dead_letters })
     }
 
     /// How many messages a queue holds, under way ones included.
     pub(crate) async fn depth(&self, queue_url: &str) -> Result<u32> {
-        let names =
-            [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
         let request = self.client.get_queue_attributes().queue_url(queue_url);
         let request = request.set_attribute_names(Some(names.to_vec()));
         let attributes = request.send().await.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
@@ -69,7 +72,8 @@ impl Queues {
     }
 }
 
-fn client(endpoint: &str) -> Client {
+/// A client of a local SQS.
+pub(crate) fn client(endpoint: &str) -> Client {
     let http_client = aws_smithy_http_client::Builder::new().build_http();
     let config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -91,6 +95,12 @@ async fn create(client: &Client, name: &str, definition: &Definition, dead_lette
     }
     let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
     created.map_err(SdkError::into_service_error)?.queue_url.context("a queue has no URL")
+}
+
+/// The queues' definitions.
+pub(crate) struct Definitions {
+    pub(crate) spill: Definition,
+    pub(crate) dead_letters: Definition,
 }
 
 /// What of a queue's definition the emulator takes.

@@ -16,9 +16,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use dynoxide::Database;
-
-use crate::database::{self, Server};
+use crate::database;
+use crate::dynamodb::Dynamodb;
 use crate::event_source;
 use crate::queue::{self, Queues};
 use crate::template::Template;
@@ -98,14 +97,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
     let template = Template::read()?;
     let database = database::open(&options.ledger_file, &template, &options.table)?;
-    let queues = queue::serve(sqs, &template).await?;
-    let mut dynamodb = Dynamodb { server: Some(database::serve(dynamodb, database.clone())), database };
+    let queues = queue::serve(sqs, template.queues()?).await?;
+    let mut dynamodb = Dynamodb::serve(dynamodb, database);
     fs::write(options.pid_file(), std::process::id().to_string()).context("cannot write stack.pid")?;
 
     let mut processes = Processes::default();
     let outages = async {
         while outages.recv().await.is_some() {
-            dynamodb.toggle(&options).await?;
+            toggle(&mut dynamodb, &options).await?;
         }
         Ok(())
     };
@@ -118,9 +117,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
     let _ = fs::remove_file(options.pid_file());
     processes.stop().await;
-    if let Some(server) = dynamodb.server {
-        server.stop().await;
-    }
+    dynamodb.cut_off().await?;
     if ended.is_ok() {
         match options.ledger_file.as_str() {
             ":memory:" => println!("\nStopped."),
@@ -134,25 +131,16 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     ended
 }
 
-/// The local DynamoDB, which can be cut off.
-struct Dynamodb {
-    database: Database,
-    server: Option<Server>,
-}
-
-impl Dynamodb {
-    /// Cuts DynamoDB off, or brings it back.
-    async fn toggle(&mut self, options: &Options) -> Result<()> {
-        if let Some(server) = self.server.take() {
-            server.stop().await;
-            println!("DynamoDB is cut off: callbacks go to the spill. `make outage` again brings it back.");
-        } else {
-            let listener = listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?;
-            self.server = Some(database::serve(listener, self.database.clone()));
-            println!("DynamoDB is back: the redrive takes what was spilled to the ledger.");
-        }
-        Ok(())
+/// Cuts DynamoDB off, or brings it back.
+async fn toggle(dynamodb: &mut Dynamodb, options: &Options) -> Result<()> {
+    if dynamodb.is_cut_off() {
+        dynamodb.bring_back(listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?);
+        println!("DynamoDB is back: the redrive takes what was spilled to the ledger.");
+    } else {
+        dynamodb.cut_off().await?;
+        println!("DynamoDB is cut off: callbacks go to the spill. `make outage` again brings it back.");
     }
+    Ok(())
 }
 
 /// Starts the Lambda API and the functions, says when all of them answer, and watches them until one ends.
@@ -193,7 +181,7 @@ async fn serve(options: &Options, template: &Template, queues: &Queues, processe
 async fn redrives(port: u16, queues: &Queues, functions: &[String]) -> anyhow::Error {
     let Some(name) = functions.first() else { return anyhow!("the template has no redrive") };
     loop {
-        if let Err(error) = event_source::poll(queues, async |event| invoke(port, name, event).await).await {
+        if let Err(error) = event_source::poll(queues, |event| invoke(port, name, event)).await {
             eprintln!("the redrive failed, and is tried again: {error:#}");
             sleep(Duration::from_secs(1)).await;
         }

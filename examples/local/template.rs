@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 
-use crate::queue::Definition;
+use crate::queue::{Definition, Definitions};
 
 /// The template, from the folder that `cargo` and `make` run in.
 pub(crate) struct Template(Yaml);
@@ -48,7 +48,7 @@ impl Template {
     }
 
     /// The definitions of the spill and of its dead letters.
-    pub(crate) fn queues(&self) -> Result<(Definition, Definition)> {
+    pub(crate) fn queues(&self) -> Result<Definitions> {
         let definitions = self.resources("AWS::SQS::Queue").map(|queue| {
             let properties = queue.get("Properties").context("a queue has no properties")?;
             let retention = properties.get("MessageRetentionPeriod").and_then(Yaml::as_u64);
@@ -61,10 +61,10 @@ impl Template {
         let definitions: Result<Vec<_>> = definitions.collect();
         let (spill, dead_letters) = definitions?.into_iter().partition(|queue| queue.max_receive_count.is_some());
         let only = |mut queues: Vec<_>| queues.pop().filter(|_| queues.is_empty());
-        Ok((
-            only(spill).context("the template has not one queue with dead letters")?,
-            only(dead_letters).context("the template has not one queue of dead letters")?,
-        ))
+        Ok(Definitions {
+            spill: only(spill).context("the template has not one queue with dead letters")?,
+            dead_letters: only(dead_letters).context("the template has not one queue of dead letters")?,
+        })
     }
 
     fn resources(&self, kind: &'static str) -> impl Iterator<Item = &Yaml> {

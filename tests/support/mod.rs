@@ -1,6 +1,7 @@
 //! What the tests share: an embedded DynamoDB with the template's table, receivers over it, events and answers.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -14,12 +15,16 @@ use group_ledger::platform::Platform;
 use group_ledger::receive::Receiver;
 use group_ledger::settings::Settings;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::database;
 use crate::template::Template;
+
+pub(crate) mod fault;
+pub(crate) mod lambda;
 
 pub(crate) const TABLE: &str = "group-changes";
 
@@ -215,6 +220,17 @@ pub(crate) fn assert_answer<P: Platform>(response: &Response, status: u32, what:
     assert_eq!(ok, status == 200, "{what}: {body}");
     let code = code.as_u64().unwrap_or_else(|| panic!("{what}: the code is no integer in {body}"));
     assert_eq!(code / 100, if ok { 0 } else { u64::from(status) }, "{what}: {body}");
+}
+
+/// A list of members, `bytes` long or a little longer, whose ids do not compress.
+pub(crate) fn random_members(bytes: usize) -> String {
+    let mut random = Sha256::digest("seed").to_vec();
+    let mut members = String::new();
+    while members.len() < bytes {
+        random = Sha256::digest(&random).to_vec();
+        write!(members, r#"{{"Member_Account":"{}"}},"#, BASE64_STANDARD.encode(&random)).unwrap();
+    }
+    members.trim_end_matches(',').to_owned()
 }
 
 /// The files of a folder, by name.

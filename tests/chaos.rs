@@ -1,0 +1,280 @@
+//! Minutes of load, with an outage, a storm or kills in the middle: nothing is lost, doubled or late. `make chaos` runs it,
+//! with the functions as they are deployed; docs/reliability.md has its figures.
+
+#![allow(clippy::print_stdout, reason = "progress and figures of what takes minutes")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::local::{Stack, TENCENT_OK, info_changed, records};
+use crate::queue::{self, Queues};
+use crate::reliability::{Platform, sample};
+use crate::support::lambda::Function;
+use crate::support::{Sent, Table, post, send};
+
+const OPENIM_OK: &str = r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#;
+const TENCENTS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// One request and how it must be answered.
+struct Callback {
+    request: Vec<u8>,
+    answer: (u16, &'static str),
+}
+
+/// The answer to one callback: whether it was the right one, and how long it took.
+struct Answer {
+    is_right: bool,
+    took: Duration,
+}
+
+fn set_group_info_ex(group: &str) -> Vec<u8> {
+    let body =
+        format!(r#"{{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"{group}","groupName":"n"}}"#);
+    post("/openim/callbackAfterSetGroupInfoExCommand", &body)
+}
+
+/// A change of a group of its own.
+fn change(number: usize) -> Callback {
+    let group = format!("g{number}");
+    if number.is_multiple_of(2) {
+        Callback { request: info_changed(&group, 1_715_049_600_123), answer: (200, TENCENT_OK) }
+    } else {
+        Callback { request: set_group_info_ex(&group), answer: (200, OPENIM_OK) }
+    }
+}
+
+/// Sends callbacks at a rate, whether the earlier ones are answered or not.
+async fn send_at_rate(port: u16, a_second: u32, seconds: u32, callback: impl Fn(usize) -> Callback) -> Vec<Answer> {
+    let mut ticks = interval(Duration::from_secs(1) / a_second);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut sent = JoinSet::new();
+    for number in 0..(a_second * seconds) as usize {
+        ticks.tick().await;
+        let Callback { request, answer } = callback(number);
+        sent.spawn(async move {
+            let start = Instant::now();
+            let is_right = send(port, &request).await.is_some_and(|(status, body)| (status, body.as_str()) == answer);
+            Answer { is_right, took: start.elapsed() }
+        });
+        if number.is_multiple_of((a_second * 15) as usize) {
+            println!("  {number} callbacks sent");
+        }
+    }
+    sent.join_all().await
+}
+
+/// Prints the figures of answers: how many were wrong or later than Tencent waits for, which must be none.
+fn figures(what: &str, answers: &[Answer]) {
+    let mut took: Vec<Duration> = answers.iter().map(|answer| answer.took).collect();
+    took.sort();
+    let quantile = |of_1000: usize| took[(took.len() - 1) * of_1000 / 1000];
+    let wrong = answers.iter().filter(|answer| !answer.is_right).count();
+    let late = took.iter().filter(|took| **took >= TENCENTS_PATIENCE).count();
+    println!(
+        "{what}: {} callbacks, {wrong} wrong, {late} late; p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}, longest {:.1?}",
+        answers.len(),
+        quantile(500),
+        quantile(990),
+        quantile(999),
+        quantile(1000),
+    );
+    assert_eq!((wrong, late), (0, 0));
+}
+
+/// How many records each group has.
+fn records_by_group(folder: &TempDir) -> HashMap<String, usize> {
+    let mut groups = HashMap::new();
+    for record in records(folder) {
+        *groups.entry(record["group_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    groups
+}
+
+/// How many of a stack's log lines have which outcome.
+fn outcomes(output: &str) -> BTreeMap<&str, usize> {
+    let mut outcomes = BTreeMap::new();
+    for outcome in output.split(r#""outcome":""#).skip(1).filter_map(|rest| rest.split('"').next()) {
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    outcomes
+}
+
+/// The queues of a stack.
+fn queues(stack: &Stack) -> Queues {
+    let endpoint = format!("http://127.0.0.1:{}", stack.ports[2]);
+    let url = |name| format!("{endpoint}/000000000000/{name}");
+    Queues {
+        client: queue::client(&endpoint),
+        spill: url("spill"),
+        dead_letters: url("spill-dead-letters"),
+        endpoint: endpoint.clone(),
+    }
+}
+
+async fn drained(queues: &Queues) {
+    let drained = async {
+        while queues.depth(&queues.spill).await.unwrap() > 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_mins(2), drained).await.expect("the redrive does not keep up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a minute of load: make chaos"]
+async fn an_outage_of_dynamodb() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let queues = queues(&stack);
+    let outage = async {
+        sleep(Duration::from_secs(20)).await;
+        stack.signal("-USR1", false).await;
+        println!("  DynamoDB is cut off");
+        sleep(Duration::from_secs(20)).await;
+        stack.signal("-USR1", false).await;
+        println!("  DynamoDB is back");
+    };
+    let (answers, ()) = tokio::join!(send_at_rate(stack.ports[0], 200, 60, change), outage);
+    let start = Instant::now();
+    drained(&queues).await;
+    let drained_after = start.elapsed();
+    assert_eq!(queues.depth(&queues.dead_letters).await.unwrap(), 0);
+    stack.signal("-INT", true).await;
+    let (_, output, folder) = stack.end().await;
+
+    figures("Outage, 200 a second for 60 s, 20 s of them without DynamoDB", &answers);
+    let groups = records_by_group(&folder);
+    let lost = (0..answers.len()).filter(|number| !groups.contains_key(&format!("g{number}"))).count();
+    let doubled = groups.values().filter(|records| **records > 1).count();
+    let outcomes = outcomes(&output);
+    println!("  {lost} lost, {doubled} doubled; spill empty {drained_after:.1?} after the last callback; {outcomes:?}");
+    assert_eq!((lost, doubled), (0, 0));
+    assert!(outcomes["spilled"] >= 3_000, "the outage was none");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "make chaos"]
+async fn a_storm_of_one_callback() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let mut deliveries = JoinSet::new();
+    for _ in 0..1_000 {
+        let port = stack.ports[0];
+        deliveries.spawn(async move { send(port, &info_changed("storm", 1_715_049_600_123)).await });
+    }
+    let answers = deliveries.join_all().await;
+    stack.signal("-INT", true).await;
+    let (_, output, folder) = stack.end().await;
+    let acknowledged = answers.iter().filter(|answer| **answer == Some((200, TENCENT_OK.to_owned()))).count();
+    let outcomes = outcomes(&output);
+    println!("Storm: {acknowledged} acknowledged, {:?} records; {outcomes:?}", records_by_group(&folder)["storm"]);
+    assert_eq!(acknowledged, 1_000);
+    assert_eq!(records_by_group(&folder), HashMap::from([("storm".to_owned(), 1)]));
+    assert_eq!((outcomes["recorded"], outcomes["duplicate"]), (1, 999));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "five minutes of load: make chaos"]
+async fn five_minutes_of_load() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let queues = queues(&stack);
+    let mixed = |number: usize| match number % 10 {
+        // A repetition, what is not recorded, and what is refused.
+        6 => Callback { request: info_changed("repeated", 1_715_049_600_123), answer: (200, TENCENT_OK) },
+        7 => Callback { request: post("/openim/callbackAfterSendGroupMsgCommand", "{}"), answer: (200, OPENIM_OK) },
+        8 => Callback {
+            request: post("/tencent-chat?SdkAppid=1", "{}"),
+            answer: (
+                403,
+                r#"{"ActionStatus":"FAIL","ErrorInfo":"SdkAppid is missing or not this app's.","ErrorCode":40301}"#,
+            ),
+        },
+        9 => Callback {
+            request: post("/openim", r#"{"callbackCommand":"callbackAfterQuitGroupCommand"}"#),
+            answer: (
+                400,
+                r#"{"actionCode":1,"errCode":40004,"errMsg":"No group id was given.","errDlt":"","nextCode":0}"#,
+            ),
+        },
+        _ => change(number),
+    };
+    // The redrive has something to do as well.
+    let spill = async {
+        for _ in 0..300 {
+            queues.client.send_message().queue_url(&queues.spill).message_body(sample()).send().await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let (answers, ()) = tokio::join!(send_at_rate(stack.ports[0], 300, 300, mixed), spill);
+    drained(&queues).await;
+    stack.signal("-INT", true).await;
+    let (_, output, folder) = stack.end().await;
+    figures("Load, 300 a second for 5 minutes", &answers);
+    println!("  {:?}", outcomes(&output));
+    let groups = records_by_group(&folder);
+    let changes = (0..answers.len()).filter(|number| number % 10 < 6);
+    let lost = changes.filter(|number| groups.get(&format!("g{number}")) != Some(&1)).count();
+    assert_eq!(lost, 0, "a change is not one record");
+}
+
+/// As many functions as there are cores twice over, each killed again and again in its work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "make chaos"]
+async fn two_hundred_kills() {
+    const KILLS: usize = 50;
+    let table = Arc::new(Table::start().await);
+    let mut functions = JoinSet::new();
+    for (sender, platform) in
+        [Platform::TencentChat, Platform::OpenIm, Platform::TencentChat, Platform::OpenIm].into_iter().enumerate()
+    {
+        let table = Arc::clone(&table);
+        functions.spawn(async move {
+            let mut acknowledged = Vec::new();
+            let mut number = 0;
+            for kill in 0..KILLS {
+                let function = Function::start(platform.name(), &table.settings(&[])).await;
+                // Any moment from the start to some hundred callbacks later; another one for each kill.
+                let moment = Duration::from_micros(((kill * 7919 + sender * 104_729) % 60_000) as u64);
+                let killed = {
+                    let work = async {
+                        loop {
+                            let group = format!("{sender}-{number}");
+                            number += 1;
+                            let callback = platform.callback();
+                            let body = String::from_utf8(callback.body.clone()).unwrap();
+                            let callback = Sent { body: body.replace("g1", &group).into_bytes(), ..callback };
+                            let answer = function.invoke(callback.event(), Duration::from_secs(3)).await;
+                            if answer.body.is_some_and(|body| body.contains(r#""statusCode":200"#)) {
+                                acknowledged.push(group);
+                            }
+                        }
+                    };
+                    timeout(moment, work).await
+                };
+                assert!(killed.is_err());
+                function.kill().await;
+            }
+            (acknowledged, number)
+        });
+    }
+    let done = functions.join_all().await;
+    let sent: usize = done.iter().map(|(_, sent)| sent).sum();
+    let acknowledged: Vec<String> = done.into_iter().flat_map(|(acknowledged, _)| acknowledged).collect();
+    let mut groups: HashMap<String, usize> = HashMap::new();
+    for record in table.records() {
+        *groups.entry(record["group_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let lost = acknowledged.iter().filter(|group| !groups.contains_key(*group)).count();
+    let doubled = groups.values().filter(|records| **records > 1).count();
+    println!(
+        "Kills: {} of {sent} callbacks under way when the function was killed {} times; {} acknowledged, {lost} of them lost, {doubled} doubled",
+        sent - acknowledged.len(),
+        4 * KILLS,
+        acknowledged.len(),
+    );
+    assert_eq!((lost, doubled), (0, 0));
+    assert!(acknowledged.len() > 1_000, "that was no load");
+}

@@ -1,0 +1,458 @@
+//! Whatever fails behind a function, a genuine callback survives it: the built binaries over real sockets, with faults on
+//! the way to DynamoDB and SQS.
+//!
+//! The invariant: a success answer is never given without a durable copy; what is answered otherwise is in the log; and
+//! when all is well again, every callback is exactly one record.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::event_source;
+use crate::queue::{self, Queues};
+use crate::support::fault::{Fault, Proxy};
+use crate::support::lambda::{Answer, Function, functions_dir};
+use crate::support::{PATIENCE, Sent, Table, random_members};
+use crate::template::Template;
+
+/// What Lambda gives a function, as the template says.
+const TIME_LEFT: Duration = Duration::from_secs(3);
+/// What it gives the redrive.
+const REDRIVES_TIME: Duration = Duration::from_secs(30);
+/// How long Tencent waits.
+const TENCENTS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The faults that leave nothing behind, and those after which the work is done all the same.
+const FAULTS: [Fault; 17] = [
+    Fault::Refused,
+    Fault::Reset,
+    Fault::Closed,
+    Fault::Hang,
+    Fault::LostAnswer,
+    Fault::LateAnswer,
+    Fault::HalfAnswer,
+    Fault::SlowAnswer,
+    Fault::Garbage,
+    Fault::Answer(400, "ValidationException"),
+    Fault::Answer(400, "ThrottlingException"),
+    Fault::Answer(400, "ProvisionedThroughputExceededException"),
+    Fault::Answer(400, "ResourceNotFoundException"),
+    Fault::Answer(403, "ExpiredTokenException"),
+    Fault::Answer(403, "AccessDeniedException"),
+    Fault::Answer(500, "InternalServerError"),
+    Fault::Answer(503, "ServiceUnavailable"),
+];
+
+/// More often than anything is tried.
+const ALWAYS: usize = usize::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Platform {
+    /// A callback with a time of its own.
+    TencentChat,
+    /// One without.
+    OpenIm,
+}
+
+impl Platform {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TencentChat => "tencent-chat",
+            Self::OpenIm => "openim",
+        }
+    }
+
+    pub(crate) fn callback(self) -> Sent {
+        match self {
+            Self::TencentChat => {
+                let body = r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","Name":"n","EventTime":1715049600123}"#;
+                Sent::post("/tencent-chat", "SdkAppid=1400000000", body)
+            }
+            Self::OpenIm => {
+                let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
+                Sent::post("/openim", "", body)
+            }
+        }
+    }
+}
+
+/// A fault, how often it occurs on the way to DynamoDB, and a fault on the way to SQS.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    platform: Platform,
+    ledger: (Fault, usize),
+    spill: (Fault, usize),
+}
+
+/// A table, a spill, and a way to each on which things go wrong.
+struct World {
+    table: Table,
+    queues: Queues,
+    to_ledger: Proxy,
+    to_spill: Proxy,
+}
+
+impl World {
+    async fn start(ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
+        let table = Table::start().await;
+        let queues = queues().await;
+        let to_ledger = Proxy::start(&table.endpoint, ledger.0, ledger.1).await;
+        let to_spill = Proxy::start(&queues.endpoint, spill.0, spill.1).await;
+        Self { table, queues, to_ledger, to_spill }
+    }
+
+    fn settings(&self) -> BTreeMap<String, String> {
+        let spill = self.queues.spill.replace(&self.queues.endpoint, &self.to_spill.endpoint);
+        self.table.settings(&[
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.to_ledger.endpoint),
+            ("AWS_ENDPOINT_URL_SQS", &self.to_spill.endpoint),
+            ("SPILL_QUEUE_URL", &spill),
+        ])
+    }
+
+    /// A function whose warm-up meets with no fault but a refused connection.
+    async fn function(&self, platform: Platform, faults: usize) -> Function {
+        self.to_ledger.arm(0);
+        let function = Function::start(platform.name(), &self.settings()).await;
+        // An empty POST is answered once the function has started.
+        assert_eq!(status(&function.invoke(Sent::post("/", "", "").event(), TIME_LEFT).await), Some(200));
+        self.to_ledger.arm(faults);
+        function
+    }
+
+    /// Lets the redrive write what is in the spill, with nothing in its way; how many messages there were.
+    async fn redrive(&self) -> usize {
+        let redrive = Function::start("redrive", &self.table.settings(&[])).await;
+        let mut messages = 0;
+        loop {
+            let invoke = |event| async { Ok(redrive.invoke(event, REDRIVES_TIME).await.body.unwrap()) };
+            match event_source::poll(&self.queues, invoke).await.unwrap() {
+                0 => break,
+                some => messages += some,
+            }
+        }
+        assert_eq!(self.queues.depth(&self.queues.spill).await.unwrap(), 0, "the redrive failed");
+        messages
+    }
+}
+
+async fn queues() -> Queues {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    queue::serve(listener, Template::read().unwrap().queues().unwrap()).await.unwrap()
+}
+
+/// The status of an answer; `None` where the function failed.
+fn status(answer: &Answer) -> Option<u64> {
+    serde_json::from_str::<Value>(answer.body.as_ref()?).ok()?["statusCode"].as_u64()
+}
+
+/// Runs one of the project's tools, which must succeed; its last line.
+async fn tool(name: &str, settings: &BTreeMap<String, String>, input: &str) -> String {
+    let folder = functions_dir();
+    let mut process = Command::new(folder.join("examples").join(name))
+        .env_clear()
+        .envs(settings)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    let output = timeout(PATIENCE, process.wait_with_output()).await.unwrap().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{name}: {text}");
+    text.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Holds one case to the invariant; what became of its callback.
+async fn check(case: Case) -> String {
+    let Case { platform, ledger, spill } = case;
+    let world = World::start(ledger, spill).await;
+    let function = world.function(platform, ledger.1).await;
+    let answer = function.invoke(platform.callback().event(), TIME_LEFT).await;
+    let log = function.kill().await;
+
+    let status = status(&answer).unwrap_or_else(|| panic!("{case:?}: the function failed: {log}"));
+    let records = world.table.records().len();
+    let spilled = usize::try_from(world.queues.depth(&world.queues.spill).await.unwrap()).unwrap();
+    let logged = log.matches(r#""message":"recover""#).count();
+    let outcomes = log.lines().rfind(|line| line.contains(r#""message":"callback""#)).unwrap().to_owned();
+    if status == 200 {
+        assert!(records + spilled > 0, "{case:?}: success without a durable copy: {outcomes}");
+        assert_eq!(logged, 0, "{case:?}: {outcomes}");
+        assert!(answer.took < TENCENTS_PATIENCE, "{case:?}: answered after {:?}", answer.took);
+    } else {
+        assert_eq!((status, logged), (503, 1), "{case:?}: {outcomes}");
+        let is_held_back = answer.took >= TENCENTS_PATIENCE;
+        assert_eq!(is_held_back, platform == Platform::TencentChat, "{case:?}: answered after {:?}", answer.took);
+        assert!(answer.took < TIME_LEFT, "{case:?}: answered after {:?}", answer.took);
+    }
+
+    // All is well again.
+    world.redrive().await;
+    if status != 200 {
+        let said = tool("recover", &world.table.settings(&[]), &log).await;
+        assert!(said.ends_with(" 0 failed."), "{case:?}: {said}");
+    }
+    let records = world.table.records();
+    assert_eq!(records.len(), 1, "{case:?}: {outcomes}");
+    let body = String::from_utf8(platform.callback().body).unwrap();
+    assert_eq!([&records[0]["group_id"], &records[0]["raw"]], ["g1", body.as_str()], "{case:?}");
+    let outcome: Value = serde_json::from_str(&outcomes).unwrap();
+    outcome["outcome"].as_str().unwrap().to_owned()
+}
+
+/// Holds many cases to the invariant, some at a time; how many came to which outcome.
+async fn check_all(cases: Vec<Case>) -> BTreeMap<String, usize> {
+    let some_at_a_time = Arc::new(Semaphore::new(24));
+    let mut checks = JoinSet::new();
+    for case in cases {
+        let some_at_a_time = Arc::clone(&some_at_a_time);
+        checks.spawn(async move {
+            let _permit = some_at_a_time.acquire_owned().await.unwrap();
+            check(case).await
+        });
+    }
+    let mut outcomes = BTreeMap::new();
+    for outcome in checks.join_all().await {
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    outcomes
+}
+
+fn cases(cases: impl Fn(Fault) -> Vec<[(Fault, usize); 2]>) -> Vec<Case> {
+    let platforms = [Platform::TencentChat, Platform::OpenIm];
+    let all = FAULTS.into_iter().flat_map(cases);
+    all.flat_map(|[ledger, spill]| platforms.map(|platform| Case { platform, ledger, spill })).collect()
+}
+
+const FINE: (Fault, usize) = (Fault::Hang, 0);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_dynamodb_loses_nothing() {
+    let outcomes =
+        check_all(cases(|fault| vec![[(fault, 1), FINE], [(fault, 2), FINE], [(fault, ALWAYS), FINE]])).await;
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["recorded", "spilled"], "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_sqs_during_one_of_dynamodb_loses_nothing() {
+    let down = (Fault::Answer(500, "InternalServerError"), ALWAYS);
+    let outcomes = check_all(cases(|fault| vec![[down, (fault, 1)], [down, (fault, ALWAYS)]])).await;
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "spilled"], "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_fault_of_both_loses_nothing() {
+    let outcomes = check_all(cases(|fault| vec![[(fault, ALWAYS), (fault, ALWAYS)]])).await;
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored"], "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sqs_is_not_asked_for_it_cannot_fail_at() {
+    let outcomes = check_all(cases(|fault| vec![[FINE, (fault, ALWAYS)]])).await;
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["recorded"], "{outcomes:?}");
+}
+
+/// Lambda would end the function before the sender's patience does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_is_about_to_be_ended_answers_before() {
+    for platform in [Platform::TencentChat, Platform::OpenIm] {
+        for (spill, outcome) in [(FINE, 200), ((Fault::Hang, ALWAYS), 503)] {
+            let world = World::start((Fault::Hang, ALWAYS), spill).await;
+            let function = world.function(platform, ALWAYS).await;
+            let time_left = Duration::from_secs(1);
+            let answer = function.invoke(platform.callback().event(), time_left).await;
+            assert_eq!(status(&answer), Some(outcome), "{platform:?}");
+            assert!(answer.took < time_left, "{platform:?}: answered after {:?}", answer.took);
+            let logged = function.kill().await.matches(r#""message":"recover""#).count();
+            assert_eq!(logged, usize::from(outcome == 503), "{platform:?}");
+        }
+    }
+}
+
+/// A repetition, a redelivered message and a recovered log line are all the same callback.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_a_callback_comes_to_the_ledger_it_is_one_record() {
+    let world = World::start((Fault::LateAnswer, ALWAYS), (Fault::LateAnswer, ALWAYS)).await;
+    let function = world.function(Platform::TencentChat, ALWAYS).await;
+    for request in ["request-1", "request-2"] {
+        let callback = Platform::TencentChat.callback().request(request);
+        assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(503));
+    }
+    let log = function.kill().await;
+    assert_eq!(world.table.records().len(), 1, "each write was done, and its answer lost");
+    assert!(world.redrive().await >= 2, "each message was sent, and its answer lost");
+    for _ in 0..2 {
+        let said = tool("recover", &world.table.settings(&[]), &log).await;
+        assert!(said.ends_with(" 0 failed."), "{said}");
+    }
+    assert_eq!(world.table.records().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_failed_is_left_alone_for_a_while() {
+    let world = World::start((Fault::Hang, ALWAYS), FINE).await;
+    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    for number in 0..20 {
+        let callback = Platform::OpenIm.callback().request(&format!("request-{number}"));
+        assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
+    }
+    // The warm-up's and the first callback's attempts.
+    assert!(world.to_ledger.requests() <= 5, "{} requests", world.to_ledger.requests());
+    assert_eq!(world.redrive().await, 20);
+    assert_eq!(world.table.records().len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_died_while_the_function_was_frozen_costs_a_retry() {
+    for die in [Proxy::cut, Proxy::forget] {
+        let world = World::start(FINE, (Fault::Hang, ALWAYS)).await;
+        let function = world.function(Platform::OpenIm, 0).await;
+        for request in ["before", "after"] {
+            let callback = Platform::OpenIm.callback().request(request);
+            let answer = function.invoke(callback.event(), TIME_LEFT).await;
+            assert_eq!(status(&answer), Some(200), "{request}");
+            function.freeze(true).await;
+            die(&world.to_ledger);
+            function.freeze(false).await;
+        }
+        assert_eq!(world.table.records().len(), 2);
+        assert_eq!(world.to_spill.requests(), 0);
+    }
+}
+
+/// The clocks of API Gateway and of the function need not agree.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_has_jumped_loses_nothing() {
+    let now = group_ledger::timestamp::Timestamp::now().unix_millis();
+    for received_at in [0, now - 1_900, now - 86_400_000, now + 1_900, now + 86_400_000, i64::MAX] {
+        for time_left in [Duration::ZERO, TIME_LEFT, Duration::from_hours(24)] {
+            let world = World::start((Fault::Hang, 1), FINE).await;
+            let function = world.function(Platform::OpenIm, 1).await;
+            let callback = Sent { received_at, ..Platform::OpenIm.callback() };
+            let answer = function.invoke(callback.event(), time_left).await;
+            assert_eq!(status(&answer), Some(200), "{received_at} {time_left:?}");
+            world.redrive().await;
+            assert_eq!(world.table.records().len(), 1, "{received_at} {time_left:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_understood_is_spilled_too() {
+    let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
+    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    let callback = Sent::post("/openim/callbackAfterQuitGroupCommand", "", "{");
+    assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(400));
+    assert_eq!(world.redrive().await, 1);
+    let kept = world.table.quarantined();
+    assert_eq!([&kept[0]["code"], &kept[0]["raw"]], [&json!(40001), &json!("{")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_body_is_spilled_in_parts() {
+    let body = format!(
+        r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","Name":"n","EventTime":1715049600123,"MemberList":[{}]}}"#,
+        random_members(1_000_000)
+    );
+    let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
+    let function = world.function(Platform::TencentChat, ALWAYS).await;
+    let callback = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
+    assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
+    let messages = world.redrive().await;
+    let records = world.table.records();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["raw_parts"], messages - 1, "a message for each part, and one for the record");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_redrive_puts_back_what_it_cannot_write_and_nothing_else() {
+    let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
+    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    assert_eq!(status(&function.invoke(Platform::OpenIm.callback().event(), TIME_LEFT).await), Some(200));
+    let Queues { client, spill, .. } = &world.queues;
+    client.send_message().queue_url(spill).message_body("nonsense").send().await.unwrap();
+
+    let redrive = Function::start("redrive", &world.table.settings(&[])).await;
+    let invoke = |event: String| async {
+        let event = event;
+        let events: Value = serde_json::from_str(&event).unwrap();
+        let bad = events["Records"].as_array().unwrap().iter().find(|record| record["body"] == "nonsense").unwrap();
+        let answer = redrive.invoke(event.clone(), REDRIVES_TIME).await.body.unwrap();
+        let failures = json!({ "batchItemFailures": [{ "itemIdentifier": bad["messageId"] }] });
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), failures);
+        Ok(answer)
+    };
+    assert_eq!(event_source::poll(&world.queues, invoke).await.unwrap(), 2);
+    assert_eq!(world.table.records().len(), 1);
+    assert_eq!(world.queues.depth(spill).await.unwrap(), 1);
+    assert!(!redrive.kill().await.contains("nonsense"));
+
+    // Where the table does not answer, or the time is over, everything is put back.
+    let nowhere = world.table.settings(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);
+    for (settings, time_left) in [(&nowhere, 30_000), (&world.table.settings(&[]), 100)] {
+        let redrive = Function::start("redrive", settings).await;
+        let messages = [json!({ "messageId": "1", "body": sample() }), json!({ "messageId": "2", "body": sample() })];
+        let event = json!({ "Records": messages }).to_string();
+        let answer = redrive.invoke(event, Duration::from_millis(time_left)).await.body.unwrap();
+        let failures = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }, { "itemIdentifier": "2" }] });
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), failures);
+        // What is no batch fails as a whole.
+        assert!(redrive.invoke("{}".to_owned(), TIME_LEFT).await.body.is_none());
+    }
+}
+
+/// An entry's text.
+pub(crate) fn sample() -> String {
+    std::fs::read_to_string("tests/entries/record.txt").unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_go_back_into_the_spill() {
+    let world = World::start(FINE, FINE).await;
+    let Queues { client, dead_letters, spill, endpoint } = &world.queues;
+    for _ in 0..12 {
+        client.send_message().queue_url(dead_letters).message_body(sample()).send().await.unwrap();
+    }
+    let settings = world.table.settings(&[
+        ("AWS_ENDPOINT_URL_SQS", endpoint),
+        ("SPILL_QUEUE_URL", spill),
+        ("DEAD_LETTERS_QUEUE_URL", dead_letters),
+    ]);
+    let said = tool("redrive_dlq", &settings, "").await;
+    assert_eq!(said, "12 dead letters are back in the spill; none is left.");
+    assert_eq!(world.queues.depth(dead_letters).await.unwrap(), 0);
+    assert_eq!(world.redrive().await, 12);
+    assert_eq!(world.table.records().len(), 1, "twelve times the same callback");
+}
+
+/// A message that cannot be written is given up after its retries, and not lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_redrive_cannot_write_becomes_a_dead_letter() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let mut definitions = Template::read().unwrap().queues().unwrap();
+    definitions.spill.max_receive_count = Some(1);
+    let queues = queue::serve(listener, definitions).await.unwrap();
+    queues.client.send_message().queue_url(&queues.spill).message_body("nonsense").send().await.unwrap();
+    let table = Table::start().await;
+    let redrive = Function::start("redrive", &table.settings(&[])).await;
+    let given_up = async {
+        while queues.depth(&queues.dead_letters).await.unwrap() == 0 {
+            let invoke = |event| async { Ok(redrive.invoke(event, REDRIVES_TIME).await.body.unwrap()) };
+            event_source::poll(&queues, invoke).await.unwrap();
+        }
+    };
+    timeout(PATIENCE, given_up).await.unwrap();
+    assert_eq!(queues.depth(&queues.spill).await.unwrap(), 0);
+}
