@@ -14,6 +14,12 @@ ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 SAM_PARAMETERS := Architecture=$(ARCHITECTURE)
 
 CARGO_DENY := 0.20.2
+CARGO_MUTANTS := 27.1.0
+CARGO_TARPAULIN := 0.37.5
+
+# A tool from crates.io, at its version, in .tools/.
+install = @[[ "$$($(TOOLS)/bin/$(1) --version 2>/dev/null)" == *" $(2)" ]] || \
+	cargo install --quiet --locked --root $(TOOLS) $(1)@$(2)
 
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
@@ -90,10 +96,21 @@ fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECOND
 			-artifact_prefix="fuzz/findings/$$target/" "fuzz/findings/$$target" "fuzz/corpus/$$target" 2>&1 | grep -vE "Uses:|dictionary|NEW_FUNC"; \
 	done
 
+.PHONY: mutants
+mutants: tools ## Change the code in every way a test should notice, and see that one does: about an hour
+	$(call install,cargo-mutants,$(CARGO_MUTANTS))
+	cargo mutants --no-shuffle --output target $(MUTANTS)
+
+.PHONY: coverage
+coverage: tools ## Count the lines of the library that the tests run
+	$(call install,cargo-tarpaulin,$(CARGO_TARPAULIN))
+	@cargo build --quiet --locked --examples
+	cargo tarpaulin --locked --skip-clean --engine llvm --follow-exec --lib --test main --include-files 'src/*' --exclude-files 'src/bin/*' \
+		--target-dir target/coverage --out Html --output-dir target/coverage --fail-under 95
+
 .PHONY: audit
 audit: ## Check the dependencies: advisories, licences, duplicates, sources
-	@[[ "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" == "cargo-deny $(CARGO_DENY)" ]] || \
-		cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
+	$(call install,cargo-deny,$(CARGO_DENY))
 	cargo deny --locked check $(AUDIT)
 
 ##@ Building
@@ -136,6 +153,8 @@ define EVENT_SETTINGS
 { "Parameters": {
   "TABLE_NAME": "group-changes",
   "AWS_ENDPOINT_URL_DYNAMODB": "http://host.docker.internal:$(or $(DYNAMODB_PORT),8000)",
+  "SPILL_QUEUE_URL": "http://host.docker.internal:$(or $(SQS_PORT),9324)/000000000000/spill",
+  "AWS_ENDPOINT_URL_SQS": "http://host.docker.internal:$(or $(SQS_PORT),9324)",
   "TENCENT_SDK_APP_ID": "1400000000",
   "TENCENT_CALLBACK_TOKENS": "$(EVENT_TOKENS)",
   "TENCENT_ALLOW_UNSIGNED": "true",

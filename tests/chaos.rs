@@ -11,8 +11,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::local::{Stack, TENCENT_OK, info_changed, records};
-use crate::queue::{self, Queues};
+use crate::local::{Stack, TENCENT_OK, drained, info_changed, queues, records};
 use crate::reliability::{Platform, sample};
 use crate::support::lambda::Function;
 use crate::support::{Sent, Table, post, send};
@@ -104,27 +103,6 @@ fn outcomes(output: &str) -> BTreeMap<&str, usize> {
     outcomes
 }
 
-/// The queues of a stack.
-fn queues(stack: &Stack) -> Queues {
-    let endpoint = format!("http://127.0.0.1:{}", stack.ports[2]);
-    let url = |name| format!("{endpoint}/000000000000/{name}");
-    Queues {
-        client: queue::client(&endpoint),
-        spill: url("spill"),
-        dead_letters: url("spill-dead-letters"),
-        endpoint: endpoint.clone(),
-    }
-}
-
-async fn drained(queues: &Queues) {
-    let drained = async {
-        while queues.depth(&queues.spill).await.unwrap() > 0 {
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
-    timeout(Duration::from_mins(2), drained).await.expect("the redrive does not keep up");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a minute of load: make chaos"]
 async fn an_outage_of_dynamodb() {
@@ -156,23 +134,32 @@ async fn an_outage_of_dynamodb() {
     assert!(outcomes["spilled"] >= 3_000, "the outage was none");
 }
 
+/// Through functions side by side, as Lambda starts them; the local Lambda API takes no more than 100 requests at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make chaos"]
 async fn a_storm_of_one_callback() {
-    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
-    let mut deliveries = JoinSet::new();
-    for _ in 0..1_000 {
-        let port = stack.ports[0];
-        deliveries.spawn(async move { send(port, &info_changed("storm", 1_715_049_600_123)).await });
+    const FUNCTIONS: usize = 20;
+    let table = Table::start().await;
+    let mut functions = Vec::new();
+    for _ in 0..FUNCTIONS {
+        functions.push(Arc::new(Function::start("tencent-chat", &table.settings(&[])).await));
     }
-    let answers = deliveries.join_all().await;
-    stack.signal("-INT", true).await;
-    let (_, output, folder) = stack.end().await;
-    let acknowledged = answers.iter().filter(|answer| **answer == Some((200, TENCENT_OK.to_owned()))).count();
-    let outcomes = outcomes(&output);
-    println!("Storm: {acknowledged} acknowledged, {:?} records; {outcomes:?}", records_by_group(&folder)["storm"]);
-    assert_eq!(acknowledged, 1_000);
-    assert_eq!(records_by_group(&folder), HashMap::from([("storm".to_owned(), 1)]));
+    let mut deliveries = JoinSet::new();
+    for number in 0..1_000 {
+        let function = Arc::clone(&functions[number % FUNCTIONS]);
+        let callback = Platform::TencentChat.callback().request(&format!("request-{number}"));
+        deliveries.spawn(async move { function.invoke(callback.event(), Duration::from_secs(3)).await.body });
+    }
+    let acknowledged =
+        |answer: &Option<String>| answer.as_ref().is_some_and(|body| body.contains(r#""statusCode":200"#));
+    let acknowledged = deliveries.join_all().await.iter().filter(|answer| acknowledged(answer)).count();
+    let mut log = String::new();
+    for function in functions {
+        log += &Arc::into_inner(function).unwrap().kill().await;
+    }
+    let (outcomes, records) = (outcomes(&log), table.records().len());
+    println!("Storm: {acknowledged} acknowledged, {records} record; {outcomes:?}");
+    assert_eq!((acknowledged, records), (1_000, 1));
     assert_eq!((outcomes["recorded"], outcomes["duplicate"]), (1, 999));
 }
 

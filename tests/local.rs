@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::database;
+use crate::queue::{self, Queues};
 use crate::support::lambda::functions_dir;
 use crate::support::{PATIENCE, TABLE, Table, free_port, post, send};
 use crate::template::Template;
@@ -113,6 +115,28 @@ pub(crate) fn info_changed(group: &str, time: i64) -> Vec<u8> {
     post(&format!("/tencent-chat?SdkAppid=1400000000&CallbackCommand={command}&ClientIP=203.0.113.77"), &body)
 }
 
+/// The queues of a stack.
+pub(crate) fn queues(stack: &Stack) -> Queues {
+    let endpoint = format!("http://127.0.0.1:{}", stack.ports[2]);
+    let url = |name| format!("{endpoint}/000000000000/{name}");
+    Queues {
+        client: queue::client(&endpoint),
+        spill: url("spill"),
+        dead_letters: url("spill-dead-letters"),
+        endpoint: endpoint.clone(),
+    }
+}
+
+/// Waits until the spill is empty.
+pub(crate) async fn drained(queues: &Queues) {
+    let drained = async {
+        while queues.depth(&queues.spill).await.unwrap() > 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(2 * PATIENCE, drained).await.expect("the redrive does not keep up");
+}
+
 /// The records in a stopped stack's ledger.
 pub(crate) fn records(folder: &TempDir) -> Vec<Value> {
     let file = folder.path().join("ledger.sqlite");
@@ -166,6 +190,25 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     let of_tencent = second.iter().filter(|record| record["group_id"] == "@TGS#1");
     let times: Vec<_> = of_tencent.map(|record| record["occurred_at"].as_str().unwrap()).collect();
     assert_eq!(times, ["2024-05-07T02:40:00.000Z", "2024-05-07T02:40:00.123Z"], "in the order of the changes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_dynamodb_is_bridged() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    stack.signal("-USR1", false).await;
+    let cut_off = async { while TcpStream::connect((Ipv4Addr::LOCALHOST, stack.ports[1])).await.is_ok() {} };
+    timeout(PATIENCE, cut_off).await.unwrap();
+    for number in 0..10 {
+        let answer = send(stack.ports[0], &info_changed(&format!("g{number}"), 1_715_049_600_123)).await;
+        assert_eq!(answer, Some((200, TENCENT_OK.to_owned())));
+    }
+    stack.signal("-USR1", false).await;
+    drained(&queues(&stack)).await;
+    stack.signal("-INT", true).await;
+    let (status, output, folder) = stack.end().await;
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert_eq!(output.matches(r#""outcome":"spilled""#).count(), 10, "{output}");
+    assert_eq!(records(&folder).len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

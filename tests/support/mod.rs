@@ -81,9 +81,16 @@ impl Table {
 
     /// All that the table holds, as DynamoDB writes it.
     pub(crate) fn items(&self) -> Vec<Value> {
-        let request = serde_json::from_value(json!({ "TableName": TABLE })).unwrap();
-        let answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
-        answer["Items"].as_array().unwrap().clone()
+        let (mut items, mut page) = (Vec::new(), json!({ "TableName": TABLE }));
+        loop {
+            let request = serde_json::from_value(page.clone()).unwrap();
+            let mut answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
+            items.append(answer["Items"].as_array_mut().unwrap());
+            page["ExclusiveStartKey"] = answer["LastEvaluatedKey"].take();
+            if page["ExclusiveStartKey"].is_null() {
+                return items;
+            }
+        }
     }
 
     /// Puts an item, past every receiver; the write units that it takes.

@@ -1,0 +1,140 @@
+//! Starts a function, sends it callbacks, and counts what that costs.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::event;
+use crate::process::{cpu, peak_memory};
+use crate::stub::{Dynamodb, RuntimeApi};
+
+/// Far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is measured.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) program: Vec<String>,
+    pub(crate) folder: PathBuf,
+    pub(crate) callback: fn() -> String,
+    /// What is deployed: the binary, or the folders and files.
+    pub(crate) deployed: Vec<PathBuf>,
+}
+
+/// Whether DynamoDB is reached over TLS, as on AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tls,
+    Clear,
+}
+
+/// What one start and the callbacks after it cost.
+pub(crate) struct Run {
+    pub(crate) start_wall: Duration,
+    pub(crate) start_cpu: Duration,
+    pub(crate) first_wall: Duration,
+    pub(crate) first_cpu: Duration,
+    /// Each warm callback.
+    pub(crate) warm_wall: Vec<Duration>,
+    /// All warm callbacks together.
+    pub(crate) warm_cpu: Duration,
+    pub(crate) peak_memory: u64,
+}
+
+/// A started function.
+pub(crate) struct Started {
+    process: Child,
+    runtime_api: RuntimeApi,
+    pid: u32,
+    start_wall: Duration,
+    start_cpu: Duration,
+}
+
+impl Started {
+    pub(crate) async fn new(subject: &Subject, dynamodb: &Dynamodb, authority: &Path, transport: Transport) -> Result<Self> {
+        let runtime_api = RuntimeApi::start().await?;
+        let endpoint = if transport == Transport::Tls { &dynamodb.tls } else { &dynamodb.clear };
+        let mut command = Command::new(&subject.program[0]);
+        command
+            .args(&subject.program[1..])
+            .current_dir(&subject.folder)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_LAMBDA_RUNTIME_API", &runtime_api.address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "here")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
+            .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+            .env("TABLE_NAME", "group-changes")
+            .envs([("TENCENT_SDK_APP_ID", event::APP_ID), ("TENCENT_CALLBACK_TOKENS", event::TOKEN)])
+            .env("OPENIM_ALLOW_ANONYMOUS", "true")
+            // The authority, as each of the clients is told of it.
+            .env("SSL_CERT_FILE", authority)
+            .env("AWS_CA_BUNDLE", authority)
+            .env("NODE_EXTRA_CA_CERTS", authority)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let start = Instant::now();
+        let process = command.spawn().with_context(|| format!("cannot start {}", subject.name))?;
+        let pid = process.id().context("it has ended")?;
+        let ready = timeout(PATIENCE, runtime_api.ready()).await;
+        let ready = ready.with_context(|| format!("{} does not start", subject.name))?;
+        Ok(Self { start_wall: ready - start, start_cpu: cpu(pid)?, process, runtime_api, pid })
+    }
+
+    /// Sends one callback, which must be answered as success; how long that took.
+    pub(crate) async fn call(&self, event: &str) -> Result<Duration> {
+        let start = Instant::now();
+        let (answered, answer) = timeout(PATIENCE, self.runtime_api.invoke(event)).await??;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        ensure!(answer["statusCode"] == 200, "it answered {answer}");
+        Ok(answered - start)
+    }
+
+    /// The processor time so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        cpu(self.pid)
+    }
+
+    pub(crate) async fn end(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
+    }
+}
+
+/// Starts a subject and sends it `warm` callbacks after the first.
+pub(crate) async fn run(subject: &Subject, dynamodb: &Dynamodb, authority: &Path, transport: Transport, warm: usize) -> Result<Run> {
+    let started = Started::new(subject, dynamodb, authority, transport).await?;
+    let event = (subject.callback)();
+    let items = dynamodb.items();
+    let first_wall = started.call(&event).await?;
+    let first_cpu = started.cpu()? - started.start_cpu;
+    ensure!(dynamodb.items() == items + 1, "{} wrote {} items", subject.name, dynamodb.items() - items);
+    // What is compiled or cached on the way is not what is measured.
+    for _ in 0..warm / 4 {
+        started.call(&event).await?;
+    }
+    let before = started.cpu()?;
+    let mut warm_wall = Vec::with_capacity(warm);
+    for _ in 0..warm {
+        warm_wall.push(started.call(&event).await?);
+    }
+    let run = Run {
+        start_wall: started.start_wall,
+        start_cpu: started.start_cpu,
+        first_wall,
+        first_cpu,
+        warm_wall,
+        warm_cpu: started.cpu()? - before,
+        peak_memory: peak_memory(started.pid)?,
+    };
+    started.end().await?;
+    Ok(run)
+}

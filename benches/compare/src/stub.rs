@@ -1,0 +1,191 @@
+//! Stubs of what every function talks to: Lambda's Runtime API, and a DynamoDB that takes every item at once, in clear and
+//! over TLS. They do as little as can be, so that what is measured is the function.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+/// The Runtime API of one function.
+pub(crate) struct RuntimeApi {
+    pub(crate) address: String,
+    events: mpsc::UnboundedSender<String>,
+    state: Arc<State>,
+}
+
+struct State {
+    events: AsyncMutex<mpsc::UnboundedReceiver<String>>,
+    /// When the function first asked for an event.
+    ready: Mutex<Option<Instant>>,
+    is_ready: Notify,
+    answered: Mutex<Option<(Instant, Bytes)>>,
+    is_answered: Notify,
+}
+
+impl RuntimeApi {
+    pub(crate) async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?.to_string();
+        let (events, receiver) = mpsc::unbounded_channel();
+        let state = Arc::new(State {
+            events: AsyncMutex::new(receiver),
+            ready: Mutex::new(None),
+            is_ready: Notify::new(),
+            answered: Mutex::new(None),
+            is_answered: Notify::new(),
+        });
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                let state = Arc::clone(&shared);
+                let service = service_fn(move |request| answer(Arc::clone(&state), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Ok(Self { address, events, state })
+    }
+
+    /// Waits until the function asks for its first event; when that was.
+    pub(crate) async fn ready(&self) -> Instant {
+        loop {
+            let notified = self.state.is_ready.notified();
+            if let Some(ready) = *self.state.ready.lock().unwrap() {
+                return ready;
+            }
+            notified.await;
+        }
+    }
+
+    /// Hands the function an event; when it answered, and what.
+    pub(crate) async fn invoke(&self, event: &str) -> Result<(Instant, Bytes)> {
+        let notified = self.state.is_answered.notified();
+        self.events.send(event.to_owned())?;
+        notified.await;
+        self.state.answered.lock().unwrap().take().context("no answer")
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let response = Response::builder();
+    if request.uri().path().ends_with("/next") {
+        state.ready.lock().unwrap().get_or_insert_with(Instant::now);
+        state.is_ready.notify_one();
+        let Some(event) = state.events.lock().await.recv().await else { std::future::pending().await };
+        let deadline = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 3_000;
+        let response = response
+            .header("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+            .header("lambda-runtime-deadline-ms", deadline.to_string())
+            .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:here")
+            .header("content-type", "application/json");
+        return Ok(response.body(Full::from(event)).unwrap());
+    }
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    *state.answered.lock().unwrap() = Some((Instant::now(), body));
+    state.is_answered.notify_one();
+    Ok(response.status(202).body(Full::default()).unwrap())
+}
+
+/// A DynamoDB that takes every item.
+pub(crate) struct Dynamodb {
+    pub(crate) clear: String,
+    pub(crate) tls: String,
+    /// The certificate of the authority that vouches for it, in PEM.
+    pub(crate) authority: String,
+    taken: Arc<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    items: AtomicU64,
+    /// The last request of each, where they are kept.
+    requests: Mutex<Vec<Bytes>>,
+}
+
+impl Dynamodb {
+    pub(crate) async fn start() -> Result<Self> {
+        let taken = Arc::<Taken>::default();
+        let mut authority = CertificateParams::new(Vec::new())?;
+        authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "The benchmarks' authority");
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?)?;
+        let clear = serve(None, Arc::clone(&taken)).await?;
+        let tls = serve(Some(TlsAcceptor::from(Arc::new(config))), Arc::clone(&taken)).await?;
+        Ok(Self {
+            clear: format!("http://localhost:{clear}"),
+            tls: format!("https://localhost:{tls}"),
+            authority: authority.pem(),
+            taken,
+        })
+    }
+
+    /// How many items it has taken.
+    pub(crate) fn items(&self) -> u64 {
+        self.taken.items.load(Ordering::Relaxed)
+    }
+
+    /// The requests since this was last asked.
+    pub(crate) fn requests(&self) -> Vec<Bytes> {
+        std::mem::take(&mut self.taken.requests.lock().unwrap())
+    }
+}
+
+async fn serve(acceptor: Option<TlsAcceptor>, taken: Arc<Taken>) -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            let (acceptor, taken) = (acceptor.clone(), Arc::clone(&taken));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let taken = Arc::clone(&taken);
+                async move {
+                    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                    taken.items.fetch_add(1, Ordering::Relaxed);
+                    let mut requests = taken.requests.lock().unwrap();
+                    // Of a callback, or of one in parts; more are not asked for.
+                    if requests.len() < 16 {
+                        requests.push(body);
+                    }
+                    drop(requests);
+                    let response = Response::builder().header("content-type", "application/x-amz-json-1.0");
+                    // The checksum that DynamoDB sends and some clients ask for: of `{}`.
+                    let response = response.header("x-amz-crc32", "2745614147");
+                    Ok::<_, Infallible>(response.body(Full::<Bytes>::from("{}")).unwrap())
+                }
+            });
+            tokio::spawn(async move {
+                let builder = http1::Builder::new();
+                let _ = match acceptor {
+                    Some(acceptor) => match acceptor.accept(stream).await {
+                        Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await,
+                        Err(_) => return,
+                    },
+                    None => builder.serve_connection(TokioIo::new(stream), service).await,
+                };
+            });
+        }
+    });
+    Ok(port)
+}
