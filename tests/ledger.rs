@@ -173,16 +173,22 @@ async fn what_cannot_be_stored_is_answered_503() {
     let table = Table::start().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
+    let mut answers = JoinSet::new();
     for (what, name, value) in [
         ("refused connection", "AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
         ("no answer", "AWS_ENDPOINT_URL_DYNAMODB", silent.as_str()),
         ("no such table", "TABLE_NAME", "another-table"),
     ] {
-        let response = info_changed().to(&table.receiver::<TencentChat>(&[(name, value)])).await;
-        assert_answer::<TencentChat>(&response, 503, what);
-        let response = set_group_info_ex().to(&table.receiver::<OpenIm>(&[(name, value)])).await;
-        assert_answer::<OpenIm>(&response, 503, what);
+        let (tencent_chat, openim) =
+            (table.receiver::<TencentChat>(&[(name, value)]), table.receiver::<OpenIm>(&[(name, value)]));
+        answers.spawn(async move {
+            let response = info_changed().to(&tencent_chat).await;
+            assert_answer::<TencentChat>(&response, 503, what);
+            let response = set_group_info_ex().to(&openim).await;
+            assert_answer::<OpenIm>(&response, 503, what);
+        });
     }
+    answers.join_all().await;
     assert!(table.records().is_empty());
 }
 
