@@ -99,7 +99,9 @@ fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECOND
 .PHONY: mutants
 mutants: tools ## Change the code in every way a test should notice, and see that one does: about an hour
 	$(call install,cargo-mutants,$(CARGO_MUTANTS))
-	cargo mutants --no-shuffle --output target $(MUTANTS)
+	cargo mutants --no-shuffle --output target/mutants-decide
+	@cargo build --quiet --locked --profile mutants --examples
+	cargo mutants --no-shuffle --output target/mutants-store --config .cargo/mutants-store.toml
 
 .PHONY: coverage
 coverage: tools ## Count the lines of the library that the tests run

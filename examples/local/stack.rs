@@ -257,6 +257,8 @@ fn bound(command: &Command) -> Command {
         "$@" 3<&- </dev/null & child=$!
         (read -r _ <&3; kill -KILL "$child") 2>/dev/null >/dev/null &
         exec 3<&-
+        # Its end is meant, and needs no message.
+        exec 2>/dev/null
         wait "$child"
     "#;
     let command = command.as_std();

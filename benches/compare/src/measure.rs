@@ -78,6 +78,8 @@ impl Started {
             .env("SSL_CERT_FILE", authority)
             .env("AWS_CA_BUNDLE", authority)
             .env("NODE_EXTRA_CA_CERTS", authority)
+            // Where the Python peer's packages are.
+            .env("PYTHONPATH", ".packages")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,0 +1,89 @@
+//! What a callback costs as it grows: processor time by the body's size and by members, and DynamoDB's write units, as
+//! DynamoDB itself counts them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dynoxide::Database;
+use serde_json::{Value, json};
+
+use crate::event;
+use crate::measure::{Started, Subject, Transport};
+use crate::stub::Dynamodb;
+
+/// Sizes of bodies, in bytes.
+const BYTES: [usize; 8] = [300, 1024, 4096, 16 * 1024, 64 * 1024, 128 * 1024, 256 * 1024, 1_000_000];
+/// Numbers of members.
+const MEMBERS: [usize; 8] = [1, 3, 10, 30, 100, 500, 2000, 6000];
+
+/// How cost grows.
+pub(crate) struct Growth {
+    /// Of each subject, processor time a callback by the body's bytes.
+    pub(crate) cpu_by_bytes: Vec<(&'static str, Vec<(usize, Duration)>)>,
+    /// The same by members.
+    pub(crate) cpu_by_members: Vec<(&'static str, Vec<(usize, Duration)>)>,
+    /// Write units of `tencent-chat` by the body's bytes.
+    pub(crate) units_by_bytes: Vec<(usize, f64)>,
+}
+
+pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authority: &Path) -> Result<Growth> {
+    let of = ["tencent-chat", "floor", "Node 20, SDK v3", "Python 3, boto3"];
+    let mut growth = Growth { cpu_by_bytes: Vec::new(), cpu_by_members: Vec::new(), units_by_bytes: Vec::new() };
+    for subject in subjects.iter().filter(|subject| of.contains(&subject.name)) {
+        println!("growth of {}", subject.name);
+        let started = Started::new(subject, dynamodb, authority, Transport::Tls).await?;
+        let mut by_bytes = Vec::new();
+        for bytes in BYTES {
+            by_bytes.push((bytes, cpu(&started, &event::create_group_of(bytes)).await?));
+            if subject.name == "tencent-chat" {
+                growth.units_by_bytes.push((bytes, write_units(&started, dynamodb, &event::create_group_of(bytes)).await?));
+            }
+        }
+        growth.cpu_by_bytes.push((subject.name, by_bytes));
+        let mut by_members = Vec::new();
+        for members in MEMBERS {
+            by_members.push((members, cpu(&started, &event::create_group(members)).await?));
+        }
+        growth.cpu_by_members.push((subject.name, by_members));
+        started.end().await?;
+    }
+    Ok(growth)
+}
+
+/// The processor time of one callback, over so many that it can be told.
+async fn cpu(started: &Started, event: &str) -> Result<Duration> {
+    let callbacks = if event.len() < 100_000 { 200 } else { 20 };
+    for _ in 0..callbacks / 4 {
+        started.call(event).await?;
+    }
+    let before = started.cpu()?;
+    for _ in 0..callbacks {
+        started.call(event).await?;
+    }
+    Ok((started.cpu()? - before) / callbacks)
+}
+
+/// The write units of what one callback puts, in a DynamoDB of its own.
+async fn write_units(started: &Started, dynamodb: &Dynamodb, event: &str) -> Result<f64> {
+    dynamodb.requests();
+    started.call(event).await?;
+    let database = Database::memory()?;
+    database.create_table(serde_json::from_value(json!({
+        "TableName": "group-changes", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            { "AttributeName": "group_key", "AttributeType": "S" }, { "AttributeName": "change_key", "AttributeType": "S" },
+        ],
+        "KeySchema": [
+            { "AttributeName": "group_key", "KeyType": "HASH" }, { "AttributeName": "change_key", "KeyType": "RANGE" },
+        ],
+    }))?)?;
+    let mut units = 0.0;
+    for request in dynamodb.requests() {
+        let mut request: Value = serde_json::from_slice(&request)?;
+        request["ReturnConsumedCapacity"] = "TOTAL".into();
+        let answer = serde_json::to_value(database.put_item(serde_json::from_value(request)?)?)?;
+        units += answer["ConsumedCapacity"]["CapacityUnits"].as_f64().context("no consumed capacity")?;
+    }
+    Ok(units)
+}

@@ -1,0 +1,107 @@
+//! Measures the functions, the floor and peers in turn, in one run on one machine, against the same stubs of Lambda's
+//! Runtime API and of DynamoDB; writes a table, plots and the figures themselves to a folder. `make bench` builds what it
+//! needs and runs it.
+
+mod event;
+mod growth;
+mod measure;
+mod process;
+mod report;
+mod stub;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::measure::{Run, Subject, Transport, run};
+use crate::stub::Dynamodb;
+
+/// How often each is started.
+const STARTS: usize = 11;
+/// Warm callbacks after each start.
+const WARM: usize = 400;
+
+const HELP: &str = "\
+Measures the functions, the floor and peers. `make bench` builds what it needs.
+
+  compare FUNCTIONS BENCHES OUTPUT
+
+  FUNCTIONS   the folder of the function binaries
+  BENCHES     the folder of the floor's and the peers' sources, built
+  OUTPUT      the folder that the table, the plots and the figures are written to";
+
+#[tokio::main(worker_threads = 1)]
+async fn main() -> Result<()> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [functions, benches, output] = args.as_slice() else {
+        println!("{HELP}");
+        std::process::exit(if args.iter().any(|arg| arg == "--help") { 0 } else { 2 });
+    };
+    let (functions, benches) = (Path::new(functions).canonicalize()?, Path::new(benches).canonicalize()?);
+    fs::create_dir_all(output)?;
+    let subjects = subjects(&functions, &benches);
+    for subject in &subjects {
+        for path in &subject.deployed {
+            anyhow::ensure!(path.exists(), "{} is not there: make bench builds it", path.display());
+        }
+    }
+
+    let dynamodb = Dynamodb::start().await?;
+    let authority = tempfile::NamedTempFile::new()?;
+    fs::write(authority.path(), &dynamodb.authority)?;
+
+    let mut runs: BTreeMap<(usize, &str), Vec<Run>> = BTreeMap::new();
+    for (transport, name) in [(Transport::Tls, "tls"), (Transport::Clear, "clear")] {
+        for start in 0..STARTS {
+            println!("{name}, start {} of {STARTS}", start + 1);
+            // In turn, so that what else the machine does meets them alike.
+            for (number, subject) in subjects.iter().enumerate() {
+                let run = run(subject, &dynamodb, authority.path(), transport, WARM).await;
+                let run = run.with_context(|| format!("{} over {name}", subject.name))?;
+                runs.entry((number, name)).or_default().push(run);
+            }
+            // Nothing of the last one's end is left to disturb the next.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let growth = growth::measure(&subjects, &dynamodb, authority.path()).await?;
+    report::write(Path::new(output), &subjects, &runs, &growth)
+}
+
+fn subjects(functions: &Path, benches: &Path) -> Vec<Subject> {
+    let rust = |name, binary: PathBuf, callback| Subject {
+        name,
+        program: vec![binary.display().to_string()],
+        folder: functions.to_owned(),
+        callback,
+        deployed: vec![binary],
+    };
+    let create_group = || event::create_group(3);
+    let built = benches.join("target/release");
+    let (node, python) = (benches.join("peers/node"), benches.join("peers/python"));
+    let packages = python.join(".packages");
+    vec![
+        rust("tencent-chat", functions.join("tencent-chat"), create_group),
+        rust("openim", functions.join("openim"), event::set_group_info),
+        rust("floor", built.join("floor"), create_group),
+        rust("Rust, every default", built.join("rust-default"), create_group),
+        Subject {
+            name: "Node 20, SDK v3",
+            program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
+            callback: create_group,
+            deployed: vec![node.join("function.mjs"), node.join("node_modules")],
+            folder: node,
+        },
+        Subject {
+            name: "Python 3, boto3",
+            program: ["python3", "-m", "awslambdaric", "function.handler"].map(str::to_owned).into(),
+            callback: create_group,
+            deployed: vec![python.join("function.py"), packages],
+            folder: python,
+        },
+    ]
+}

@@ -1,0 +1,252 @@
+//! The figures as a table, as plots, and as they are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use serde_json::json;
+
+use crate::growth::Growth;
+use crate::measure::{Run, Subject};
+
+type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
+
+const SIZE: (u32, u32) = (820, 460);
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 92, 175),
+    RGBColor(60, 150, 220),
+    RGBColor(120, 120, 120),
+    RGBColor(214, 120, 20),
+    RGBColor(60, 140, 60),
+    RGBColor(180, 50, 60),
+];
+
+/// One figure over all starts.
+#[derive(Clone, Copy)]
+struct Figure {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Figure {
+    fn of(runs: &[Run], figure: impl Fn(&Run) -> f64) -> Self {
+        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        Self { median: figures[figures.len() / 2], least: figures[0], most: figures[figures.len() - 1] }
+    }
+}
+
+/// What is reported of each run.
+const FIGURES: [(&str, &str, fn(&Run) -> f64); 10] = [
+    ("start to ready", "ms", |run| ms(run.start_wall)),
+    ("start to ready, CPU", "ms", |run| ms(run.start_cpu)),
+    ("first callback", "ms", |run| ms(run.first_wall)),
+    ("first callback, CPU", "ms", |run| ms(run.first_cpu)),
+    ("start and first callback", "ms", |run| ms(run.start_wall + run.first_wall)),
+    ("warm, p50", "ms", |run| ms(quantile(&run.warm_wall, 50))),
+    ("warm, p99", "ms", |run| ms(quantile(&run.warm_wall, 99))),
+    ("warm, CPU a callback", "ms", |run| ms(run.warm_cpu) / run.warm_wall.len() as f64),
+    ("callbacks a second", "", |run| run.warm_wall.len() as f64 / run.warm_wall.iter().sum::<Duration>().as_secs_f64()),
+    ("peak memory", "MB", |run| run.peak_memory as f64 / 1e6),
+];
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn quantile(durations: &[Duration], percent: usize) -> Duration {
+    let mut durations = durations.to_vec();
+    durations.sort();
+    durations[(durations.len() - 1) * percent / 100]
+}
+
+pub(crate) fn write(output: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
+    let mut table = format!("# Figures\n\n{}\n", machine()?);
+    let mut figures = serde_json::Map::new();
+    for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
+        writeln!(table, "\n## {title}\n\nMedians of {} starts (least to most); below, as multiples of the floor.\n", runs[&(0, transport)].len())?;
+        rows(&mut table, subjects, runs, transport, &mut figures)?;
+    }
+    writeln!(table, "\n## Size\n\n| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    let sizes: Vec<(u64, u64)> = subjects.iter().map(sizes).collect::<Result<_>>()?;
+    for (name, size) in [("unpacked, MB", 0), ("zip, MB", 1)] {
+        let cells = sizes.iter().map(|sizes| format!("{:.2}", [sizes.0, sizes.1][size] as f64 / 1e6));
+        writeln!(table, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
+    }
+    for (name, what, lines) in [("body, bytes", "size", &growth.cpu_by_bytes), ("members", "members", &growth.cpu_by_members)] {
+        writeln!(table, "\n## Growth with {what}\n\nProcessor time a callback over TLS, µs.\n")?;
+        writeln!(table, "| {name} | {} |", lines.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | "))?;
+        writeln!(table, "|{}", " --- |".repeat(lines.len() + 1))?;
+        for (index, (size, _)) in lines[0].1.iter().enumerate() {
+            let cells = lines.iter().map(|(_, points)| format!("{:.0}", ms(points[index].1) * 1e3));
+            writeln!(table, "| {size} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
+        }
+    }
+    writeln!(table, "\n## Write units\n\nOf one callback of `tencent-chat`, as DynamoDB (dynoxide) counts them.\n\n| body, bytes | write units |\n| --- | --- |")?;
+    for (bytes, units) in &growth.units_by_bytes {
+        writeln!(table, "| {bytes} | {units} |")?;
+    }
+    fs::write(output.join("figures.md"), table)?;
+    let sizes: Vec<_> = subjects.iter().zip(&sizes).map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 })).collect();
+    let all = json!({ "figures": figures, "sizes": sizes });
+    fs::write(output.join("figures.json"), serde_json::to_string_pretty(&all)? + "\n")?;
+
+    let bars = |name: &str, title: &str, figure: usize| {
+        let bars: Vec<_> = subjects.iter().enumerate().map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2))).collect();
+        plot_bars(&output.join(name), title, &bars).map_err(|error| anyhow!("{error}"))
+    };
+    bars("start.svg", "Start and first callback over TLS, ms", 4)?;
+    bars("warm.svg", "Processor time of a warm callback over TLS, ms", 7)?;
+    bars("memory.svg", "Peak memory, MB", 9)?;
+    let in_us = |lines: &[(&'static str, Vec<(usize, Duration)>)]| {
+        lines.iter().map(|(name, points)| (*name, points.iter().map(|(x, time)| (*x as f64, ms(*time) * 1e3)).collect())).collect::<Vec<(&str, Vec<(f64, f64)>)>>()
+    };
+    let units = growth.units_by_bytes.iter().map(|(bytes, units)| (*bytes as f64, *units)).collect();
+    for (name, title, x, lines) in [
+        ("bytes.svg", "Processor time a callback, µs", "body, bytes", in_us(&growth.cpu_by_bytes)),
+        ("members.svg", "Processor time a callback, µs", "members", in_us(&growth.cpu_by_members)),
+        ("units.svg", "Write units a callback", "body, bytes", vec![("tencent-chat", units)]),
+    ] {
+        plot_lines(&output.join(name), title, x, &lines).map_err(|error| anyhow!("{error}"))?;
+    }
+    println!("The figures are in {}.", output.join("figures.md").display());
+    Ok(())
+}
+
+fn names(subjects: &[Subject]) -> String {
+    subjects.iter().map(|subject| subject.name).collect::<Vec<_>>().join(" | ")
+}
+
+fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'static str, figures: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
+    writeln!(table, "| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    let floor = subjects.iter().position(|subject| subject.name == "floor").context("there is no floor")?;
+    let digits = |figure: f64| if figure < 1.0 { 3 } else if figure < 100.0 { 1 } else { 0 };
+    let mut ratios = String::new();
+    for (name, unit, figure) in FIGURES {
+        let of = |number: usize| Figure::of(&runs[&(number, transport)], figure);
+        let title = if unit.is_empty() { name.to_owned() } else { format!("{name}, {unit}") };
+        let (mut row, mut ratio) = (format!("| {title} |"), format!("| {name} |"));
+        for (number, subject) in subjects.iter().enumerate() {
+            let Figure { median, least, most } = of(number);
+            let digits = digits(median);
+            write!(row, " {median:.digits$} ({least:.digits$} to {most:.digits$}) |")?;
+            write!(ratio, " {:.2} |", median / of(floor).median)?;
+            figures.entry(format!("{transport}: {title}")).or_insert_with(|| json!({}))[subject.name] =
+                json!({ "median": median, "least": least, "most": most, "to_floor": median / of(floor).median });
+        }
+        writeln!(table, "{row}")?;
+        writeln!(ratios, "{ratio}")?;
+    }
+    writeln!(table, "\n| to the floor | {} |\n|{}\n{ratios}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    Ok(())
+}
+
+/// The size of what is deployed, as it is and as a zip.
+fn sizes(subject: &Subject) -> Result<(u64, u64)> {
+    let folder = tempfile::tempdir()?;
+    let zip = folder.path().join("deployed.zip");
+    let status = Command::new("python3").args(["-m", "zipfile", "-c"]).arg(&zip).args(&subject.deployed).status()?;
+    ensure!(status.success(), "{} cannot be zipped", subject.name);
+    let size = subject.deployed.iter().map(|path| size(path)).sum::<Result<u64>>()?;
+    Ok((size, fs::metadata(zip)?.len()))
+}
+
+fn size(path: &Path) -> Result<u64> {
+    if path.is_file() {
+        return Ok(fs::metadata(path)?.len());
+    }
+    let entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    entries.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
+}
+
+/// Which machine this is, and with what it ran.
+fn machine() -> Result<String> {
+    let cpu = fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let version = |program: &str| -> Result<String> {
+        let output = Command::new(program).arg("--version").output().with_context(|| format!("{program} is missing"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!(
+        "{cores} cores of {}, Linux {}, {}, Node {}, {}.",
+        model.trim_start_matches([':', '\t', ' ']).trim(),
+        kernel.trim(),
+        version("rustc")?,
+        version("node")?,
+        version("python3")?,
+    ))
+}
+
+type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+
+fn area(path: &Path) -> std::result::Result<DrawingArea<SVGBackend<'_>, Shift>, Box<dyn std::error::Error>> {
+    let area = SVGBackend::new(path, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    Ok(area)
+}
+
+/// One bar a subject, on a logarithmic axis, with the spread over all starts.
+fn plot_bars(path: &Path, title: &str, bars: &[(&str, Figure)]) -> Drawn {
+    let area = area(path)?;
+    let least = bars.iter().map(|(_, figure)| figure.least).fold(f64::MAX, f64::min) / 3.0;
+    let most = bars.iter().map(|(_, figure)| figure.most).fold(0.0, f64::max) * 2.0;
+    let rows = bars.len() as f64;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(150)
+        .build_cartesian_2d((least..most).log_scale(), 0.0..rows)?;
+    let name = |y: &f64| bars.get((rows - y) as usize).map_or(String::new(), |(name, _)| (*name).to_owned());
+    chart.configure_mesh().disable_y_mesh().y_labels(0).y_label_formatter(&name).draw()?;
+    for (number, (name, figure)) in bars.iter().enumerate() {
+        let (y, colour) = (rows - 1.0 - number as f64, COLOURS[number % COLOURS.len()]);
+        chart.draw_series([
+            Rectangle::new([(least, y + 0.2), (figure.median, y + 0.8)], colour.filled()),
+            Rectangle::new([(figure.least, y + 0.48), (figure.most, y + 0.52)], BLACK.filled()),
+        ])?;
+        let (x, y) = chart.backend_coord(&(least, y + 0.5));
+        area.draw(&Text::new((*name).to_owned(), (8, y - 7), ("sans-serif", 15)))?;
+        let label = if figure.median < 1.0 { format!("{:.3}", figure.median) } else { format!("{:.1}", figure.median) };
+        area.draw(&Text::new(label, (x + 6, y - 7), ("sans-serif", 14).into_font().color(&WHITE)))?;
+    }
+    area.present()?;
+    Ok(())
+}
+
+/// One line a subject, both axes logarithmic.
+fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>)]) -> Drawn {
+    let area = area(path)?;
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let range = |of: fn(&(f64, f64)) -> f64| {
+        let least = points().map(of).fold(f64::MAX, f64::min);
+        let most = points().map(of).fold(0.0, f64::max);
+        (least / 1.5..most * 1.5).log_scale()
+    };
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(70)
+        .build_cartesian_2d(range(|point| point.0), range(|point| point.1))?;
+    chart.configure_mesh().x_desc(x).draw()?;
+    for (number, (name, points)) in lines.iter().enumerate() {
+        let colour = COLOURS[[0, 2, 4, 5][number % 4]];
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    }
+    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE).border_style(BLACK).draw()?;
+    area.present()?;
+    Ok(())
+}
