@@ -37,11 +37,11 @@ run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMOD
 	@cargo build --locked --example local
 	@exec target/debug/examples/local
 
-STACK_PID := $(or $(dir $(LEDGER_FILE)),.local/)stack.pid
+STACK_PID = $(or $(LEDGER_FILE),.local/ledger.sqlite).pid
 
 .PHONY: outage
 outage: ## Cut DynamoDB off from what make run started; the same again brings it back
-	@kill -USR1 "$$(cat $(STACK_PID) 2>/dev/null)" 2>/dev/null || { echo 'Nothing runs here: make run, and then this in another terminal.' >&2; exit 2; }
+	@pid=$$(cat $(STACK_PID) 2>/dev/null) && [[ "$$(ps -o comm= -p "$$pid")" == *local ]] && kill -USR1 "$$pid" || { echo 'Nothing runs here: make run, and then this in another terminal.' >&2; exit 2; }
 
 URL ?= http://127.0.0.1:$(or $(PORT),3000)
 SEND := cargo run --quiet --locked --example send --
@@ -56,7 +56,7 @@ smoke: ## Send one of each sample and check the answers: URL=http://127.0.0.1:30
 	@$(SEND) --smoke "$(URL)"
 
 .PHONY: test
-test: tools ## Check format, lints, tests, documentation and template
+test: tools build-functions ## Check format, lints, tests, sizes, documentation and template
 	$(call say,Format …)
 	cargo fmt --check
 	$(call say,Lints …)
@@ -76,8 +76,17 @@ chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this 
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
 
 .PHONY: bench
-bench: ## Measure verifying and decoding; plots in target/criterion/report
-	cargo bench --locked --bench decode
+bench: build-functions ## Measure the functions against a floor and peers, and decoding by itself: some 10 minutes; needs Node 20
+	@command -v node npm >/dev/null || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
+	$(call say,Building the floor and the peers …)
+	@cd benches && for package in compare floor rust-default; do cargo build --quiet --locked --release --package $$package; done
+	@cd benches/peers/node && npm install --silent --no-save
+	@python3 -m pip install --quiet --disable-pip-version-check --upgrade --target benches/peers/python/.packages \
+		-r benches/peers/python/requirements.txt
+	$(call say,Measuring …)
+	@benches/target/release/compare target/release benches docs/performance
+	$(call say,Measuring verifying and decoding by themselves; plots in target/criterion/report …)
+	@cargo bench --locked --bench decode
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -100,13 +109,12 @@ fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECOND
 mutants: tools ## Change the code in every way a test should notice, and see that one does: about an hour
 	$(call install,cargo-mutants,$(CARGO_MUTANTS))
 	cargo mutants --no-shuffle --output target/mutants-decide
-	@cargo build --quiet --locked --profile mutants --examples
 	cargo mutants --no-shuffle --output target/mutants-store --config .cargo/mutants-store.toml
 
 .PHONY: coverage
 coverage: tools ## Count the lines of the library that the tests run
 	$(call install,cargo-tarpaulin,$(CARGO_TARPAULIN))
-	@cargo build --quiet --locked --examples
+	@cargo build --quiet --locked --examples --target-dir target/coverage
 	cargo tarpaulin --locked --skip-clean --engine llvm --follow-exec --lib --test main --include-files 'src/*' --exclude-files 'src/bin/*' \
 		--target-dir target/coverage --out Html --output-dir target/coverage --fail-under 95
 

@@ -62,14 +62,15 @@ async fn run() -> Result<()> {
         }
     }
     println!("{recorded} written, {duplicates} recorded before, {failed} failed.");
+    ensure!(recorded + duplicates + failed > 0, "there is no entry in these lines");
     ensure!(failed == 0, "{failed} entries could not be put into the ledger; run this again with the same lines");
     Ok(())
 }
 
-/// The entries in a log: each run of base64's characters that begins as an entry does.
+/// The entries in a log: each run of base64's characters, from where it begins as an entry does.
 fn entries(lines: &str) -> impl Iterator<Item = &str> {
     let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/=".contains(char);
-    lines.split(move |char| !is_base64(char)).filter(|run| run.starts_with(BEGINNING))
+    lines.split(move |char| !is_base64(char)).filter_map(|run| run.get(run.find(BEGINNING)?..))
 }
 
 async fn recover(ledger: &Ledger, text: &str) -> Result<Stored> {

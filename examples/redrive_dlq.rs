@@ -6,9 +6,10 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::types::QueueAttributeName;
 use group_ledger::aws::{self, Timeouts};
 use group_ledger::settings::Settings;
 use group_ledger::spill::Spill;
@@ -19,7 +20,7 @@ Moves the dead letters back into the spill. Stopping it midway loses nothing: ru
 The queues and who may use them, from the environment: DEAD_LETTERS_QUEUE_URL and SPILL_QUEUE_URL (outputs of the
 deployment), AWS_REGION and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
 (`aws configure export-credentials --format env` prints them); AWS_ENDPOINT_URL_SQS for a local one. It needs
-sqs:ReceiveMessage and DeleteMessage on the one, sqs:SendMessage on the other.";
+sqs:ReceiveMessage, DeleteMessage and GetQueueAttributes on the one, sqs:SendMessage on the other.";
 
 /// Patient: a receipt waits for messages, and an ocean may be in between.
 const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(30), connect: Duration::from_secs(10) };
@@ -44,7 +45,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<()> {
     let settings = Settings::from_env();
     let dead_letters = settings.required("DEAD_LETTERS_QUEUE_URL")?;
-    let spill = Spill::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?);
+    let spill = Spill::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?)?;
     let spill = spill.context("SPILL_QUEUE_URL is not set")?;
     let (mut moved, mut empty) = (0, 0);
     while empty < EMPTY_ANSWERS {
@@ -57,8 +58,22 @@ async fn run() -> Result<()> {
             }
         }
     }
-    println!("{moved} dead letters are back in the spill; none is left.");
+    let in_flight = in_flight(spill.client(), &dead_letters).await?;
+    println!("{moved} dead letters are back in the spill; {in_flight} are left.");
+    ensure!(
+        in_flight == 0,
+        "somebody is at {in_flight} of them, or an earlier run was stopped: run this again in a minute"
+    );
     Ok(())
+}
+
+/// How many messages were received a moment ago, and cannot be received again yet.
+async fn in_flight(client: &Client, queue_url: &str) -> Result<u32> {
+    let name = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+    let attributes = client.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone()).send().await;
+    let attributes = attributes.map_err(SdkError::into_service_error).context("the dead letters cannot be counted")?;
+    let count = attributes.attributes.as_ref().and_then(|attributes| attributes.get(&name)?.parse().ok());
+    count.context("the queue does not say how many it holds")
 }
 
 /// Moves up to ten messages; how many.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
@@ -61,6 +61,12 @@ pub fn config(settings: &Settings<'_>, timeouts: Timeouts) -> Result<SdkConfig, 
         .build())
 }
 
+/// Retries as often as [`ATTEMPTS`] and the caller's time allow. The SDK's own rationing would leave none after some fifty
+/// failures, and one dead connection would then cost more than a retry.
+pub(crate) fn retries(service: &'static str) -> RetryPartition {
+    RetryPartition::custom(service).token_bucket(TokenBucket::unlimited()).build()
+}
+
 /// Why a call to a service did not do what it was to do, or not surely. Says nothing of what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -70,6 +76,9 @@ pub enum CallError {
     /// No connection, or one that broke.
     #[error("could not be reached")]
     Unreachable,
+    /// The call ran into a defect of this program.
+    #[error("was not called, for a defect")]
+    Defect,
     /// The service refused, with its error code (`AccessDeniedException`, `ThrottlingException`, …).
     #[error("refused: {0}")]
     Refused(String),

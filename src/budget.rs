@@ -29,14 +29,15 @@ impl Budget {
     /// before Lambda ends it, where that is known.
     ///
     /// Both are told by clocks that may jump. A wait longer than the sender's patience is taken for none, and no time
-    /// left for unknown, because the function runs.
+    /// left for unknown, because the function runs. When the sender has given up is reckoned without its wait: better
+    /// too late for certain.
     #[must_use]
     pub fn new(now: Instant, patience: Duration, waited: Duration, function_left: Option<Duration>) -> Self {
-        let patience = patience.checked_sub(waited).filter(|left| !left.is_zero()).unwrap_or(patience);
+        let left = patience.checked_sub(waited).filter(|left| !left.is_zero()).unwrap_or(patience);
         let function_left = function_left.filter(|left| !left.is_zero()).unwrap_or(Duration::MAX);
         let function_left = function_left.saturating_sub(FUNCTION_MARGIN);
         Self {
-            ends: now + patience.saturating_sub(MARGIN).max(LEAST).min(function_left),
+            ends: now + left.saturating_sub(MARGIN).max(LEAST).min(function_left),
             given_up: now + (patience + TOO_LATE).min(function_left),
         }
     }
@@ -85,10 +86,10 @@ mod tests {
             ([5000, 0], Some(3000), [1000, 1000, 2900]),
             ([5000, 0], None, [1000, 1000, 5100]),
             // After a slow start.
-            ([2000, 300], Some(3000), [812, 1000, 1800]),
-            ([2000, 900], Some(3000), [437, 700, 1200]),
-            ([2000, 1000], Some(3000), [375, 600, 1100]),
-            ([2000, 1999], Some(3000), [375, 600, 101]),
+            ([2000, 300], Some(3000), [812, 1000, 2100]),
+            ([2000, 900], Some(3000), [437, 700, 2100]),
+            ([2000, 1000], Some(3000), [375, 600, 2100]),
+            ([2000, 1999], Some(3000), [375, 600, 2100]),
             // A clock that has jumped.
             ([2000, 2000], Some(3000), [1000, 1000, 2100]),
             ([2000, 86_400_000], Some(3000), [1000, 1000, 2100]),

@@ -4,16 +4,17 @@
 //! recognisable by its beginning (`H4sIA`, gzip's). What is in a queue may be older than the code that reads it, so the
 //! form is a contract; `tests/entries/` has samples of it.
 
-use std::borrow::Cow;
-use std::io::Read;
+use std::io::{Read, Write};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::quarantine::Quarantined;
-use crate::record::{Part, Raw, Record, gzip};
+use crate::record::{Part, Raw, Record};
 use crate::timestamp::Timestamp;
 
 /// The longest text of an entry, in bytes: SQS takes 256 KiB at least, and CloudWatch a line of as much.
@@ -40,19 +41,16 @@ pub enum Entry<'r> {
 pub struct NotAnEntry;
 
 impl Entry<'_> {
-    /// The entry as text; `None` where that would be longer than [`MAX_TEXT_BYTES`].
+    /// The entry as text, of [`MAX_TEXT_BYTES`] or less where it can be: what changed is spelled out as far as there is room,
+    /// because the raw body has it all.
     #[must_use]
-    pub fn to_text(&self) -> Option<String> {
-        let text = BASE64_STANDARD.encode(gzip(&serde_json::to_vec(self).ok()?));
-        if text.len() <= MAX_TEXT_BYTES {
-            return Some(text);
-        }
-        // What changed is spelled out as far as there is room; the raw body has it all.
+    pub fn to_text(&self) -> String {
         match self {
             Entry::Record(record) if !record.change.details.is_empty() => {
-                Entry::Record(record.without_details()).to_text()
+                let text = text(self);
+                if text.len() <= MAX_TEXT_BYTES { text } else { self::text(&Entry::Record(record.without_details())) }
             }
-            _ => None,
+            _ => text(self),
         }
     }
 
@@ -115,16 +113,11 @@ fn split<'r>(raw: &mut Raw<'_>, digest: &str, received_at: Timestamp, expires_at
     parts.into_iter().map(Entry::Part).collect()
 }
 
-/// Bytes as base64 in JSON.
-pub(crate) mod base64_text {
-    use super::{BASE64_STANDARD, Cow, Deserialize, Engine};
-
-    pub(crate) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        BASE64_STANDARD.decode(text.as_ref()).map_err(serde::de::Error::custom)
-    }
+fn text(entry: &Entry<'_>) -> String {
+    // Quickly: a sender waits, and its body is compressed already where it is large.
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    // Neither a Vec nor an entry fails.
+    let json = serde_json::to_vec(entry).unwrap_or_default();
+    let _ = gzip.write_all(&json);
+    BASE64_STANDARD.encode(gzip.finish().unwrap_or_default())
 }

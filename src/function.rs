@@ -5,20 +5,19 @@
 //! makes a record.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use lambda_runtime::{Context, LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::budget::Budget;
 use crate::event::{Event, Response};
+use crate::lambda::{caught, start_logging, time_left};
 use crate::metrics;
 use crate::platform::Platform;
 use crate::receive::{Outcome, Receipt, Receiver};
@@ -36,6 +35,9 @@ pub async fn run<P: Platform>() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if !receiver.has_spill() {
+        warn!(platform = P::NAME, "SPILL_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
+    }
     // In the start, which has a full processor and no sender waiting. What fails here may be over by the first callback.
     if let Err(error) = receiver.ledger().warm_up().await {
         warn!(platform = P::NAME, %error, "DynamoDB would not take a record now");
@@ -44,7 +46,7 @@ pub async fn run<P: Platform>() -> ExitCode {
         let receiver = Arc::clone(&receiver);
         async move {
             let time_left = time_left(&event.context);
-            Ok::<_, std::convert::Infallible>(handle(&receiver, event.payload.get(), time_left).await)
+            Ok::<_, Infallible>(handle(&receiver, event.payload.get(), time_left).await)
         }
     });
     match lambda_runtime::run(handler).await {
@@ -56,45 +58,31 @@ pub async fn run<P: Platform>() -> ExitCode {
     }
 }
 
-/// Starts writing lines of JSON to standard output, from where Lambda takes them to CloudWatch.
-pub(crate) fn start_logging() {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO)
-        .init();
-    // Where, and not what: a panic's message may show what it choked on.
-    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        error!(location = info.location().map(ToString::to_string), "panic");
-    }));
-}
-
-/// How long until Lambda ends the function; `None` where that time has passed, because then a clock is wrong.
-pub(crate) fn time_left(context: &Context) -> Option<Duration> {
-    (UNIX_EPOCH + Duration::from_millis(context.deadline)).elapsed().err().map(|error| error.duration())
-}
-
 /// Answers one event, in the time that is left before Lambda ends the function, where that is known. A panic is answered
 /// too, and ends nothing else.
 pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
-    // In a box, because the compiler gives up on futures that nest this deep.
-    let mut answered = Box::pin(answer(receiver, event, time_left));
-    let caught = poll_fn(|context| {
-        // What a panic leaves behind is dropped with the future, but for the store's time of rest.
-        catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(context)))
-            .map_or(Poll::Ready(None), |poll| poll.map(Some))
-    });
-    match caught.await {
-        Some(response) => response,
-        None => Response::new(Refusal::Defect.status(), P::answer(Some(Refusal::Defect))),
+    let start = Instant::now();
+    if let Some(response) = caught(answer(receiver, event, time_left, start)).await {
+        return response;
+    }
+    hold_back::<P>(&Budget::new(start, P::PATIENCE, Duration::ZERO, time_left)).await;
+    Response::new(Refusal::Defect.status(), P::answer(Some(Refusal::Defect)))
+}
+
+/// Waits until the sender has given up, where it then sends again: an answer, whichever, would be the last word.
+async fn hold_back<P: Platform>(budget: &Budget) {
+    if P::REPEATS_AFTER_TIMEOUT {
+        sleep(budget.until_given_up(Instant::now())).await;
     }
 }
 
-async fn answer<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
-    let (start, now) = (Instant::now(), Timestamp::now());
+async fn answer<P: Platform>(
+    receiver: &Receiver<P>,
+    event: &str,
+    time_left: Option<Duration>,
+    start: Instant,
+) -> Response {
+    let now = Timestamp::now();
     let event = Event::parse(event);
     let request = event.as_ref().map_err(|refusal| *refusal).and_then(|event| event.request(now));
     let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
@@ -109,9 +97,8 @@ async fn answer<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Opt
     if let Some(namespace) = receiver.metrics_namespace() {
         metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, now));
     }
-    if P::REPEATS_AFTER_TIMEOUT && !receipt.unstored.is_empty() {
-        // Only a sender that waits in vain sends again; an answer, whichever, would be the last word.
-        sleep(budget.until_given_up(Instant::now())).await;
+    if receipt.outcome == Outcome::NotStored(Refusal::NotStored) {
+        hold_back::<P>(&budget).await;
     }
     let refusal = receipt.outcome.refusal();
     let answer = receipt.answer.map_or_else(|| P::answer(refusal), Cow::Owned);

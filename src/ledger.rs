@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use aws_types::SdkConfig;
 use tokio::time::timeout;
 
-use crate::aws::CallError;
+use crate::aws::{CallError, retries};
 use crate::change::Detail;
 use crate::entry::Entry;
 use crate::quarantine::Quarantined;
@@ -66,7 +66,9 @@ impl Ledger {
     /// Where that is not set.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Self, SettingError> {
         let mut config = Config::from(config).to_builder();
-        config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_DYNAMODB"));
+        config
+            .set_endpoint_url(settings.text("AWS_ENDPOINT_URL_DYNAMODB"))
+            .set_retry_partition(Some(retries("DynamoDB")));
         Ok(Self { client: Client::from_conf(config.build()), table: settings.required("TABLE_NAME")? })
     }
 
@@ -110,6 +112,16 @@ impl Ledger {
             Ok(stored)
         };
         timeout(within, write).await.map_err(|_| CallError::TimedOut)?
+    }
+
+    /// Whether an item can hold an entry.
+    #[must_use]
+    pub fn fits(entry: &Entry<'_>) -> bool {
+        match entry {
+            Entry::Record(record) => item(record).is_ok(),
+            Entry::Quarantined(kept) => quarantined_item(kept).is_ok(),
+            Entry::Part(_) => true,
+        }
     }
 
     async fn write_one(&self, entry: &Entry<'_>) -> Result<Stored, LedgerError> {
@@ -272,7 +284,7 @@ fn item(record: &Record<'_>) -> Result<Item, LedgerError> {
         return Err(LedgerError::TooLarge);
     }
     // The raw body has it all; what changed is spelled out as far as there is room.
-    if rest + attribute_size(&details) <= MAX_ITEM_BYTES {
+    if !record.details_omitted && rest + attribute_size(&details) <= MAX_ITEM_BYTES {
         item.insert("change".to_owned(), details);
     }
     Ok(item)

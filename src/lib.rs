@@ -22,6 +22,7 @@ pub mod change;
 pub mod entry;
 pub mod event;
 pub mod function;
+mod lambda;
 pub mod ledger;
 pub mod metrics;
 pub mod platform;

@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::settings::{SettingError, Settings};
 use crate::spill::Spill;
-use crate::store::{Fault, Kept, Store};
+use crate::store::{Fault, Kept, NotKept, Store};
 
 /// Receives the callbacks of one family.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl<P: Platform> Receiver<P> {
     /// Where a setting is missing or wrong.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
-        let spill = Spill::from_settings(settings, &config);
+        let spill = Spill::from_settings(settings, &config)?;
         Ok(Self {
             platform: P::from_settings(settings)?,
             retention_days: settings.days("RETENTION_DAYS")?,
@@ -163,6 +163,12 @@ impl<P: Platform> Receiver<P> {
     #[must_use]
     pub fn metrics_namespace(&self) -> Option<&str> {
         self.metrics_namespace.as_deref()
+    }
+
+    /// Whether there is a spill.
+    #[must_use]
+    pub fn has_spill(&self) -> bool {
+        self.store.has_spill()
     }
 
     /// Where the records go.
@@ -208,12 +214,10 @@ impl<P: Platform> Receiver<P> {
                 let outcome = if is_record { Outcome::Spilled } else { receipt.outcome };
                 Receipt { outcome, fault: Some(fault), ..receipt }
             }
-            Err(fault) if fault.ledger == Some(LedgerError::TooLarge) => {
-                Receipt { outcome: Outcome::NotStored(Refusal::TooLarge), fault: Some(fault), ..receipt }
-            }
-            Err(fault) => {
-                let unstored = entries.iter().filter_map(Entry::to_text).collect();
-                Receipt { outcome: Outcome::NotStored(Refusal::NotStored), fault: Some(fault), unstored, ..receipt }
+            Err(NotKept { fault, texts }) => {
+                let is_too_large = fault.ledger == Some(LedgerError::TooLarge);
+                let refusal = if is_too_large { Refusal::TooLarge } else { Refusal::NotStored };
+                Receipt { outcome: Outcome::NotStored(refusal), fault: Some(fault), unstored: texts, ..receipt }
             }
         }
     }

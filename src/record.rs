@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::change::GroupChange;
-use crate::entry::base64_text;
 use crate::request::Request;
 use crate::timestamp::Timestamp;
 
@@ -50,6 +49,9 @@ pub struct Record<'r> {
     pub received_at: Timestamp,
     /// The body.
     pub raw: Raw<'r>,
+    /// Whether what changed was left out on the way, for want of room.
+    #[serde(default)]
+    pub details_omitted: bool,
     /// What makes the callback the same callback: 64 hex digits.
     pub digest: String,
     /// The receiver's id of the request; empty where it has none.
@@ -132,6 +134,7 @@ impl<'r> Record<'r> {
             occurred_at: change.occurred_at.unwrap_or(received_at),
             received_at,
             raw: raw(&request.body),
+            details_omitted: false,
             digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &request.body),
             request_id: Cow::Borrowed(&request.request_id),
             expires_at: retention_days.map(|days| received_at.after_days(days)),
@@ -141,7 +144,8 @@ impl<'r> Record<'r> {
 
     /// The record without what changed, which its raw body tells.
     pub(crate) fn without_details(&self) -> Self {
-        Self { change: GroupChange { details: Vec::new(), ..self.change.clone() }, ..self.clone() }
+        let change = GroupChange { details: Vec::new(), ..self.change.clone() };
+        Self { change, details_omitted: true, ..self.clone() }
     }
 
     /// Where `occurred_at` comes from.
@@ -211,9 +215,27 @@ pub(crate) fn raw(body: &[u8]) -> Raw<'_> {
     }
 }
 
-pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
+fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to a Vec does not fail.
     let _ = encoder.write_all(body);
     encoder.finish().unwrap_or_default()
+}
+
+/// Bytes as base64 in JSON.
+mod base64_text {
+    use std::borrow::Cow;
+
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use serde::Deserialize;
+
+    pub(crate) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        BASE64_STANDARD.decode(text.as_ref()).map_err(serde::de::Error::custom)
+    }
 }

@@ -3,6 +3,7 @@
 //! Lambda invokes it with up to ten of the queue's messages, and puts those back that it reports as failed, until it gives
 //! them up to the dead-letter queue.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::aws::{self, FUNCTION_TIMEOUTS};
 use crate::entry::Entry;
-use crate::function::{start_logging, time_left};
+use crate::lambda::{caught, start_logging, time_left};
 use crate::ledger::{Ledger, Stored};
 use crate::settings::{SettingError, Settings};
 
@@ -68,9 +69,8 @@ pub async fn run() -> ExitCode {
     };
     let handler = service_fn(|event: LambdaEvent<Batch>| {
         let left = time_left(&event.context);
-        // In a box, because the compiler gives up on futures that nest this deep.
-        let redriven = Box::pin(redrive(&ledger, event.payload, left));
-        async move { Ok::<_, std::convert::Infallible>(redriven.await) }
+        let ledger = &ledger;
+        async move { Ok::<_, Infallible>(redrive(ledger, event.payload, left).await) }
     });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,7 +96,7 @@ pub async fn redrive(ledger: &Ledger, batch: Batch, time_left: Option<Duration>)
     let mut failures = Failures::default();
     for Message { message_id, body } in batch.messages {
         let left = ends.map_or(PATIENCE, |ends| ends.saturating_duration_since(Instant::now()).min(PATIENCE));
-        if !write(ledger, &message_id, &body, left).await {
+        if caught(write(ledger, &message_id, &body, left)).await != Some(true) {
             failures.batch_item_failures.push(Failure { item_identifier: message_id });
         }
     }

@@ -7,9 +7,10 @@ use aws_sdk_sqs::config::Config;
 use aws_types::SdkConfig;
 use tokio::time::timeout;
 
-use crate::aws::CallError;
-use crate::entry::Entry;
-use crate::settings::Settings;
+use crate::aws::{CallError, retries};
+use crate::entry::MAX_TEXT_BYTES;
+use crate::lambda::caught;
+use crate::settings::{SettingError, Settings};
 
 /// The queue of entries.
 #[derive(Clone, Debug)]
@@ -31,12 +32,18 @@ pub enum SpillError {
 
 impl Spill {
     /// The queue of `SPILL_QUEUE_URL`; `None` where there is none.
-    #[must_use]
-    pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Option<Self> {
-        let queue_url = settings.text("SPILL_QUEUE_URL")?;
+    ///
+    /// # Errors
+    ///
+    /// Where that is no URL.
+    pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Option<Self>, SettingError> {
+        let Some(queue_url) = settings.text("SPILL_QUEUE_URL") else { return Ok(None) };
+        if !["https://", "http://"].iter().any(|scheme| queue_url.starts_with(scheme)) {
+            return Err(SettingError::new("SPILL_QUEUE_URL", "must be the URL of a queue"));
+        }
         let mut config = Config::from(config).to_builder();
-        config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_SQS"));
-        Some(Self { client: Client::from_conf(config.build()), queue_url })
+        config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_SQS")).set_retry_partition(Some(retries("SQS")));
+        Ok(Some(Self { client: Client::from_conf(config.build()), queue_url }))
     }
 
     /// The client, for tools that do more than a function may.
@@ -51,21 +58,23 @@ impl Spill {
         &self.queue_url
     }
 
-    /// Sends a callback's entries, a message each, in their order and within a time. A message that was sent twice is
-    /// written once.
+    /// Sends the texts of a callback's entries, a message each, in their order and within a time. A message that was sent
+    /// twice is written once.
     ///
     /// # Errors
     ///
     /// Where one of them is not, or not surely, in the queue.
-    pub async fn send(&self, entries: &[Entry<'_>], within: Duration) -> Result<(), SpillError> {
+    pub async fn send(&self, texts: &[String], within: Duration) -> Result<(), SpillError> {
+        if texts.iter().any(|text| text.len() > MAX_TEXT_BYTES) {
+            return Err(SpillError::TooLarge);
+        }
         let send = async {
-            for entry in entries {
-                let text = entry.to_text().ok_or(SpillError::TooLarge)?;
+            for text in texts {
                 let send = self.client.send_message().queue_url(&self.queue_url).message_body(text);
                 send.send().await.map_err(CallError::from)?;
             }
             Ok(())
         };
-        timeout(within, send).await.map_err(|_| CallError::TimedOut)?
+        caught(timeout(within, send)).await.ok_or(CallError::Defect)?.map_err(|_| CallError::TimedOut)?
     }
 }

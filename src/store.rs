@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::aws::{CallError, FUNCTION_TIMEOUTS};
 use crate::budget::Budget;
 use crate::entry::Entry;
+use crate::lambda::caught;
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::spill::{Spill, SpillError};
 
@@ -40,6 +42,15 @@ pub struct Fault {
     pub spill: Option<SpillError>,
 }
 
+/// Entries that are kept nowhere.
+#[derive(Debug)]
+pub struct NotKept {
+    /// Why.
+    pub fault: Fault,
+    /// Their texts, for the log; none of what no item can hold.
+    pub texts: Vec<String>,
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.ledger {
@@ -63,22 +74,36 @@ impl Store {
         &self.ledger
     }
 
+    /// Whether there is a spill.
+    #[must_use]
+    pub fn has_spill(&self) -> bool {
+        self.spill.is_some()
+    }
+
     /// Keeps a callback's entries within its budget.
     ///
     /// # Errors
     ///
     /// Where they are not, or not surely, kept anywhere.
-    pub async fn keep(&self, entries: &[Entry<'_>], budget: &Budget) -> Result<Kept, Fault> {
+    pub async fn keep(&self, entries: &[Entry<'_>], budget: &Budget) -> Result<Kept, NotKept> {
         let ledger = match self.write(entries, budget).await {
             Ok(stored) => return Ok(Kept::InLedger(stored)),
             Err(error) => error,
         };
-        let Some(spill) = self.spill.as_ref().filter(|_| ledger != Some(LedgerError::TooLarge)) else {
-            return Err(Fault { ledger, spill: None });
+        // What no item can hold would come out of the spill in vain.
+        if !entries.iter().all(Ledger::fits) {
+            return Err(NotKept {
+                fault: Fault { ledger: Some(LedgerError::TooLarge), spill: None },
+                texts: Vec::new(),
+            });
+        }
+        let texts: Vec<String> = entries.iter().map(Entry::to_text).collect();
+        let Some(spill) = &self.spill else {
+            return Err(NotKept { fault: Fault { ledger, spill: None }, texts });
         };
-        match spill.send(entries, budget.for_spill(Instant::now())).await {
+        match spill.send(&texts, budget.for_spill(Instant::now())).await {
             Ok(()) => Ok(Kept::InSpill(Fault { ledger, spill: None })),
-            Err(error) => Err(Fault { ledger, spill: Some(error) }),
+            Err(error) => Err(NotKept { fault: Fault { ledger, spill: Some(error) }, texts }),
         }
     }
 
@@ -88,16 +113,30 @@ impl Store {
         if self.spill.is_some() && self.rests_until().is_some_and(|until| now < until) {
             return Err(None);
         }
-        let written = self.ledger.write(entries, budget.for_ledger(now)).await;
-        *self.rests_until() = match written {
-            Err(LedgerError::Call(_)) => Some(Instant::now() + REST),
-            Ok(_) | Err(LedgerError::TooLarge) => None,
-        };
+        let time = budget.for_ledger(now);
+        let written = caught(self.ledger.write(entries, time)).await.unwrap_or(Err(CallError::Defect.into()));
+        match &written {
+            Ok(_) => *self.rests_until() = None,
+            Err(LedgerError::Call(error)) if tells_of_the_service(error, time) => {
+                *self.rests_until() = Some(Instant::now() + REST);
+            }
+            Err(_) => {}
+        }
         written.map_err(Some)
     }
 
     fn rests_until(&self) -> impl std::ops::DerefMut<Target = Option<Instant>> + '_ {
         // A time that a panic left behind is as good as any.
         self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the next callback would fare alike: not where this one had too little time, or is what the service refuses.
+fn tells_of_the_service(error: &CallError, time: Duration) -> bool {
+    match error {
+        CallError::TimedOut => time >= FUNCTION_TIMEOUTS.attempt,
+        CallError::Unreachable => true,
+        CallError::Refused(code) => code != "ValidationException",
+        CallError::Defect => false,
     }
 }

@@ -207,7 +207,8 @@ async fn five_minutes_of_load() {
     assert_eq!(lost, 0, "a change is not one record");
 }
 
-/// As many functions as there are cores twice over, each killed again and again in its work.
+/// Functions side by side, each killed again and again in its work. What Tencent has no answer to it sends again; OpenIM does
+/// not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make chaos"]
 async fn two_hundred_kills() {
@@ -229,13 +230,14 @@ async fn two_hundred_kills() {
                     let work = async {
                         loop {
                             let group = format!("{sender}-{number}");
-                            number += 1;
+                            number += usize::from(platform == Platform::OpenIm);
                             let callback = platform.callback();
                             let body = String::from_utf8(callback.body.clone()).unwrap();
                             let callback = Sent { body: body.replace("g1", &group).into_bytes(), ..callback };
                             let answer = function.invoke(callback.event(), Duration::from_secs(3)).await;
                             if answer.body.is_some_and(|body| body.contains(r#""statusCode":200"#)) {
                                 acknowledged.push(group);
+                                number += usize::from(platform == Platform::TencentChat);
                             }
                         }
                     };
@@ -244,12 +246,11 @@ async fn two_hundred_kills() {
                 assert!(killed.is_err());
                 function.kill().await;
             }
-            (acknowledged, number)
+            acknowledged
         });
     }
     let done = functions.join_all().await;
-    let sent: usize = done.iter().map(|(_, sent)| sent).sum();
-    let acknowledged: Vec<String> = done.into_iter().flat_map(|(acknowledged, _)| acknowledged).collect();
+    let acknowledged: Vec<String> = done.into_iter().flatten().collect();
     let mut groups: HashMap<String, usize> = HashMap::new();
     for record in table.records() {
         *groups.entry(record["group_id"].as_str().unwrap().to_owned()).or_default() += 1;
@@ -257,8 +258,7 @@ async fn two_hundred_kills() {
     let lost = acknowledged.iter().filter(|group| !groups.contains_key(*group)).count();
     let doubled = groups.values().filter(|records| **records > 1).count();
     println!(
-        "Kills: {} of {sent} callbacks under way when the function was killed {} times; {} acknowledged, {lost} of them lost, {doubled} doubled",
-        sent - acknowledged.len(),
+        "Kills: {} of the function in its work; {} callbacks acknowledged, {lost} of them lost, {doubled} doubled",
         4 * KILLS,
         acknowledged.len(),
     );

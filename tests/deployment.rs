@@ -149,6 +149,15 @@ fn the_spill_keeps_what_it_is_given_until_it_is_written() {
         assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{id}");
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
     }
+    // SQS takes one resource a statement, and one queue's only.
+    let policies: Vec<_> = resources("AWS::SQS::QueuePolicy").into_iter().map(|(_, policy)| policy).collect();
+    for (policy, id) in policies.iter().zip(queues.keys()) {
+        assert_eq!(reference(&policy["Queues"][0]), id);
+        let Value::Tagged(resource) = &policy["PolicyDocument"]["Statement"][0]["Resource"] else { panic!("{id}") };
+        assert_eq!(resource.value, format!("{id}.Arn"));
+        assert_eq!(yaml("template.yaml")["Resources"][id.as_str()]["DeletionPolicy"], "Retain", "{id}");
+    }
+    assert_eq!(policies.len(), queues.len());
     let Value::Tagged(target) = &queues["Spill"]["RedrivePolicy"]["deadLetterTargetArn"] else { panic!("no target") };
     assert_eq!(target.value, "SpillDeadLetters.Arn");
     let function = &functions()[REDRIVE];
@@ -315,6 +324,9 @@ fn alarms_watch_metrics_that_exist() {
                 let [platform, outcome] = [0, 1].map(|index| metric["Dimensions"][index]["Value"].as_str().unwrap());
                 let name = metric["MetricName"].as_str().unwrap();
                 watched.insert(format!("\"{name}\" \"{platform}\" \"{outcome}\""));
+            } else if metric["Namespace"] == "AWS/SQS" {
+                let Value::Tagged(queue) = &metric["Dimensions"][0]["Value"] else { panic!("no queue") };
+                assert_eq!(queue.value, "Spill.QueueName");
             } else if *metric != Value::Null {
                 assert_eq!(metric["Namespace"], "AWS/Lambda");
                 let named: Vec<_> = functions().values().map(|function| function["FunctionName"].clone()).collect();
@@ -329,7 +341,7 @@ fn alarms_watch_metrics_that_exist() {
 fn every_alarm_reaches_its_topic_and_its_page() {
     let operations = fs::read_to_string("docs/operations.md").unwrap();
     let alarms = resources("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 10);
+    assert_eq!(alarms.len(), 11);
     for (id, alarm) in alarms {
         for actions in ["AlarmActions", "OKActions"] {
             let Value::Tagged(condition) = &alarm[actions] else { panic!("{id} tells nobody") };

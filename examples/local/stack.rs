@@ -19,11 +19,14 @@ use tokio::time::{sleep, timeout};
 use crate::database;
 use crate::dynamodb::Dynamodb;
 use crate::event_source;
-use crate::queue::{self, Queues};
+use crate::queue::{self, Definitions, Queues};
 use crate::template::Template;
 
 /// How long the stack may take to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the template says minutes, so that a message that failed is soon tried again.
+const VISIBILITY_SECONDS: u64 = 2;
 
 /// The functions' settings where the environment has none.
 const LOCAL_SETTINGS: [(&str, &str); 3] =
@@ -67,7 +70,7 @@ impl Options {
 
     /// Where the stack says which process it is, for `make outage`.
     fn pid_file(&self) -> PathBuf {
-        self.folder().join("stack.pid")
+        PathBuf::from(format!("{}.pid", self.ledger_file))
     }
 
     fn folder(&self) -> PathBuf {
@@ -97,9 +100,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
     let template = Template::read()?;
     let database = database::open(&options.ledger_file, &template, &options.table)?;
-    let queues = queue::serve(sqs, template.queues()?).await?;
+    let queues =
+        queue::serve(sqs, Definitions { visibility_seconds: VISIBILITY_SECONDS, ..template.queues()? }).await?;
     let mut dynamodb = Dynamodb::serve(dynamodb, database);
-    fs::write(options.pid_file(), std::process::id().to_string()).context("cannot write stack.pid")?;
+    fs::write(options.pid_file(), std::process::id().to_string())
+        .with_context(|| format!("cannot write {}", options.pid_file().display()))?;
 
     let mut processes = Processes::default();
     let outages = async {

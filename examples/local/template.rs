@@ -64,6 +64,7 @@ impl Template {
         Ok(Definitions {
             spill: only(spill).context("the template has not one queue with dead letters")?,
             dead_letters: only(dead_letters).context("the template has not one queue of dead letters")?,
+            visibility_seconds: 30,
         })
     }
 

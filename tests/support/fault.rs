@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -39,6 +39,8 @@ pub(crate) enum Fault {
 pub(crate) struct Proxy {
     pub(crate) endpoint: String,
     state: Arc<State>,
+    /// Of a port on which nothing listens.
+    _unused: Option<TcpSocket>,
 }
 
 struct State {
@@ -54,9 +56,11 @@ struct State {
 
 impl Proxy {
     /// A proxy on which the first `count` requests go wrong in the same way.
-    pub(crate) async fn start(upstream: &str, fault: Fault, count: usize) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    pub(crate) fn start(upstream: &str, fault: Fault, count: usize) -> Self {
+        // Bound either way, so that nobody else gets the port.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let endpoint = format!("http://{}", socket.local_addr().unwrap());
         let state = Arc::new(State {
             upstream: upstream.trim_start_matches("http://").to_owned(),
             fault,
@@ -66,7 +70,9 @@ impl Proxy {
             closed: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
+        let mut unused = Some(socket);
         if fault != Fault::Refused || count == 0 {
+            let listener = unused.take().unwrap().listen(1024).unwrap();
             tokio::spawn(async move {
                 while let Ok((client, _)) = listener.accept().await {
                     let state = Arc::clone(&shared);
@@ -79,7 +85,7 @@ impl Proxy {
                 }
             });
         }
-        Self { endpoint, state }
+        Self { endpoint, state, _unused: unused }
     }
 
     /// How many requests it has seen.

@@ -60,17 +60,25 @@ struct RuntimeApi {
 impl Function {
     /// Starts a function with these settings and no others.
     pub(crate) async fn start(name: &str, settings: &BTreeMap<String, String>) -> Self {
+        Self::start_under(&[], functions_dir().join(name).to_str().unwrap(), settings).await
+    }
+
+    /// Starts a binary under another program.
+    pub(crate) async fn start_under(program: &[&str], binary: &str, settings: &BTreeMap<String, String>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (invoke, next) = mpsc::unbounded_channel();
         let runtime_api = RuntimeApi { invoke, next: AsyncMutex::new(next), under_way: Mutex::default() };
         let runtime_api = Arc::new(runtime_api);
         let server = tokio::spawn(serve(listener, Arc::clone(&runtime_api)));
-        let mut process = Command::new(functions_dir().join(name))
+        let words: Vec<&str> = program.iter().copied().chain([binary]).collect();
+        let mut process = Command::new(words[0])
+            .args(&words[1..])
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
             .envs(settings)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "here")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .stdin(Stdio::null())
@@ -105,6 +113,13 @@ impl Function {
         let signal = if frozen { "-STOP" } else { "-CONT" };
         let id = self.process.id().unwrap().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    }
+
+    /// Asks it to end, as a program under which it runs needs in order to say what it saw.
+    pub(crate) async fn terminate(mut self) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
     }
 
     /// Kills it, with what is under way: who waits for an answer waits in vain. The log it has written.

@@ -1,0 +1,41 @@
+//! What every function is made of: its log, the time that Lambda leaves it, and panics that end one thing and no more.
+
+use std::future::poll_fn;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
+
+use lambda_runtime::Context;
+use tracing::error;
+
+/// Starts writing lines of JSON to standard output, from where Lambda takes them to CloudWatch.
+pub(crate) fn start_logging() {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    // Where, and not what: a panic's message may show what it choked on.
+    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        error!(location = info.location().map(ToString::to_string), "panic");
+    }));
+}
+
+/// How long until Lambda ends the function; `None` where that time has passed, because then a clock is wrong.
+pub(crate) fn time_left(context: &Context) -> Option<Duration> {
+    (UNIX_EPOCH + Duration::from_millis(context.deadline)).elapsed().err().map(|error| error.duration())
+}
+
+/// What a future comes to; `None` where it panics, which drops it and ends nothing else.
+pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+    // In a box, because the compiler gives up on futures that nest too deep.
+    let mut future = Box::pin(future);
+    // What a panic leaves behind is dropped with the future, but for the store's time of rest, which may be any.
+    poll_fn(move |context| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
+            .map_or(Poll::Ready(None), |poll| poll.map(Some))
+    })
+}

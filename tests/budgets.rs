@@ -1,0 +1,134 @@
+//! What a callback and its function may cost, as far as that is no matter of the machine's mood: sizes, dependencies,
+//! allocations, instructions. `make bench` measures time.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use group_ledger::event::{Event, Response};
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::platform::{Decoded, Platform};
+use group_ledger::receive::read;
+use group_ledger::record::Record;
+use group_ledger::settings::Settings;
+use group_ledger::timestamp::Timestamp;
+
+use crate::support::lambda::Function;
+use crate::support::{Sent, Table, local_settings};
+
+/// The functions that callbacks wait for.
+const BINARIES: [&str; 2] = ["target/release/tencent-chat", "target/release/openim"];
+
+#[test]
+fn a_function_is_small() {
+    for binary in BINARIES {
+        let hint = format!("there is no {binary}: `make build-functions` builds it");
+        let mut bytes = Vec::new();
+        fs::File::open(binary).expect(&hint).read_to_end(&mut bytes).unwrap();
+        let mut zip = DeflateEncoder::new(Vec::new(), Compression::default());
+        zip.write_all(&bytes).unwrap();
+        let (size, zipped) = (bytes.len(), zip.finish().unwrap().len());
+        assert!(size <= 6_000_000, "{binary} has {size} bytes");
+        assert!(zipped <= 2_500_000, "{binary} has {zipped} bytes in a zip");
+    }
+}
+
+/// The names of the packages that are linked into the functions, with their versions.
+fn dependencies() -> BTreeSet<(String, String)> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let output = Command::new(cargo).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let package = |line: &str| {
+        let mut words = line.split(' ');
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    };
+    String::from_utf8(output.stdout).unwrap().lines().filter_map(package).collect()
+}
+
+#[test]
+fn there_is_one_of_each_stack() {
+    let dependencies = dependencies();
+    for stack in ["hyper", "http", "rustls", "ring", "tokio", "serde_json", "sha2"] {
+        let versions: Vec<_> = dependencies.iter().filter(|(name, _)| name == stack).collect();
+        assert_eq!(versions.len(), 1, "{versions:?}");
+    }
+    let others = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest", "h2", "lambda_http"];
+    for other in others {
+        assert!(!dependencies.iter().any(|(name, _)| name == other), "{other} is linked");
+    }
+    assert!(dependencies.len() <= MAX_DEPENDENCIES, "{} dependencies", dependencies.len());
+}
+
+/// Most are the SDK's own.
+const MAX_DEPENDENCIES: usize = 140;
+
+/// Reads, verifies, decodes, records and answers one event, but for the store.
+fn pure_path<P: Platform>(platform: &P, event: &str) -> String {
+    let event = Event::parse(event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    let Ok(Decoded::Change(change)) = read(platform, &request) else { panic!("no change") };
+    let record = Record::new(P::NAME, platform.app_id(), change, &request, None);
+    let answer = serde_json::to_string(&Response::new(200, P::answer(None))).unwrap();
+    record.change_key() + &answer
+}
+
+fn allocations<P: Platform>(sample: &str, tokens: &str) -> u64 {
+    let mut settings = local_settings("http://127.0.0.1:1");
+    settings.insert("TENCENT_CALLBACK_TOKENS".to_owned(), tokens.to_owned());
+    let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+    let event = fs::read_to_string(Path::new("events").join(sample)).unwrap();
+    pure_path(&platform, &event);
+    measure(|| drop(pure_path(&platform, &event))).count_total
+}
+
+#[test]
+fn a_typical_callback_allocates_little() {
+    for (sample, allocations) in [
+        ("tencent-chat-signed.json", allocations::<TencentChat>("tencent-chat-signed.json", "xxxxyyyy")),
+        ("openim-set-group-info-ex.json", allocations::<OpenIm>("openim-set-group-info-ex.json", "")),
+    ] {
+        assert!(allocations < 60, "{sample}: {allocations} allocations");
+    }
+}
+
+/// Of a whole callback in the function as it is deployed, the SDK and both connections included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_typical_callback_takes_few_instructions() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        // The count needs valgrind, which the tests do not ask for.
+        return;
+    }
+    let [few, many] = [50, 150];
+    let taken = instructions(many).await - instructions(few).await;
+    let each = taken / (many - few);
+    // A tenth above what was counted: how often a wait is woken differs from run to run.
+    assert!(each <= MAX_INSTRUCTIONS, "{each} instructions a callback");
+}
+
+const MAX_INSTRUCTIONS: u64 = 1_000_000;
+
+/// How many instructions a function takes for its start and so many callbacks.
+async fn instructions(callbacks: u64) -> u64 {
+    let table = Table::start().await;
+    let counts = tempfile::tempdir().unwrap();
+    let file = counts.path().join("counts");
+    let program = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())];
+    let function = Function::start_under(&program, "target/release/openim", &table.settings(&[])).await;
+    for number in 0..callbacks {
+        let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
+        let sent = Sent::post("/openim", "", body).request(&format!("request-{number}"));
+        assert!(function.invoke(sent.event(), Duration::from_mins(1)).await.body.is_some());
+    }
+    function.terminate().await;
+    let counts = fs::read_to_string(file).unwrap();
+    let total = counts.lines().find_map(|line| line.strip_prefix("summary: ").or(line.strip_prefix("totals: ")));
+    total.unwrap().trim().parse().unwrap()
+}
