@@ -45,12 +45,10 @@ impl Entry<'_> {
     /// because the raw body has it all.
     #[must_use]
     pub fn to_text(&self) -> String {
+        let text = text_of(self);
         match self {
-            Entry::Record(record) if !record.change.details.is_empty() => {
-                let text = text(self);
-                if text.len() <= MAX_TEXT_BYTES { text } else { self::text(&Entry::Record(record.without_details())) }
-            }
-            _ => text(self),
+            Entry::Record(record) if text.len() > MAX_TEXT_BYTES => text_of(&Entry::Record(record.without_details())),
+            _ => text,
         }
     }
 
@@ -113,7 +111,7 @@ fn split<'r>(raw: &mut Raw<'_>, digest: &str, received_at: Timestamp, expires_at
     parts.into_iter().map(Entry::Part).collect()
 }
 
-fn text(entry: &Entry<'_>) -> String {
+fn text_of(entry: &Entry<'_>) -> String {
     // Quickly: a sender waits, and its body is compressed already where it is large.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     // Neither a Vec nor an entry fails.

@@ -60,7 +60,7 @@ fn there_is_one_of_each_stack() {
         let versions: Vec<_> = dependencies.iter().filter(|(name, _)| name == stack).collect();
         assert_eq!(versions.len(), 1, "{versions:?}");
     }
-    let others = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest", "h2", "lambda_http"];
+    let others = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest", "lambda_http"];
     for other in others {
         assert!(!dependencies.iter().any(|(name, _)| name == other), "{other} is linked");
     }
@@ -68,7 +68,7 @@ fn there_is_one_of_each_stack() {
 }
 
 /// Most are the SDK's own.
-const MAX_DEPENDENCIES: usize = 140;
+const MAX_DEPENDENCIES: usize = 170;
 
 /// Reads, verifies, decodes, records and answers one event, but for the store.
 fn pure_path<P: Platform>(platform: &P, event: &str) -> String {
@@ -99,7 +99,9 @@ fn a_typical_callback_allocates_little() {
     }
 }
 
-/// Of a whole callback in the function as it is deployed, the SDK and both connections included.
+/// Of a whole callback in the function as it is deployed, the SDK and both connections included. 679,000 were counted; more
+/// than a quarter of them hash in software, because valgrind knows no SHA instructions.
+#[cfg(target_arch = "x86_64")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_typical_callback_takes_few_instructions() {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -113,9 +115,11 @@ async fn a_typical_callback_takes_few_instructions() {
     assert!(each <= MAX_INSTRUCTIONS, "{each} instructions a callback");
 }
 
-const MAX_INSTRUCTIONS: u64 = 1_000_000;
+#[cfg(target_arch = "x86_64")]
+const MAX_INSTRUCTIONS: u64 = 750_000;
 
 /// How many instructions a function takes for its start and so many callbacks.
+#[cfg(target_arch = "x86_64")]
 async fn instructions(callbacks: u64) -> u64 {
     let table = Table::start().await;
     let counts = tempfile::tempdir().unwrap();
@@ -123,8 +127,10 @@ async fn instructions(callbacks: u64) -> u64 {
     let program = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())];
     let function = Function::start_under(&program, "target/release/openim", &table.settings(&[])).await;
     for number in 0..callbacks {
-        let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
-        let sent = Sent::post("/openim", "", body).request(&format!("request-{number}"));
+        let body = format!(
+            r#"{{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g{number:03}","groupName":"n"}}"#
+        );
+        let sent = Sent::post("/openim", "", body);
         assert!(function.invoke(sent.event(), Duration::from_mins(1)).await.body.is_some());
     }
     function.terminate().await;

@@ -56,6 +56,38 @@ fn an_entry_is_the_same_after_it_was_text() {
     }
 }
 
+/// As large as a body can be, and small when compressed.
+#[test]
+fn a_large_entry_keeps_what_changed() {
+    for bytes in [20_000, 1_048_450] {
+        let name = "a".repeat(bytes);
+        let body = format!(r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g","Name":"{name}"}}"#);
+        let sent = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
+        let (read_again, entries) = through_text::<TencentChat>(&sent.event());
+        assert!(read_again == entries, "{bytes}");
+    }
+}
+
+#[test]
+fn an_entry_says_what_it_is() {
+    let said: Vec<_> = files("tests/entries")
+        .into_iter()
+        .map(|(name, text)| {
+            let entry = Entry::from_text(text.trim()).unwrap();
+            (name, entry.platform().map(str::to_owned), entry.kind())
+        })
+        .collect();
+    let said: Vec<_> = said.iter().map(|(name, platform, kind)| (name.as_str(), platform.as_deref(), *kind)).collect();
+    assert_eq!(
+        said,
+        [
+            ("part", None, None),
+            ("quarantined", Some("openim"), None),
+            ("record", Some("tencent-chat"), Some("group.created")),
+        ]
+    );
+}
+
 /// What earlier versions wrote. A change of the form that cannot read these loses what is in a queue when it is deployed.
 #[test]
 fn what_earlier_versions_wrote_is_read() {

@@ -30,9 +30,14 @@ fn a_bad_setting_stops_the_start_and_names_the_variable() {
         settings.insert(name.into(), value.into());
         assert_names(&receiver::<TencentChat>(&settings).unwrap_err(), name);
     }
+    let too_long = "a".repeat(65);
     for (name, value) in [
         ("OPENIM_APP_ID", "a#b"),
+        ("OPENIM_APP_ID", too_long.as_str()),
+        ("SPILL_QUEUE_URL", "hunter2"),
         ("OPENIM_CREDENTIALS", "hunter2"),
+        ("OPENIM_CREDENTIALS", "hunter2:"),
+        ("OPENIM_CREDENTIALS", ":hunter2"),
         ("OPENIM_CREDENTIALS", "user:hunter2,:"),
         ("OPENIM_ALLOW_ANONYMOUS", "yes"),
     ] {
@@ -40,6 +45,13 @@ fn a_bad_setting_stops_the_start_and_names_the_variable() {
         settings.insert(name.into(), value.into());
         assert_names(&receiver::<OpenIm>(&settings).unwrap_err(), name);
     }
+}
+
+#[test]
+fn the_longest_app_id_is_taken() {
+    let mut settings = local_settings("http://127.0.0.1:1");
+    settings.insert("OPENIM_APP_ID".into(), "a".repeat(64));
+    assert!(receiver::<OpenIm>(&settings).is_ok());
 }
 
 fn assert_names(error: &str, name: &str) {

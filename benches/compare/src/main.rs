@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -43,7 +44,7 @@ async fn main() -> Result<()> {
     };
     let (functions, benches) = (Path::new(functions).canonicalize()?, Path::new(benches).canonicalize()?);
     fs::create_dir_all(output)?;
-    let subjects = subjects(&functions, &benches);
+    let subjects = subjects(&functions, &benches, &python()?);
     for subject in &subjects {
         for path in &subject.deployed {
             anyhow::ensure!(path.exists(), "{} is not there: make bench builds it", path.display());
@@ -72,7 +73,13 @@ async fn main() -> Result<()> {
     report::write(Path::new(output), &subjects, &runs, &growth)
 }
 
-fn subjects(functions: &Path, benches: &Path) -> Vec<Subject> {
+/// The Python that `python3` comes to: what stands in front of it is no part of the peer.
+fn python() -> Result<String> {
+    let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject> {
     let rust = |name, binary: PathBuf, callback| Subject {
         name,
         program: vec![binary.display().to_string()],
@@ -98,7 +105,7 @@ fn subjects(functions: &Path, benches: &Path) -> Vec<Subject> {
         },
         Subject {
             name: "Python 3, boto3",
-            program: ["python3", "-m", "awslambdaric", "function.handler"].map(str::to_owned).into(),
+            program: [interpreter, "-m", "awslambdaric", "function.handler"].map(str::to_owned).into(),
             callback: create_group,
             deployed: vec![python.join("function.py"), packages],
             folder: python,
