@@ -168,6 +168,25 @@ async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate
     }
 }
 
+/// The log's line and the metrics come from it.
+#[tokio::test]
+async fn a_receipt_says_what_was_received() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[]);
+    for (command, body, outcome, kind) in [
+        ("callbackAfterQuitGroupCommand", r#"{"groupID":"g1"}"#, "recorded", Some("member.left")),
+        ("callbackAfterQuitGroupCommand", r#"{"groupID":{}}"#, "quarantined", None),
+        ("callbackAfterSendGroupMsgCommand", "{}", "ignored", None),
+    ] {
+        let event = Sent::post(&format!("/openim/{command}"), "", body).event();
+        let event = group_ledger::event::Event::parse(&event).unwrap();
+        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
+        let receipt = receiver.receive(&request, &patient()).await;
+        assert_eq!((receipt.command.as_deref(), receipt.outcome.as_str()), (Some(command), outcome));
+        assert_eq!(receipt.kind, kind, "{command}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_stored_is_answered_503() {
     let table = Table::start().await;

@@ -55,6 +55,21 @@ async fn what_is_genuine_and_not_understood_is_kept() {
     }
 }
 
+/// One whose name does not begin as the others' do, and one without a row.
+#[tokio::test]
+async fn whichever_command_of_openim_is_recorded_is_kept() {
+    for (command, kept) in [
+        ("callbackQuitGroupCommand", 1),
+        ("callbackAfterNewThingCommand", 1),
+        ("callbackAfterSendGroupMsgCommand", 0),
+        ("callbackBeforeCreateGroupCommand", 0),
+    ] {
+        let table = Table::start().await;
+        Sent::post(&format!("/openim/{command}"), "", "{").to(&table.receiver::<OpenIm>(&[])).await;
+        assert_eq!(table.quarantined().len(), kept, "{command}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_genuine_is_not_kept() {
     let table = Table::start().await;
