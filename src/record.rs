@@ -239,3 +239,22 @@ mod base64_text {
         BASE64_STANDARD.decode(text.as_ref()).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_RAW_GZIP_BYTES, Raw};
+    use crate::timestamp::Timestamp;
+
+    #[test]
+    fn a_body_is_split_where_it_is_too_large_for_one_item() {
+        let now = Timestamp::now();
+        for (bytes, expected) in [(MAX_RAW_GZIP_BYTES, 0), (MAX_RAW_GZIP_BYTES + 1, 2), (3 * MAX_RAW_GZIP_BYTES, 3)] {
+            let mut raw = Raw::Gzip(vec![0; bytes]);
+            let parts = raw.split("digest", now, Some(1));
+            assert_eq!(parts.len(), expected, "{bytes}");
+            assert!(matches!(raw, Raw::Parts(count) if count == expected) || expected == 0);
+            let kept: usize = parts.iter().map(|part| part.raw_gzip.len()).sum();
+            assert!(expected == 0 || kept == bytes);
+        }
+    }
+}

@@ -139,3 +139,25 @@ async fn messages_are_never_stored() {
     Sent::post("/openim/callbackAfterCreateGroupCommand", "", crossed).to(&table.receiver::<OpenIm>(&[])).await;
     assert!(table.items().is_empty());
 }
+
+/// The configured URL may end in anything; only what looks like a command is one.
+#[tokio::test]
+async fn the_last_part_of_openims_url_is_a_command_where_it_looks_like_one() {
+    let in_body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
+    for (segment, body, status, records) in [
+        ("", in_body, 200, 1),
+        ("callback", in_body, 200, 1),
+        ("Command", in_body, 200, 1),
+        ("what-is-configured", in_body, 200, 1),
+        ("callbackAfterQuitGroupCommand", r#"{"groupID":"g1"}"#, 200, 1),
+        ("callbackQuitGroupCommand", in_body, 200, 1),
+        ("callbackAfterSetGroupMemberInfo", r#"{"groupID":"g1","userID":"u1"}"#, 200, 1),
+        ("afterSomethingElseCommand", r#"{"groupID":"g1"}"#, 200, 0),
+        ("callbackAfterKickGroupCommand", in_body, 400, 0),
+    ] {
+        let table = Table::start().await;
+        let sent = Sent::post(&format!("/openim/{segment}"), "", body);
+        assert_answer::<OpenIm>(&sent.to(&table.receiver::<OpenIm>(&[])).await, status, segment);
+        assert_eq!(table.records().len(), records, "{segment}");
+    }
+}

@@ -187,6 +187,55 @@ async fn a_receipt_says_what_was_received() {
     }
 }
 
+/// A receipt of the change and of what is not understood, with `settings`: their outcomes, whether a fault is told of, and
+/// how many entries are left for the log.
+async fn receipts(table: &Table, settings: &[(&str, &str)]) -> Vec<(String, bool, usize)> {
+    let receiver = table.receiver::<OpenIm>(settings);
+    let mut receipts = Vec::new();
+    for body in [r#"{"groupID":"g1"}"#, "{"] {
+        let event = Sent::post("/openim/callbackAfterQuitGroupCommand", "", body).event();
+        let event = group_ledger::event::Event::parse(&event).unwrap();
+        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
+        let receipt = receiver.receive(&request, &patient()).await;
+        receipts.push((receipt.outcome.as_str().to_owned(), receipt.fault.is_some(), receipt.unstored.len()));
+    }
+    receipts
+}
+
+#[tokio::test]
+async fn where_a_callback_is_kept_is_said() {
+    let table = Table::start().await;
+    let queues = crate::reliability::queues().await;
+    let down = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
+    let spill = [("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()), ("SPILL_QUEUE_URL", queues.spill.as_str())];
+    let row = |outcome: &str, fault, unstored| (outcome.to_owned(), fault, unstored);
+
+    let kept = receipts(&table, &spill).await;
+    assert_eq!(kept, [row("recorded", false, 0), row("quarantined", false, 0)]);
+    let kept = receipts(&table, &[down, spill[0], spill[1]]).await;
+    assert_eq!(kept, [row("spilled", true, 0), row("quarantined", true, 0)]);
+    assert_eq!(queues.depth(&queues.spill).await.unwrap(), 2);
+    let kept = receipts(&table, &[down]).await;
+    assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
+
+    let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here"), spill[0], spill[1]]);
+    assert_eq!((receiver.metrics_namespace(), receiver.has_spill()), (Some("Here"), true));
+    let receiver = table.receiver::<OpenIm>(&[]);
+    assert_eq!((receiver.metrics_namespace(), receiver.has_spill()), (None, false));
+}
+
+#[tokio::test]
+async fn a_repetition_is_a_duplicate_where_the_callback_has_a_time() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<TencentChat>(&[]);
+    for (request, outcome) in [("request-1", "recorded"), ("request-2", "duplicate")] {
+        let event = info_changed().request(request).event();
+        let event = group_ledger::event::Event::parse(&event).unwrap();
+        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
+        assert_eq!(receiver.receive(&request, &patient()).await.outcome.as_str(), outcome);
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_stored_is_answered_503() {
     let table = Table::start().await;

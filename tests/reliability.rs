@@ -146,7 +146,7 @@ impl World {
     }
 }
 
-async fn queues() -> Queues {
+pub(crate) async fn queues() -> Queues {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     queue::serve(listener, Template::read().unwrap().queues().unwrap()).await.unwrap()
 }

@@ -87,13 +87,14 @@ fn signed(token: &str, time: &str) -> String {
 async fn a_tencent_callback_is_signed_with_a_live_token_within_a_minute() {
     let table = Table::start().await;
     // Unsigned callbacks are allowed too: tokens that are set are required all the same.
-    let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new, old")]);
+    let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new, old, twice, twice")]);
     let at = |offset: i64| (NOW + offset).to_string();
     let fresh = signed("new", &at(0));
     let sign = fresh.split("&Sign=").nth(1).unwrap().split('&').next().unwrap();
     for (what, query, status) in [
         ("the new token", fresh.clone(), 200),
         ("the old token", signed("old", &at(0)), 200),
+        ("a token that is set twice", signed("twice", &at(0)), 200),
         ("capital hex digits", fresh.replace(sign, &sign.to_uppercase()), 200),
         ("60 s ago", signed("new", &at(-60)), 200),
         ("60 s ahead", signed("new", &at(60)), 200),
@@ -123,11 +124,12 @@ async fn an_openim_callback_presents_live_credentials() {
     use base64::prelude::BASE64_STANDARD;
 
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "im:new:pass, im:old")]);
+    let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "im:new:pass, im:old, im:twice, im:twice")]);
     let basic = |credentials: &str| format!("Basic {}", BASE64_STANDARD.encode(credentials));
     for (what, header, status) in [
         ("the new password, with a colon in it", basic("im:new:pass"), 200),
         ("the old password", basic("im:old"), 200),
+        ("a password that is set twice", basic("im:twice"), 200),
         ("another case of the scheme", basic("im:old").replace("Basic", "basic"), 200),
         ("a wrong password", basic("im:new"), 401),
         ("a longer password", basic("im:older"), 401),
