@@ -140,3 +140,40 @@ fn tells_of_the_service(error: &CallError, time: Duration) -> bool {
         CallError::Defect => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, tells_of_the_service};
+    use crate::aws::{CallError, FUNCTION_TIMEOUTS};
+    use crate::ledger::LedgerError;
+    use crate::spill::SpillError;
+
+    #[test]
+    fn only_what_the_next_callback_would_meet_too_makes_the_ledger_rest() {
+        let attempt = FUNCTION_TIMEOUTS.attempt;
+        let refused = |code: &str| CallError::Refused(code.to_owned());
+        for (error, time, rests) in [
+            (CallError::TimedOut, attempt, true),
+            (CallError::TimedOut, attempt / 2, false),
+            (CallError::Unreachable, attempt / 2, true),
+            (refused("ThrottlingException"), attempt, true),
+            (refused("ValidationException"), attempt, false),
+            (CallError::Defect, attempt, false),
+        ] {
+            assert_eq!(tells_of_the_service(&error, time), rests, "{error} after {time:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_says_what_failed() {
+        let ledger = Some(LedgerError::Call(CallError::TimedOut));
+        let spill = Some(SpillError::Call(CallError::Unreachable));
+        for (fault, text) in [
+            (Fault { ledger: ledger.clone(), spill: None }, "DynamoDB did not answer in time"),
+            (Fault { ledger: None, spill: spill.clone() }, "DynamoDB failed a moment ago; SQS could not be reached"),
+            (Fault { ledger, spill }, "DynamoDB did not answer in time; SQS could not be reached"),
+        ] {
+            assert_eq!(fault.to_string(), text);
+        }
+    }
+}
