@@ -103,7 +103,7 @@ async fn a_tencent_callback_is_signed_with_a_live_token_within_a_minute() {
         ("no sign", format!("SdkAppid=1400000000&CallbackCommand={COMMAND}"), 403),
         ("the tokens' list as a token", signed("new, old", &at(0)), 403),
         ("the empty token", signed("", &at(0)), 403),
-        ("a time with a sign", signed("new", &format!("+{NOW}")), 403),
+        ("a time with a sign", signed("new", &format!("+{NOW}")).replace('+', "%2B"), 403),
         ("hex that is none", fresh.replace(sign, &"zz".repeat(32)), 403),
         ("two signs", format!("{fresh}&Sign=0"), 403),
         ("two times", format!("{fresh}&RequestTime=0"), 403),
@@ -115,6 +115,16 @@ async fn a_tencent_callback_is_signed_with_a_live_token_within_a_minute() {
     ] {
         let response = Sent::post("/tencent-chat", &query, BODY).to(&receiver).await;
         assert_answer::<TencentChat>(&response, status, what);
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_is_none_is_told_from_a_stale_one() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new")]);
+    for (time, code) in [("", 40303), ("1e9", 40303), ("0", 40304), ("99999999999999999999", 40304)] {
+        let response = Sent::post("/tencent-chat", &signed("new", time), "{}").to(&receiver).await;
+        assert!(response.body.contains(&code.to_string()), "{time}: {}", response.body);
     }
 }
 

@@ -58,7 +58,7 @@ fn from_hex(hex: &str) -> Option<[u8; 32]> {
     }
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
         let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(high)? << 4 | digit(low)?;
+        *byte = digit(high)? * 16 + digit(low)?;
     }
     Some(bytes)
 }
