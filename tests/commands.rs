@@ -161,3 +161,30 @@ async fn the_last_part_of_openims_url_is_a_command_where_it_looks_like_one() {
         assert_eq!(table.records().len(), records, "{segment}");
     }
 }
+
+/// Which of two meanings an empty text has, the nulls of other texts tell.
+#[tokio::test]
+async fn an_empty_text_of_openims_group_information_is_untouched_unless_others_are_null() {
+    for (fields, change) in [
+        (r#""groupName":"","notification":"","introduction":"","faceURL":"f""#, json!({ "face_url": "f" })),
+        (r#""notification":"","introduction":"","ex":null"#, json!({})),
+        (r#""groupName":"","notification":"","introduction":null"#, json!({ "notification": "" })),
+        (r#""notification":"","introduction":"","faceURL":null"#, json!({ "introduction": "", "notification": "" })),
+    ] {
+        let table = Table::start().await;
+        let body = format!(r#"{{"callbackCommand":"callbackAfterSetGroupInfoCommand","groupID":"g1",{fields}}}"#);
+        Sent::post("/openim", "", body).to(&table.receiver::<OpenIm>(&[])).await;
+        assert_eq!(table.records()[0]["change"], change, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_may_be_an_integer_and_no_other_number() {
+    for (id, recorded) in [("15", Some("15")), ("-1", Some("-1")), ("1.5", None), ("true", None)] {
+        let table = Table::start().await;
+        let body = format!(r#"{{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":{id}}}"#);
+        Sent::post("/openim", "", body).to(&table.receiver::<OpenIm>(&[])).await;
+        let records = table.records();
+        assert_eq!(records.first().and_then(|record| record["group_id"].as_str()), recorded, "{id}");
+    }
+}
