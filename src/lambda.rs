@@ -39,3 +39,31 @@ pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output =
             .map_or(Poll::Ready(None), |poll| poll.map(Some))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use lambda_runtime::Context;
+
+    use super::{caught, time_left};
+
+    #[test]
+    fn a_deadline_that_has_passed_is_none() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let at = |deadline: Duration| {
+            let mut context = Context::default();
+            context.deadline = u64::try_from(deadline.as_millis()).unwrap();
+            time_left(&context)
+        };
+        assert_eq!(at(now - Duration::from_secs(1)), None);
+        let left = at(now + Duration::from_mins(1)).unwrap();
+        assert!(left > Duration::from_secs(50) && left <= Duration::from_mins(1), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_caught_and_anything_else_is_not() {
+        assert_eq!(caught(async { 1 }).await, Some(1));
+        assert_eq!(caught(async { panic!("a defect") }).await, None::<()>);
+    }
+}

@@ -104,6 +104,12 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_is_read() {
+        assert!(Settings::from_env().text("PATH").is_some());
+        assert_eq!(Settings::from_env().text("NO_SUCH_SETTING"), None);
+    }
+
+    #[test]
     fn an_empty_text_is_an_absent_one() {
         for value in [None, Some(""), Some("  ")] {
             assert_eq!(with(value, |settings| settings.required("X")), Err(SettingError::new("X", "is not set")));

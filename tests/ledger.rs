@@ -215,6 +215,9 @@ async fn where_a_callback_is_kept_is_said() {
     let kept = receipts(&table, &[down, spill[0], spill[1]]).await;
     assert_eq!(kept, [row("spilled", true, 0), row("quarantined", true, 0)]);
     assert_eq!(queues.depth(&queues.spill).await.unwrap(), 2);
+    let sqs_down = ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1");
+    let kept = receipts(&table, &[down, sqs_down, spill[1]]).await;
+    assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
     let kept = receipts(&table, &[down]).await;
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
 
@@ -460,4 +463,87 @@ async fn openims_group_id_is_found_wherever_it_is() {
         assert_answer::<OpenIm>(&response, 200, body);
         assert_eq!(table.records()[0]["group_id"], "g1", "{body}");
     }
+}
+
+#[tokio::test]
+async fn the_redrive_says_which_messages_are_to_be_put_back() {
+    use group_ledger::redrive::{self, Batch, Message};
+    use group_ledger::settings::Settings;
+
+    let table = Table::start().await;
+    let settings = table.settings(&[]);
+    let ledger = redrive::ledger(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+    let batch = || {
+        let message = |id: &str, body: String| Message { message_id: id.to_owned(), body };
+        Batch {
+            messages: vec![
+                message("first", crate::reliability::sample()),
+                message("again", crate::reliability::sample()),
+                message("bad", "nonsense".to_owned()),
+            ],
+        }
+    };
+    for (time_left, put_back) in [(None, &["bad"][..]), (Some(Duration::ZERO), &["first", "again", "bad"][..])] {
+        let failures = redrive::redrive(&ledger, batch(), time_left).await.batch_item_failures;
+        let failures: Vec<_> = failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+        assert_eq!(failures, put_back, "{time_left:?}");
+        assert_eq!(table.records().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_no_item_can_hold_is_refused_wherever_it_would_go() {
+    let queues = crate::reliability::queues().await;
+    let down = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()),
+        ("SPILL_QUEUE_URL", queues.spill.as_str()),
+    ];
+    let table = Table::start().await;
+    let id = "g".repeat(450_000);
+    let body = format!(r#"{{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"{id}"}}"#);
+    for settings in [&[][..], &down[..]] {
+        let callback = Sent::post("/openim", "", body.clone());
+        assert_answer::<OpenIm>(&callback.to(&table.receiver::<OpenIm>(settings)).await, 413, "group id");
+    }
+    assert!(table.items().is_empty());
+    assert_eq!(queues.depth(&queues.spill).await.unwrap(), 0);
+
+    // A large body goes in parts.
+    let callback = create_group(&random_members(400_000), "");
+    assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&down)).await, 200, "in parts");
+    assert!(queues.depth(&queues.spill).await.unwrap() > 2);
+}
+
+#[tokio::test]
+async fn the_spill_takes_no_text_that_is_too_long_for_a_message() {
+    use group_ledger::aws::{FUNCTION_TIMEOUTS, config};
+    use group_ledger::entry::MAX_TEXT_BYTES;
+    use group_ledger::settings::Settings;
+    use group_ledger::spill::{Spill, SpillError};
+
+    let queues = crate::reliability::queues().await;
+    let mut settings = local_settings("http://127.0.0.1:1");
+    settings.insert("SPILL_QUEUE_URL".to_owned(), queues.spill.clone());
+    settings.insert("AWS_ENDPOINT_URL_SQS".to_owned(), queues.endpoint.clone());
+    let lookup = |name: &str| settings.get(name).cloned();
+    let settings = Settings::new(&lookup);
+    let spill = Spill::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
+    let texts = |bytes| ["x".repeat(10), "x".repeat(bytes)];
+    assert_eq!(spill.send(&texts(MAX_TEXT_BYTES + 1), PATIENCE).await, Err(SpillError::TooLarge));
+    assert_eq!(queues.depth(spill.queue_url()).await.unwrap(), 0, "nothing is sent of what is not sent whole");
+    assert_eq!(spill.send(&texts(MAX_TEXT_BYTES), PATIENCE).await, Ok(()));
+    assert_eq!(queues.depth(spill.queue_url()).await.unwrap(), 2);
+    let received = spill.client().receive_message().queue_url(spill.queue_url()).send().await.unwrap();
+    assert!(received.messages.unwrap()[0].body.as_ref().unwrap().starts_with('x'));
+}
+
+#[tokio::test]
+async fn a_callback_is_counted_where_there_is_a_namespace() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here")]);
+    assert_answer::<OpenIm>(&set_group_info_ex().to(&receiver).await, 200, "counted");
+    assert_eq!(receiver.ledger().table(), crate::support::TABLE);
+    let described = receiver.ledger().client().describe_table().table_name(receiver.ledger().table()).send().await;
+    assert!(described.is_ok());
 }

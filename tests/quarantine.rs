@@ -2,10 +2,10 @@
 
 use std::process::Output;
 
-use group_ledger::platform::Undecodable;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::quarantine::Quarantined;
+use group_ledger::platform::{Decoded, Undecodable};
+use group_ledger::quarantine::{Quarantined, decode_again};
 use group_ledger::refusal::Refusal;
 use group_ledger::timestamp::Timestamp;
 use serde_json::json;
@@ -68,6 +68,16 @@ async fn whichever_command_of_openim_is_recorded_is_kept() {
         Sent::post(&format!("/openim/{command}"), "", "{").to(&table.receiver::<OpenIm>(&[])).await;
         assert_eq!(table.quarantined().len(), kept, "{command}");
     }
+}
+
+/// It was verified when it came.
+#[test]
+fn what_is_decoded_again_is_not_verified_again() {
+    let event =
+        Sent::post("/openim", "", r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#).event();
+    let event = group_ledger::event::Event::parse(&event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    assert!(matches!(decode_again::<OpenIm>(&request), Ok(Decoded::Change(change)) if change.group_id == "g1"));
 }
 
 #[tokio::test]
