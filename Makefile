@@ -15,6 +15,7 @@ SAM_PARAMETERS := Architecture=$(ARCHITECTURE)
 
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
+CARGO_NEXTEST := 0.9.143
 CARGO_TARPAULIN := 0.37.5
 
 # A tool from crates.io, at its version, in .tools/.
@@ -108,6 +109,7 @@ fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECOND
 .PHONY: mutants
 mutants: tools ## Change the code in every way a test should notice, and see that one does: about an hour
 	$(call install,cargo-mutants,$(CARGO_MUTANTS))
+	@command -v cargo-nextest >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-nextest@$(CARGO_NEXTEST)
 	cargo mutants --no-shuffle --output target/mutants-decide
 	cargo mutants --no-shuffle --output target/mutants-store --config .cargo/mutants-store.toml
 
