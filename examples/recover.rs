@@ -8,10 +8,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use group_ledger::aws::{self, Timeouts};
+use group_ledger::aws;
 use group_ledger::entry::Entry;
 use group_ledger::ledger::{Ledger, Stored};
 use group_ledger::settings::Settings;
+
+use crate::tool::{TIMEOUTS, ended, helped};
+
+mod tool;
 
 const HELP: &str = "\
 Puts the entries of log lines with the message `recover`, from standard input, into the ledger. The lines may come in any
@@ -23,8 +27,7 @@ The table and who may write to it, from the environment: TABLE_NAME, AWS_REGION 
 AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --format env` prints them);
 AWS_ENDPOINT_URL_DYNAMODB for a local one. It needs dynamodb:PutItem on the table.";
 
-/// Patient: an ocean may be in between.
-const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
+/// How long one entry may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How an entry's text begins.
@@ -33,16 +36,9 @@ const BEGINNING: &str = "H4sI";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     if env::args().len() > 1 || stdin().is_terminal() {
-        println!("{HELP}");
-        return ExitCode::from(if env::args().any(|arg| arg == "--help") { 0 } else { 2 });
+        return helped(HELP);
     }
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(run().await)
 }
 
 async fn run() -> Result<()> {

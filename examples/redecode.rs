@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::read::GzDecoder;
-use group_ledger::aws::{self, Timeouts};
+use group_ledger::aws;
 use group_ledger::entry::Entry;
 use group_ledger::ledger::{Ledger, Stored};
 use group_ledger::platform::openim::OpenIm;
@@ -26,6 +26,10 @@ use group_ledger::record::{PARTITION_KEY, Part, Record, SORT_KEY};
 use group_ledger::request::{Query, Request};
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
+
+use crate::tool::{TIMEOUTS, ended, helped};
+
+mod tool;
 
 const HELP: &str = "\
 Decodes what is in quarantine again, records what is understood now and takes it out of quarantine.
@@ -38,8 +42,6 @@ AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --fo
 AWS_ENDPOINT_URL_DYNAMODB for a local one. Whose callbacks: TENCENT_SDK_APP_ID, OPENIM_APP_ID.
 It needs dynamodb:Query, GetItem, PutItem and DeleteItem on the table.";
 
-/// Patient: a page of the quarantine is up to a megabyte, and an ocean may be in between.
-const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
 /// How long one callback may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -54,16 +56,9 @@ async fn main() -> ExitCode {
         _ => None,
     };
     let Some(days) = days else {
-        println!("{HELP}");
-        return ExitCode::from(if args.iter().any(|arg| arg == "--help") { 0 } else { 2 });
+        return helped(HELP);
     };
-    match run(days).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(run(days).await)
 }
 
 async fn run(days: u32) -> Result<()> {

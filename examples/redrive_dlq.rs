@@ -4,15 +4,18 @@
 
 use std::env;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use group_ledger::aws::{self, Timeouts};
+use group_ledger::aws;
 use group_ledger::settings::Settings;
 use group_ledger::spill::Spill;
+
+use crate::tool::{TIMEOUTS, ended, helped};
+
+mod tool;
 
 const HELP: &str = "\
 Moves the dead letters back into the spill. Stopping it midway loses nothing: run it again.
@@ -22,24 +25,15 @@ deployment), AWS_REGION and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSIO
 (`aws configure export-credentials --format env` prints them); AWS_ENDPOINT_URL_SQS for a local one. It needs
 sqs:ReceiveMessage, DeleteMessage and GetQueueAttributes on the one, sqs:SendMessage on the other.";
 
-/// Patient: a receipt waits for messages, and an ocean may be in between.
-const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(30), connect: Duration::from_secs(10) };
 /// Empty answers in a row that say that the queue is empty: one alone may come of a part of it.
 const EMPTY_ANSWERS: u32 = 2;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     if env::args().len() > 1 {
-        println!("{HELP}");
-        return ExitCode::from(if env::args().any(|arg| arg == "--help") { 0 } else { 2 });
+        return helped(HELP);
     }
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(run().await)
 }
 
 async fn run() -> Result<()> {

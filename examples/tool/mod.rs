@@ -1,0 +1,27 @@
+//! What the tools for the terminal have in common: how they end, and their patience.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use group_ledger::aws::Timeouts;
+
+/// Patient: a page of a table is up to a megabyte, a receipt waits for messages, and an ocean may be in between.
+pub(crate) const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
+
+/// How a tool ends: with a failure, its message is printed.
+pub(crate) fn ended(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a tool ends that was asked for its help, or wrongly.
+pub(crate) fn helped(help: &str) -> ExitCode {
+    println!("{help}");
+    ExitCode::from(if std::env::args().any(|arg| arg == "--help") { 0 } else { 2 })
+}
