@@ -133,7 +133,8 @@ impl Ledger {
                     received_at: record.received_at,
                     has_own_time: record.change.occurred_at.is_some(),
                 };
-                self.write_item([record.change_key(), record.clash_key()], &identity, || item(record)).await
+                let keys = [Record::change_key, Record::clash_key].into_iter().map(|key| key(record));
+                self.write_item(keys, &identity, || item(record)).await
             }
             Entry::Quarantined(kept) => {
                 let identity = Identity {
@@ -142,7 +143,8 @@ impl Ledger {
                     received_at: kept.received_at,
                     has_own_time: false,
                 };
-                self.write_item([kept.change_key(), kept.clash_key()], &identity, || quarantined_item(kept)).await
+                let keys = [Quarantined::change_key, Quarantined::clash_key].into_iter().map(|key| key(kept));
+                self.write_item(keys, &identity, || quarantined_item(kept)).await
             }
             // Where its key is held, it is held by this very part.
             Entry::Part(part) => self.put(part_item(part), IS_FREE).await.map(|_| Stored::Recorded),
@@ -152,7 +154,7 @@ impl Ledger {
     /// Puts an item under the first of its keys that no other callback holds.
     async fn write_item(
         &self,
-        keys: [String; 2],
+        keys: impl Iterator<Item = String>,
         identity: &Identity<'_>,
         item: impl Fn() -> Result<Item, LedgerError>,
     ) -> Result<Stored, LedgerError> {

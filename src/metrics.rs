@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::receive::Receipt;
 use crate::timestamp::Timestamp;
@@ -18,25 +18,61 @@ pub const CALLBACKS: &str = "Callbacks";
 /// How long a callback took in the function, in microseconds, by `Platform`.
 pub const DURATION: &str = "Duration";
 
+/// A line: what it counts under, and how CloudWatch is to read it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line<'l> {
+    #[serde(rename = "_aws")]
+    metadata: Metadata<'l>,
+    platform: &'l str,
+    outcome: &'static str,
+    kind: &'static str,
+    callbacks: u8,
+    duration: u128,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata<'l> {
+    timestamp: Timestamp,
+    cloud_watch_metrics: [Directive<'l>; 2],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'l> {
+    namespace: &'l str,
+    dimensions: &'static [&'static [&'static str]],
+    metrics: [Metric; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+}
+
 /// The line that counts one callback.
 #[must_use]
 pub fn line(namespace: &str, platform: &str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp) -> String {
-    let directive = |dimensions: &[&[&str]], name, unit| json!({ "Namespace": namespace, "Dimensions": dimensions, "Metrics": [{ "Name": name, "Unit": unit }] });
-    let line = json!({
-        "_aws": {
-            "Timestamp": now.unix_millis(),
-            "CloudWatchMetrics": [
+    let directive = |dimensions, name, unit| Directive { namespace, dimensions, metrics: [Metric { name, unit }] };
+    let line = Line {
+        metadata: Metadata {
+            timestamp: now,
+            cloud_watch_metrics: [
                 directive(&[&["Platform", "Outcome"], &["Platform", "Outcome", "Kind"]], CALLBACKS, "Count"),
                 directive(&[&["Platform"]], DURATION, "Microseconds"),
             ],
         },
-        "Platform": platform,
-        "Outcome": receipt.outcome.as_str(),
-        "Kind": receipt.kind.unwrap_or("none"),
-        CALLBACKS: 1,
-        DURATION: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-    });
-    line.to_string()
+        platform,
+        outcome: receipt.outcome.as_str(),
+        kind: receipt.kind.unwrap_or("none"),
+        callbacks: 1,
+        duration: duration.as_micros(),
+    };
+    // Neither a String nor a line fails.
+    serde_json::to_string(&line).unwrap_or_default()
 }
 
 /// Writes a line to standard output, from where Lambda takes it to CloudWatch.
