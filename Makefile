@@ -77,10 +77,10 @@ chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this 
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
 
 .PHONY: bench
-bench: build-functions ## Measure the functions against a floor and peers, and decoding by itself: some 10 minutes; needs Node 20
+bench: build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: some 15 minutes; needs Node 20
 	@command -v node npm >/dev/null || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
 	$(call say,Building the floor and the peers …)
-	@cd benches && for package in compare floor rust-default; do cargo build --quiet --locked --release --package $$package; done
+	@cd benches && for package in compare floor limit rust-default; do cargo build --quiet --locked --release --package $$package; done
 	@cd benches/peers/node && npm install --silent --no-save
 	@python3 -m pip install --quiet --disable-pip-version-check --upgrade --target benches/peers/python/.packages \
 		-r benches/peers/python/requirements.txt

@@ -125,7 +125,8 @@ async fn instructions(callbacks: u64) -> u64 {
     let counts = tempfile::tempdir().unwrap();
     let file = counts.path().join("counts");
     let program = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())];
-    let function = Function::start_under(&program, "target/release/openim", &table.settings(&[])).await;
+    let settings = table.settings(&[("METRICS_NAMESPACE", "Here"), ("SPILL_QUEUE_URL", "http://127.0.0.1:1/spill")]);
+    let function = Function::start_under(&program, "target/release/openim", &settings).await;
     for number in 0..callbacks {
         let body = format!(
             r#"{{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g{number:03}","groupName":"n"}}"#

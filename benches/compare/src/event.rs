@@ -26,8 +26,7 @@ pub(crate) fn create_group_of(bytes: usize) -> String {
 
 fn tencent_chat(body: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let sign: String =
-        Sha256::digest(format!("{TOKEN}{now}")).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sign: String = Sha256::digest(format!("{TOKEN}{now}")).iter().map(|byte| format!("{byte:02x}")).collect();
     let query = format!(
         "SdkAppid={APP_ID}&CallbackCommand=Group.CallbackAfterCreateGroup&contenttype=json&ClientIP=203.0.113.7&OptPlatform=RESTAPI&Sign={sign}&RequestTime={now}"
     );

@@ -1,7 +1,6 @@
 //! What a callback costs as it grows: processor time by the body's size and by members, and DynamoDB's write units, as
 //! DynamoDB itself counts them.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,7 +8,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 
 use crate::event;
-use crate::measure::{Started, Subject, Transport};
+use crate::measure::{Authorities, Started, Subject, Transport};
 use crate::stub::Dynamodb;
 
 /// Sizes of bodies, in bytes.
@@ -27,17 +26,19 @@ pub(crate) struct Growth {
     pub(crate) units_by_bytes: Vec<(usize, f64)>,
 }
 
-pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authority: &Path) -> Result<Growth> {
+pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authorities: &Authorities) -> Result<Growth> {
     let of = ["tencent-chat", "floor", "Node 20, SDK v3", "Python 3, boto3"];
     let mut growth = Growth { cpu_by_bytes: Vec::new(), cpu_by_members: Vec::new(), units_by_bytes: Vec::new() };
     for subject in subjects.iter().filter(|subject| of.contains(&subject.name)) {
         println!("growth of {}", subject.name);
-        let started = Started::new(subject, dynamodb, authority, Transport::Tls).await?;
+        let started = Started::new(subject, dynamodb, authorities, Transport::Tls).await?;
         let mut by_bytes = Vec::new();
         for bytes in BYTES {
             by_bytes.push((bytes, cpu(&started, &event::create_group_of(bytes)).await?));
             if subject.name == "tencent-chat" {
-                growth.units_by_bytes.push((bytes, write_units(&started, dynamodb, &event::create_group_of(bytes)).await?));
+                growth
+                    .units_by_bytes
+                    .push((bytes, write_units(&started, dynamodb, &event::create_group_of(bytes)).await?));
             }
         }
         growth.cpu_by_bytes.push((subject.name, by_bytes));

@@ -18,13 +18,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::measure::{Run, Subject, Transport, run};
+use crate::measure::{Authorities, Run, Subject, Transport, run};
 use crate::stub::Dynamodb;
 
 /// How often each is started.
-const STARTS: usize = 11;
+const STARTS: usize = 21;
 /// Warm callbacks after each start.
 const WARM: usize = 400;
+
+/// The system's root certificates, where Debian and Amazon Linux have them: a client reads them in its start, on AWS too.
+const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 const HELP: &str = "\
 Measures the functions, the floor and peers. `make bench` builds what it needs.
@@ -52,8 +55,12 @@ async fn main() -> Result<()> {
     }
 
     let dynamodb = Dynamodb::start().await?;
-    let authority = tempfile::NamedTempFile::new()?;
-    fs::write(authority.path(), &dynamodb.authority)?;
+    let authorities = tempfile::tempdir()?;
+    let authorities = Authorities { own: authorities.path().join("own.pem"), all: authorities.path().join("all.pem") };
+    let roots =
+        ROOTS.into_iter().find_map(|path| fs::read_to_string(path).ok()).context("there are no root certificates")?;
+    fs::write(&authorities.own, &dynamodb.authority)?;
+    fs::write(&authorities.all, roots + &dynamodb.authority)?;
 
     let mut runs: BTreeMap<(usize, &str), Vec<Run>> = BTreeMap::new();
     for (transport, name) in [(Transport::Tls, "tls"), (Transport::Clear, "clear")] {
@@ -61,7 +68,7 @@ async fn main() -> Result<()> {
             println!("{name}, start {} of {STARTS}", start + 1);
             // In turn, so that what else the machine does meets them alike.
             for (number, subject) in subjects.iter().enumerate() {
-                let run = run(subject, &dynamodb, authority.path(), transport, WARM).await;
+                let run = run(subject, &dynamodb, &authorities, transport, WARM).await;
                 let run = run.with_context(|| format!("{} over {name}", subject.name))?;
                 runs.entry((number, name)).or_default().push(run);
             }
@@ -69,8 +76,8 @@ async fn main() -> Result<()> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    let growth = growth::measure(&subjects, &dynamodb, authority.path()).await?;
-    report::write(Path::new(output), &subjects, &runs, &growth)
+    let growth = growth::measure(&subjects, &dynamodb, &authorities).await?;
+    report::write(Path::new(output), &benches, &subjects, &runs, &growth)
 }
 
 /// The Python that `python3` comes to: what stands in front of it is no part of the peer.
@@ -95,6 +102,7 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
         rust("tencent-chat", functions.join("tencent-chat"), create_group),
         rust("openim", functions.join("openim"), event::set_group_info),
         rust("floor", built.join("floor"), create_group),
+        rust("limit", built.join("limit"), create_group),
         rust("Rust, every default", built.join("rust-default"), create_group),
         Subject {
             name: "Node 20, SDK v3",

@@ -1,6 +1,6 @@
 //! Starts a function, sends it callbacks, and counts what that costs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,14 @@ pub(crate) struct Subject {
     pub(crate) callback: fn() -> String,
     /// What is deployed: the binary, or the folders and files.
     pub(crate) deployed: Vec<PathBuf>,
+}
+
+/// The certificates of those who are trusted, in PEM.
+pub(crate) struct Authorities {
+    /// The one that vouches for the stub.
+    pub(crate) own: PathBuf,
+    /// That, and the system's.
+    pub(crate) all: PathBuf,
 }
 
 /// Whether DynamoDB is reached over TLS, as on AWS.
@@ -55,7 +63,12 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) async fn new(subject: &Subject, dynamodb: &Dynamodb, authority: &Path, transport: Transport) -> Result<Self> {
+    pub(crate) async fn new(
+        subject: &Subject,
+        dynamodb: &Dynamodb,
+        authorities: &Authorities,
+        transport: Transport,
+    ) -> Result<Self> {
         let runtime_api = RuntimeApi::start().await?;
         let endpoint = if transport == Transport::Tls { &dynamodb.tls } else { &dynamodb.clear };
         let mut command = Command::new(&subject.program[0]);
@@ -70,15 +83,18 @@ impl Started {
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
-            .envs([ ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
+            .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
             .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
             .env("TABLE_NAME", "group-changes")
             .envs([("TENCENT_SDK_APP_ID", event::APP_ID), ("TENCENT_CALLBACK_TOKENS", event::TOKEN)])
             .env("OPENIM_ALLOW_ANONYMOUS", "true")
-            // The authority, as each of the clients is told of it.
-            .env("SSL_CERT_FILE", authority)
-            .env("AWS_CA_BUNDLE", authority)
-            .env("NODE_EXTRA_CA_CERTS", authority)
+            // As the template has them.
+            .env("METRICS_NAMESPACE", "GroupLedger/here")
+            .env("SPILL_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/spill")
+            // As each of the clients is told of them; Node has the others built in.
+            .env("SSL_CERT_FILE", &authorities.all)
+            .env("AWS_CA_BUNDLE", &authorities.all)
+            .env("NODE_EXTRA_CA_CERTS", &authorities.own)
             // Where the Python peer's packages are.
             .env("PYTHONPATH", ".packages")
             .stdin(Stdio::null())
@@ -113,15 +129,21 @@ impl Started {
 }
 
 /// Starts a subject and sends it `warm` callbacks after the first.
-pub(crate) async fn run(subject: &Subject, dynamodb: &Dynamodb, authority: &Path, transport: Transport, warm: usize) -> Result<Run> {
-    let started = Started::new(subject, dynamodb, authority, transport).await?;
+pub(crate) async fn run(
+    subject: &Subject,
+    dynamodb: &Dynamodb,
+    authorities: &Authorities,
+    transport: Transport,
+    warm: usize,
+) -> Result<Run> {
+    let started = Started::new(subject, dynamodb, authorities, transport).await?;
     let event = (subject.callback)();
     let items = dynamodb.items();
     let first_wall = started.call(&event).await?;
     let first_cpu = started.cpu()? - started.start_cpu;
     ensure!(dynamodb.items() == items + 1, "{} wrote {} items", subject.name, dynamodb.items() - items);
     // What is compiled or cached on the way is not what is measured.
-    for _ in 0..warm / 4 {
+    for _ in 0..warm {
         started.call(&event).await?;
     }
     let before = started.cpu()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::growth::Growth;
 use crate::measure::{Run, Subject};
@@ -18,10 +18,11 @@ use crate::measure::{Run, Subject};
 type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
 
 const SIZE: (u32, u32) = (820, 460);
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 92, 175),
     RGBColor(60, 150, 220),
     RGBColor(120, 120, 120),
+    RGBColor(170, 170, 170),
     RGBColor(214, 120, 20),
     RGBColor(60, 140, 60),
     RGBColor(180, 50, 60),
@@ -37,7 +38,15 @@ struct Figure {
 
 impl Figure {
     fn of(runs: &[Run], figure: impl Fn(&Run) -> f64) -> Self {
-        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+        Self::among(runs.iter().map(figure).collect())
+    }
+
+    /// As multiples of the floor's in the same round, which the machine's mood has met alike.
+    fn to_floor(runs: &[Run], floor: &[Run], figure: impl Fn(&Run) -> f64) -> Self {
+        Self::among(runs.iter().zip(floor).map(|(run, floor)| figure(run) / figure(floor)).collect())
+    }
+
+    fn among(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         Self { median: figures[figures.len() / 2], least: figures[0], most: figures[figures.len() - 1] }
     }
@@ -67,11 +76,15 @@ fn quantile(durations: &[Duration], percent: usize) -> Duration {
     durations[(durations.len() - 1) * percent / 100]
 }
 
-pub(crate) fn write(output: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
-    let mut table = format!("# Figures\n\n{}\n", machine()?);
+pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
+    let mut table = format!("# Figures\n\n{}\n", machine(benches)?);
     let mut figures = serde_json::Map::new();
     for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
-        writeln!(table, "\n## {title}\n\nMedians of {} starts (least to most); below, as multiples of the floor.\n", runs[&(0, transport)].len())?;
+        writeln!(
+            table,
+            "\n## {title}\n\nMedians of {} starts (least to most); below, as multiples of the floor, medians over the same starts.\n",
+            runs[&(0, transport)].len()
+        )?;
         rows(&mut table, subjects, runs, transport, &mut figures)?;
     }
     writeln!(table, "\n## Size\n\n| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
@@ -80,7 +93,9 @@ pub(crate) fn write(output: &Path, subjects: &[Subject], runs: &Runs, growth: &G
         let cells = sizes.iter().map(|sizes| format!("{:.2}", [sizes.0, sizes.1][size] as f64 / 1e6));
         writeln!(table, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
     }
-    for (name, what, lines) in [("body, bytes", "size", &growth.cpu_by_bytes), ("members", "members", &growth.cpu_by_members)] {
+    for (name, what, lines) in
+        [("body, bytes", "size", &growth.cpu_by_bytes), ("members", "members", &growth.cpu_by_members)]
+    {
         writeln!(table, "\n## Growth with {what}\n\nProcessor time a callback over TLS, µs.\n")?;
         writeln!(table, "| {name} | {} |", lines.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | "))?;
         writeln!(table, "|{}", " --- |".repeat(lines.len() + 1))?;
@@ -89,24 +104,38 @@ pub(crate) fn write(output: &Path, subjects: &[Subject], runs: &Runs, growth: &G
             writeln!(table, "| {size} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
         }
     }
-    writeln!(table, "\n## Write units\n\nOf one callback of `tencent-chat`, as DynamoDB (dynoxide) counts them.\n\n| body, bytes | write units |\n| --- | --- |")?;
+    writeln!(
+        table,
+        "\n## Write units\n\nOf one callback of `tencent-chat`, as DynamoDB (dynoxide) counts them.\n\n| body, bytes | write units |\n| --- | --- |"
+    )?;
     for (bytes, units) in &growth.units_by_bytes {
         writeln!(table, "| {bytes} | {units} |")?;
     }
     fs::write(output.join("figures.md"), table)?;
-    let sizes: Vec<_> = subjects.iter().zip(&sizes).map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 })).collect();
+    let sizes: Vec<_> = subjects
+        .iter()
+        .zip(&sizes)
+        .map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 }))
+        .collect();
     let all = json!({ "figures": figures, "sizes": sizes });
     fs::write(output.join("figures.json"), serde_json::to_string_pretty(&all)? + "\n")?;
 
     let bars = |name: &str, title: &str, figure: usize| {
-        let bars: Vec<_> = subjects.iter().enumerate().map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2))).collect();
+        let bars: Vec<_> = subjects
+            .iter()
+            .enumerate()
+            .map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2)))
+            .collect();
         plot_bars(&output.join(name), title, &bars).map_err(|error| anyhow!("{error}"))
     };
     bars("start.svg", "Start and first callback over TLS, ms", 4)?;
     bars("warm.svg", "Processor time of a warm callback over TLS, ms", 7)?;
     bars("memory.svg", "Peak memory, MB", 9)?;
     let in_us = |lines: &[(&'static str, Vec<(usize, Duration)>)]| {
-        lines.iter().map(|(name, points)| (*name, points.iter().map(|(x, time)| (*x as f64, ms(*time) * 1e3)).collect())).collect::<Vec<(&str, Vec<(f64, f64)>)>>()
+        lines
+            .iter()
+            .map(|(name, points)| (*name, points.iter().map(|(x, time)| (*x as f64, ms(*time) * 1e3)).collect()))
+            .collect::<Vec<(&str, Vec<(f64, f64)>)>>()
     };
     let units = growth.units_by_bytes.iter().map(|(bytes, units)| (*bytes as f64, *units)).collect();
     for (name, title, x, lines) in [
@@ -124,10 +153,24 @@ fn names(subjects: &[Subject]) -> String {
     subjects.iter().map(|subject| subject.name).collect::<Vec<_>>().join(" | ")
 }
 
-fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'static str, figures: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
+fn rows(
+    table: &mut String,
+    subjects: &[Subject],
+    runs: &Runs,
+    transport: &'static str,
+    figures: &mut serde_json::Map<String, serde_json::Value>,
+) -> Result<()> {
     writeln!(table, "| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
     let floor = subjects.iter().position(|subject| subject.name == "floor").context("there is no floor")?;
-    let digits = |figure: f64| if figure < 1.0 { 3 } else if figure < 100.0 { 1 } else { 0 };
+    let digits = |figure: f64| {
+        if figure < 1.0 {
+            3
+        } else if figure < 100.0 {
+            1
+        } else {
+            0
+        }
+    };
     let mut ratios = String::new();
     for (name, unit, figure) in FIGURES {
         let of = |number: usize| Figure::of(&runs[&(number, transport)], figure);
@@ -137,9 +180,10 @@ fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'stat
             let Figure { median, least, most } = of(number);
             let digits = digits(median);
             write!(row, " {median:.digits$} ({least:.digits$} to {most:.digits$}) |")?;
-            write!(ratio, " {:.2} |", median / of(floor).median)?;
+            let to_floor = Figure::to_floor(&runs[&(number, transport)], &runs[&(floor, transport)], figure).median;
+            write!(ratio, " {to_floor:.2} |")?;
             figures.entry(format!("{transport}: {title}")).or_insert_with(|| json!({}))[subject.name] =
-                json!({ "median": median, "least": least, "most": most, "to_floor": median / of(floor).median });
+                json!({ "median": median, "least": least, "most": most, "to_floor": to_floor });
         }
         writeln!(table, "{row}")?;
         writeln!(ratios, "{ratio}")?;
@@ -166,23 +210,30 @@ fn size(path: &Path) -> Result<u64> {
     entries.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
 }
 
-/// Which machine this is, and with what it ran.
-fn machine() -> Result<String> {
+/// When and on which machine this was, and with what it ran.
+fn machine(benches: &Path) -> Result<String> {
     let cpu = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
-    let version = |program: &str| -> Result<String> {
-        let output = Command::new(program).arg("--version").output().with_context(|| format!("{program} is missing"))?;
+    let said = |program: &str, argument: &str| -> Result<String> {
+        let output = Command::new(program).arg(argument).output().with_context(|| format!("{program} is missing"))?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let node: Value = serde_json::from_slice(&fs::read(benches.join("peers/node/package.json"))?)?;
+    let node = node["dependencies"].as_object().into_iter().flatten();
+    let node: Vec<_> = node.map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or_default())).collect();
+    let python = fs::read_to_string(benches.join("peers/python/requirements.txt"))?;
     Ok(format!(
-        "{cores} cores of {}, Linux {}, {}, Node {}, {}.",
+        "{}, {cores} cores of {}, Linux {}, {}, Node {} with {}, {} with {}.",
+        said("date", "--iso-8601")?,
         model.trim_start_matches([':', '\t', ' ']).trim(),
         kernel.trim(),
-        version("rustc")?,
-        version("node")?,
-        version("python3")?,
+        said("rustc", "--version")?,
+        said("node", "--version")?,
+        node.join(" and "),
+        said("python3", "--version")?,
+        python.trim().replace("==", " ").replace('\n', " and "),
     ))
 }
 
@@ -240,13 +291,18 @@ fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>
         .build_cartesian_2d(range(|point| point.0), range(|point| point.1))?;
     chart.configure_mesh().x_desc(x).draw()?;
     for (number, (name, points)) in lines.iter().enumerate() {
-        let colour = COLOURS[[0, 2, 4, 5][number % 4]];
+        let colour = COLOURS[[0, 2, 5, 6][number % 4]];
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
             .label(*name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE).border_style(BLACK).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE)
+        .border_style(BLACK)
+        .draw()?;
     area.present()?;
     Ok(())
 }

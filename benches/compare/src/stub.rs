@@ -131,9 +131,10 @@ impl Dynamodb {
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?)?;
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?,
+        )?;
         let clear = serve(None, Arc::clone(&taken)).await?;
         let tls = serve(Some(TlsAcceptor::from(Arc::new(config))), Arc::clone(&taken)).await?;
         Ok(Self {

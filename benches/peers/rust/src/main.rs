@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_http::{Body, Error, Request, RequestExt, Response, run, service_fn};
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let client = Client::new(&aws_config::load_from_env().await);
+    let client = Client::new(&aws_config::load_defaults(BehaviorVersion::latest()).await);
     let table = std::env::var("TABLE_NAME")?;
     run(service_fn(|request: Request| callback(&client, &table, request))).await
 }
@@ -18,9 +19,7 @@ async fn main() -> Result<(), Error> {
 async fn callback(client: &Client, table: &str, request: Request) -> Result<Response<Body>, Error> {
     match record(client, table, &request).await {
         Ok(()) => answer(200, json!({ "ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0 })),
-        Err(error) => {
-            answer(403, json!({ "ActionStatus": "FAIL", "ErrorInfo": error.to_string(), "ErrorCode": 1 }))
-        }
+        Err(error) => answer(403, json!({ "ActionStatus": "FAIL", "ErrorInfo": error.to_string(), "ErrorCode": 1 })),
     }
 }
 
