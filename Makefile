@@ -77,17 +77,19 @@ chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this 
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
 
 .PHONY: bench
-bench: build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: some 15 minutes; needs Node 20
+bench: build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: some 20 minutes; needs Node 20
 	@command -v node npm >/dev/null || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
 	$(call say,Building the floor and the peers …)
+	@# One by one: together they would share features, and the floor would link what the default peer asks for.
 	@cd benches && for package in compare floor limit rust-default; do cargo build --quiet --locked --release --package $$package; done
 	@cd benches/peers/node && npm install --silent --no-save
 	@python3 -m pip install --quiet --disable-pip-version-check --upgrade --target benches/peers/python/.packages \
 		-r benches/peers/python/requirements.txt
 	$(call say,Measuring …)
 	@benches/target/release/compare target/release benches docs/performance
-	$(call say,Measuring verifying and decoding by themselves; plots in target/criterion/report …)
-	@cargo bench --locked --bench decode
+	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
+	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
+	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

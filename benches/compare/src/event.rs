@@ -21,7 +21,7 @@ pub(crate) fn create_group(members: usize) -> String {
 
 /// Tencent's callback of a created group whose body has about so many bytes.
 pub(crate) fn create_group_of(bytes: usize) -> String {
-    create_group(bytes.saturating_sub(260) / 29)
+    create_group(bytes.saturating_sub(260) / 30)
 }
 
 fn tencent_chat(body: &str) -> String {

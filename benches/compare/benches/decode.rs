@@ -55,7 +55,7 @@ const TENCENT_QUERY: &str = "SdkAppid=1400000000&CallbackCommand=Group.CallbackA
 fn create_group(bytes: usize) -> String {
     let head = r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup","EventTime":1669872112042,"GroupId":"@TGS#2QX7PLM4K","Name":"Trail runners","Operator_Account":"admin01","Owner_Account":"u_wei","Type":"Public","UserDefinedDataList":[{"Key":"Region","Value":"eu-1"}],"MemberList":["#;
     let members: Vec<String> =
-        (0..).map(|number| format!(r#"{{"Member_Account":"u{number:07}"}}"#)).take((bytes - head.len()) / 29).collect();
+        (0..).map(|number| format!(r#"{{"Member_Account":"u{number:07}"}}"#)).take((bytes - head.len()) / 30).collect();
     format!("{head}{}]}}", members.join(","))
 }
 
