@@ -34,9 +34,18 @@ fn sam_local(subcommand: &str, table: &Table, tokens: &str, folder: &TempDir) ->
     fs::write(&settings, environment.to_string()).unwrap();
     let variable =
         |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run make verify-sam"));
-    let mut command = Command::new("sam");
+    // What runs in the background has inherited that it ignores an interrupt, which SAM would then ignore too.
+    let mut command = Command::new("env");
     command
-        .args(["local", subcommand, "--skip-pull-image", "--invoke-image", &variable("SAM_IMAGE")])
+        .args([
+            "--default-signal=INT",
+            "sam",
+            "local",
+            subcommand,
+            "--skip-pull-image",
+            "--invoke-image",
+            &variable("SAM_IMAGE"),
+        ])
         .args(["--parameter-overrides", &format!("Architecture={}", variable("ARCHITECTURE"))])
         .args(["--add-host", "host.docker.internal:host-gateway", "--env-vars"])
         .arg(settings)

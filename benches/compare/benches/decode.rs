@@ -73,6 +73,7 @@ fn all_steps<P: Platform>(group: &mut criterion::BenchmarkGroup<'_, criterion::m
     let platform = platform::<P>();
     let event = Event::parse(text).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
+    assert!(matches!(read(&platform, &request), Ok(Decoded::Change(_))));
     group.bench_function(BenchmarkId::new("event", P::NAME), |bencher| {
         bencher.iter(|| black_box(Event::parse(black_box(text)).unwrap().request(Timestamp::now()).is_ok()));
     });
@@ -107,6 +108,7 @@ fn body(criterion: &mut Criterion) {
         let text = event("/tencent-chat", TENCENT_QUERY, &create_group(bytes));
         let event = Event::parse(&text).unwrap();
         let request = event.request(Timestamp::now()).unwrap();
+        assert!(matches!(read(&platform, &request), Ok(Decoded::Change(_))));
         group.throughput(Throughput::Bytes(request.body.len() as u64));
         group.bench_function(BenchmarkId::new("verify and decode", bytes), |bencher| {
             bencher.iter(|| black_box(read(&platform, black_box(&request)).is_ok()));

@@ -10,18 +10,32 @@ pub(crate) const TOKEN: &str = "a-token-of-no-app";
 
 /// Tencent's callback of a created group with so many members.
 pub(crate) fn create_group(members: usize) -> String {
+    tencent_chat(&body(members, ""))
+}
+
+/// Tencent's callback of a created group whose body has so many bytes, by a long introduction.
+pub(crate) fn create_group_of(bytes: usize) -> String {
+    let mut introduction = String::new();
+    for number in 0.. {
+        let missing = bytes.saturating_sub(body(1, "").len() + introduction.len());
+        if missing == 0 {
+            break;
+        }
+        let line = format!("Line {number} of what the group says of itself. ");
+        introduction.extend(line.chars().take(missing));
+    }
+    tencent_chat(&body(1, &introduction))
+}
+
+fn body(members: usize, introduction: &str) -> String {
     let members: Vec<_> = (0..members).map(|number| json!({ "Member_Account": format!("u{number:07}") })).collect();
     let body = json!({
         "CallbackCommand": "Group.CallbackAfterCreateGroup", "EventTime": 1_669_872_112_042_i64,
         "GroupId": "@TGS#2QX7PLM4K", "Name": "Trail runners", "Operator_Account": "admin01", "Owner_Account": "u_wei",
         "Type": "Public", "UserDefinedDataList": [{ "Key": "Region", "Value": "eu-1" }], "MemberList": members,
+        "Introduction": introduction,
     });
-    tencent_chat(&body.to_string())
-}
-
-/// Tencent's callback of a created group whose body has about so many bytes.
-pub(crate) fn create_group_of(bytes: usize) -> String {
-    create_group(bytes.saturating_sub(260) / 30)
+    body.to_string()
 }
 
 fn tencent_chat(body: &str) -> String {

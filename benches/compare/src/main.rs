@@ -1,4 +1,4 @@
-//! Measures the functions, the floor and peers in turn, in one run on one machine, against the same stubs of Lambda's
+//! Measures the functions, the floor, the limit and peers in turn, in one run on one machine, against the same stubs of Lambda's
 //! Runtime API and of DynamoDB; writes a table, plots and the figures themselves to a folder. `make bench` builds what it
 //! needs and runs it.
 
@@ -29,6 +29,11 @@ const WARM: usize = 400;
 /// The system's root certificates, where Debian and Amazon Linux have them: a client reads them in its start, on AWS too.
 const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
+/// The floor, which is sent Tencent's callback.
+const FLOOR: &str = "floor";
+/// The floor, where it is sent OpenIM's.
+const OPENIM_FLOOR: &str = "floor, OpenIM's callback";
+
 const HELP: &str = "\
 Measures the functions, the floor and peers. `make bench` builds what it needs.
 
@@ -55,8 +60,8 @@ async fn main() -> Result<()> {
     }
 
     let dynamodb = Dynamodb::start().await?;
-    let authorities = tempfile::tempdir()?;
-    let authorities = Authorities { own: authorities.path().join("own.pem"), all: authorities.path().join("all.pem") };
+    let folder = tempfile::tempdir()?;
+    let authorities = Authorities { own: folder.path().join("own.pem"), all: folder.path().join("all.pem") };
     let roots =
         ROOTS.into_iter().find_map(|path| fs::read_to_string(path).ok()).context("there are no root certificates")?;
     fs::write(&authorities.own, &dynamodb.authority)?;
@@ -66,14 +71,15 @@ async fn main() -> Result<()> {
     for (transport, name) in [(Transport::Tls, "tls"), (Transport::Clear, "clear")] {
         for start in 0..STARTS {
             println!("{name}, start {} of {STARTS}", start + 1);
-            // In turn, so that what else the machine does meets them alike.
-            for (number, subject) in subjects.iter().enumerate() {
+            // In turn, so that what else the machine does meets them alike, and each time after another one.
+            for number in (0..subjects.len()).map(|number| (number + start) % subjects.len()) {
+                let subject = &subjects[number];
+                // The one before has ended, and so has what it left to do.
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 let run = run(subject, &dynamodb, &authorities, transport, WARM).await;
                 let run = run.with_context(|| format!("{} over {name}", subject.name))?;
                 runs.entry((number, name)).or_default().push(run);
             }
-            // Nothing of the last one's end is left to disturb the next.
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     let growth = growth::measure(&subjects, &dynamodb, &authorities).await?;
@@ -87,27 +93,31 @@ fn python() -> Result<String> {
 }
 
 fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject> {
-    let rust = |name, binary: PathBuf, callback| Subject {
+    let create_group = || event::create_group(3);
+    let rust = |name, binary: PathBuf| Subject {
         name,
         program: vec![binary.display().to_string()],
         folder: functions.to_owned(),
-        callback,
+        callback: create_group,
+        floor: FLOOR,
         deployed: vec![binary],
     };
-    let create_group = || event::create_group(3);
-    let built = benches.join("target/release");
+    let openim = |subject| Subject { callback: event::set_group_info, floor: OPENIM_FLOOR, ..subject };
+    let built = benches.join("target");
     let (node, python) = (benches.join("peers/node"), benches.join("peers/python"));
     let packages = python.join(".packages");
     vec![
-        rust("tencent-chat", functions.join("tencent-chat"), create_group),
-        rust("openim", functions.join("openim"), event::set_group_info),
-        rust("floor", built.join("floor"), create_group),
-        rust("limit", built.join("limit"), create_group),
-        rust("Rust, every default", built.join("rust-default"), create_group),
+        rust("tencent-chat", functions.join("tencent-chat")),
+        openim(rust("openim", functions.join("openim"))),
+        rust(FLOOR, built.join("release/floor")),
+        openim(rust(OPENIM_FLOOR, built.join("release/floor"))),
+        rust("limit", built.join("release/limit")),
+        rust("Rust, every default", built.join("cargo-lambda/rust-default")),
         Subject {
             name: "Node 20, SDK v3",
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
             callback: create_group,
+            floor: FLOOR,
             deployed: vec![node.join("function.mjs"), node.join("node_modules")],
             folder: node,
         },
@@ -115,6 +125,7 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
             name: "Python 3, boto3",
             program: [interpreter, "-m", "awslambdaric", "function.handler"].map(str::to_owned).into(),
             callback: create_group,
+            floor: FLOOR,
             deployed: vec![python.join("function.py"), packages],
             folder: python,
         },

@@ -21,6 +21,8 @@ pub(crate) struct Subject {
     pub(crate) program: Vec<String>,
     pub(crate) folder: PathBuf,
     pub(crate) callback: fn() -> String,
+    /// The name of the floor that is sent the same.
+    pub(crate) floor: &'static str,
     /// What is deployed: the binary, or the folders and files.
     pub(crate) deployed: Vec<PathBuf>,
 }
@@ -84,6 +86,8 @@ impl Started {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
             .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
+            // As long as Lambda's.
+            .env("AWS_SESSION_TOKEN", "token".repeat(200))
             .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
             .env("TABLE_NAME", "group-changes")
             .envs([("TENCENT_SDK_APP_ID", event::APP_ID), ("TENCENT_CALLBACK_TOKENS", event::TOKEN)])
@@ -98,14 +102,18 @@ impl Started {
             // Where the Python peer's packages are.
             .env("PYTHONPATH", ".packages")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            // A pipe that is read, as Lambda's.
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true);
         let start = Instant::now();
-        let process = command.spawn().with_context(|| format!("cannot start {}", subject.name))?;
+        let mut process = command.spawn().with_context(|| format!("cannot start {}", subject.name))?;
+        if let Some(mut log) = process.stdout.take() {
+            tokio::spawn(async move { tokio::io::copy(&mut log, &mut tokio::io::sink()).await });
+        }
         let pid = process.id().context("it has ended")?;
         let ready = timeout(PATIENCE, runtime_api.ready()).await;
-        let ready = ready.with_context(|| format!("{} does not start", subject.name))?;
+        let ready = ready.with_context(|| format!("{} does not start", subject.name))??;
         Ok(Self { start_wall: ready - start, start_cpu: cpu(pid)?, process, runtime_api, pid })
     }
 

@@ -4,16 +4,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
-/// The processor time of all threads that a process has.
+/// The processor time of all threads that a process has and had.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
-    let mut nanos = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end while it is looked at.
-        let Ok(stat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        nanos += stat.split(' ').next().context("schedstat is empty")?.parse::<u64>()?;
-    }
-    Ok(Duration::from_nanos(nanos))
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?;
+    Ok(clock_gettime(clock)?.into())
 }
 
 /// The most memory that it has had, in bytes.

@@ -18,11 +18,12 @@ use crate::measure::{Run, Subject};
 type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
 
 const SIZE: (u32, u32) = (820, 460);
-const COLOURS: [RGBColor; 7] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 92, 175),
     RGBColor(60, 150, 220),
-    RGBColor(120, 120, 120),
-    RGBColor(170, 170, 170),
+    RGBColor(110, 110, 110),
+    RGBColor(145, 145, 145),
+    RGBColor(180, 180, 180),
     RGBColor(214, 120, 20),
     RGBColor(60, 140, 60),
     RGBColor(180, 50, 60),
@@ -31,8 +32,10 @@ const COLOURS: [RGBColor; 7] = [
 /// One figure over all starts.
 #[derive(Clone, Copy)]
 struct Figure {
-    median: f64,
     least: f64,
+    lower: f64,
+    median: f64,
+    upper: f64,
     most: f64,
 }
 
@@ -41,14 +44,10 @@ impl Figure {
         Self::among(runs.iter().map(figure).collect())
     }
 
-    /// As multiples of the floor's in the same round, which the machine's mood has met alike.
-    fn to_floor(runs: &[Run], floor: &[Run], figure: impl Fn(&Run) -> f64) -> Self {
-        Self::among(runs.iter().zip(floor).map(|(run, floor)| figure(run) / figure(floor)).collect())
-    }
-
     fn among(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
-        Self { median: figures[figures.len() / 2], least: figures[0], most: figures[figures.len() - 1] }
+        let at = |quarter: usize| figures[(figures.len() - 1) * quarter / 4];
+        Self { least: at(0), lower: at(1), median: at(2), upper: at(3), most: at(4) }
     }
 }
 
@@ -78,16 +77,22 @@ fn quantile(durations: &[Duration], percent: usize) -> Duration {
 
 pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
     let mut table = format!("# Figures\n\n{}\n", machine(benches)?);
-    let mut figures = serde_json::Map::new();
     for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
         writeln!(
             table,
-            "\n## {title}\n\nMedians of {} starts (least to most); below, as multiples of the floor, medians over the same starts.\n",
+            "\n## {title}\n\nMedians of {} starts (least to most). Below them, multiples of another's figure: each taken within one round of \
+             starts, then the median over the rounds (middle half), which is not quite the medians' ratio. `openim` is set against \
+             the floor that is sent the same callback.\n",
             runs[&(0, transport)].len()
         )?;
-        rows(&mut table, subjects, runs, transport, &mut figures)?;
+        rows(&mut table, subjects, runs, transport)?;
     }
-    writeln!(table, "\n## Size\n\n| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    writeln!(
+        table,
+        "\n## Size\n\nOf the scripts with their packages, some of which Lambda has: the SDKs, and the runtime client.\n\n| | {} |\n|{}",
+        names(subjects),
+        " --- |".repeat(subjects.len() + 1)
+    )?;
     let sizes: Vec<(u64, u64)> = subjects.iter().map(sizes).collect::<Result<_>>()?;
     for (name, size) in [("unpacked, MB", 0), ("zip, MB", 1)] {
         let cells = sizes.iter().map(|sizes| format!("{:.2}", [sizes.0, sizes.1][size] as f64 / 1e6));
@@ -117,8 +122,22 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
         .zip(&sizes)
         .map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 }))
         .collect();
-    let all = json!({ "figures": figures, "sizes": sizes });
-    fs::write(output.join("figures.json"), serde_json::to_string_pretty(&all)? + "\n")?;
+    let points = |lines: &[(&'static str, Vec<(usize, Duration)>)]| -> Value {
+        lines
+            .iter()
+            .map(|(name, points)| {
+                let points: Vec<_> = points.iter().map(|(x, time)| json!([x, ms(*time) * 1e3])).collect();
+                ((*name).to_owned(), json!(points))
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let all = json!({
+        "machine": machine(benches)?, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"), "sizes": sizes,
+        "cpu us by bytes": points(&growth.cpu_by_bytes), "cpu us by members": points(&growth.cpu_by_members),
+        "write units by bytes": growth.units_by_bytes,
+    });
+    fs::write(output.join("figures.json"), all.to_string() + "\n")?;
 
     let bars = |name: &str, title: &str, figure: usize| {
         let bars: Vec<_> = subjects
@@ -153,43 +172,65 @@ fn names(subjects: &[Subject]) -> String {
     subjects.iter().map(|subject| subject.name).collect::<Vec<_>>().join(" | ")
 }
 
-fn rows(
+fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'static str) -> Result<()> {
+    writeln!(table, "| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    for (name, unit, figure) in FIGURES {
+        write!(table, "| {name}{}{unit} |", if unit.is_empty() { "" } else { ", " })?;
+        for number in 0..subjects.len() {
+            let Figure { median, least, most, .. } = Figure::of(&runs[&(number, transport)], figure);
+            let digits = match median {
+                ..1.0 => 3,
+                ..100.0 => 1,
+                _ => 0,
+            };
+            write!(table, " {median:.digits$} ({least:.digits$} to {most:.digits$}) |")?;
+        }
+        writeln!(table)?;
+    }
+    let number =
+        |name: &str| subjects.iter().position(|subject| subject.name == name).with_context(|| format!("no {name}"));
+    let floors = subjects.iter().map(|subject| number(subject.floor)).collect::<Result<Vec<_>>>()?;
+    ratios(table, "to the floor", subjects, runs, transport, &floors)?;
+    let ours = vec![number("tencent-chat")?; subjects.len()];
+    ratios(table, "to tencent-chat", subjects, runs, transport, &ours)
+}
+
+/// Each figure as a multiple of another subject's in the same round of starts.
+fn ratios(
     table: &mut String,
+    title: &str,
     subjects: &[Subject],
     runs: &Runs,
     transport: &'static str,
-    figures: &mut serde_json::Map<String, serde_json::Value>,
+    others: &[usize],
 ) -> Result<()> {
-    writeln!(table, "| | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
-    let floor = subjects.iter().position(|subject| subject.name == "floor").context("there is no floor")?;
-    let digits = |figure: f64| {
-        if figure < 1.0 {
-            3
-        } else if figure < 100.0 {
-            1
-        } else {
-            0
+    writeln!(table, "\n| {title} | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    for (name, _, figure) in FIGURES {
+        write!(table, "| {name} |")?;
+        for (number, other) in others.iter().enumerate() {
+            let pairs = runs[&(number, transport)].iter().zip(&runs[&(*other, transport)]);
+            let ratio = Figure::among(pairs.map(|(run, other)| figure(run) / figure(other)).collect());
+            write!(table, " {:.2} ({:.2} to {:.2}) |", ratio.median, ratio.lower, ratio.upper)?;
         }
-    };
-    let mut ratios = String::new();
-    for (name, unit, figure) in FIGURES {
-        let of = |number: usize| Figure::of(&runs[&(number, transport)], figure);
-        let title = if unit.is_empty() { name.to_owned() } else { format!("{name}, {unit}") };
-        let (mut row, mut ratio) = (format!("| {title} |"), format!("| {name} |"));
-        for (number, subject) in subjects.iter().enumerate() {
-            let Figure { median, least, most } = of(number);
-            let digits = digits(median);
-            write!(row, " {median:.digits$} ({least:.digits$} to {most:.digits$}) |")?;
-            let to_floor = Figure::to_floor(&runs[&(number, transport)], &runs[&(floor, transport)], figure).median;
-            write!(ratio, " {to_floor:.2} |")?;
-            figures.entry(format!("{transport}: {title}")).or_insert_with(|| json!({}))[subject.name] =
-                json!({ "median": median, "least": least, "most": most, "to_floor": to_floor });
-        }
-        writeln!(table, "{row}")?;
-        writeln!(ratios, "{ratio}")?;
+        writeln!(table)?;
     }
-    writeln!(table, "\n| to the floor | {} |\n|{}\n{ratios}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
     Ok(())
+}
+
+/// Every start's figures.
+fn starts(subjects: &[Subject], runs: &Runs, transport: &'static str) -> Value {
+    let of = |number: usize, figure: fn(&Run) -> f64| runs[&(number, transport)].iter().map(figure).collect::<Vec<_>>();
+    FIGURES
+        .into_iter()
+        .map(|(name, unit, figure)| {
+            let all = subjects
+                .iter()
+                .enumerate()
+                .map(|(number, subject)| (subject.name.to_owned(), json!(of(number, figure))));
+            (format!("{name} {unit}").trim().to_owned(), Value::Object(all.collect()))
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// The size of what is deployed, as it is and as a zip.
@@ -224,6 +265,7 @@ fn machine(benches: &Path) -> Result<String> {
     let node = node["dependencies"].as_object().into_iter().flatten();
     let node: Vec<_> = node.map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or_default())).collect();
     let python = fs::read_to_string(benches.join("peers/python/requirements.txt"))?;
+    let python = python.split('#').next().unwrap_or_default();
     Ok(format!(
         "{}, {cores} cores of {}, Linux {}, {}, Node {} with {}, {} with {}.",
         said("date", "--iso-8601")?,
@@ -291,7 +333,7 @@ fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>
         .build_cartesian_2d(range(|point| point.0), range(|point| point.1))?;
     chart.configure_mesh().x_desc(x).draw()?;
     for (number, (name, points)) in lines.iter().enumerate() {
-        let colour = COLOURS[[0, 2, 5, 6][number % 4]];
+        let colour = COLOURS[[0, 2, 6, 7][number % 4]];
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
             .label(*name)

@@ -30,7 +30,7 @@ pub(crate) struct RuntimeApi {
 
 struct State {
     events: AsyncMutex<mpsc::UnboundedReceiver<String>>,
-    /// When the function first asked for an event.
+    /// When the function last asked for an event.
     ready: Mutex<Option<Instant>>,
     is_ready: Notify,
     answered: Mutex<Option<(Instant, Bytes)>>,
@@ -62,29 +62,25 @@ impl RuntimeApi {
     }
 
     /// Waits until the function asks for its first event; when that was.
-    pub(crate) async fn ready(&self) -> Instant {
-        loop {
-            let notified = self.state.is_ready.notified();
-            if let Some(ready) = *self.state.ready.lock().unwrap() {
-                return ready;
-            }
-            notified.await;
-        }
+    pub(crate) async fn ready(&self) -> Result<Instant> {
+        self.state.is_ready.notified().await;
+        self.state.ready.lock().unwrap().take().context("it did not ask")
     }
 
-    /// Hands the function an event; when it answered, and what.
+    /// Hands the function an event, and waits until it asks for the next one: when it answered, and what.
     pub(crate) async fn invoke(&self, event: &str) -> Result<(Instant, Bytes)> {
-        let notified = self.state.is_answered.notified();
         self.events.send(event.to_owned())?;
-        notified.await;
-        self.state.answered.lock().unwrap().take().context("no answer")
+        self.state.is_answered.notified().await;
+        let answered = self.state.answered.lock().unwrap().take().context("no answer")?;
+        self.state.is_ready.notified().await;
+        Ok(answered)
     }
 }
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let response = Response::builder();
     if request.uri().path().ends_with("/next") {
-        state.ready.lock().unwrap().get_or_insert_with(Instant::now);
+        *state.ready.lock().unwrap() = Some(Instant::now());
         state.is_ready.notify_one();
         let Some(event) = state.events.lock().await.recv().await else { std::future::pending().await };
         let deadline = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 3_000;
@@ -117,7 +113,7 @@ pub(crate) struct Dynamodb {
 #[derive(Default)]
 struct Taken {
     items: AtomicU64,
-    /// The last request of each, where they are kept.
+    /// The first requests since they were last asked for.
     requests: Mutex<Vec<Bytes>>,
 }
 

@@ -13,8 +13,13 @@ async fn main() -> Result<(), Error> {
     let setting = |name| std::env::var(name);
     let http_client =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let credentials =
-        Credentials::new(setting("AWS_ACCESS_KEY_ID")?, setting("AWS_SECRET_ACCESS_KEY")?, None, None, "environment");
+    let credentials = Credentials::new(
+        setting("AWS_ACCESS_KEY_ID")?,
+        setting("AWS_SECRET_ACCESS_KEY")?,
+        setting("AWS_SESSION_TOKEN").ok(),
+        None,
+        "environment",
+    );
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(http_client)

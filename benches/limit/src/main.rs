@@ -96,6 +96,7 @@ struct Dynamodb {
     region: String,
     key_id: String,
     secret: String,
+    token: String,
     /// The day, and the signing key of it.
     key: Option<(String, hmac::Key)>,
 }
@@ -124,6 +125,7 @@ impl Dynamodb {
             region: env::var("AWS_REGION")?,
             key_id: env::var("AWS_ACCESS_KEY_ID")?,
             secret: env::var("AWS_SECRET_ACCESS_KEY")?,
+            token: env::var("AWS_SESSION_TOKEN")?,
             key: None,
         })
     }
@@ -143,10 +145,11 @@ impl Dynamodb {
             OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
         let day = time[..8].to_owned();
         let headers = format!(
-            "content-type:application/x-amz-json-1.0\nhost:{}\nx-amz-date:{time}\nx-amz-target:DynamoDB_20120810.PutItem\n",
-            self.host
+            "content-type:application/x-amz-json-1.0\nhost:{}\nx-amz-date:{time}\nx-amz-security-token:{}\n\
+             x-amz-target:DynamoDB_20120810.PutItem\n",
+            self.host, self.token
         );
-        let names = "content-type;host;x-amz-date;x-amz-target";
+        let names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target";
         let hashed = hex(digest::digest(&digest::SHA256, body.as_bytes()).as_ref());
         let canonical = format!("POST\n/\n\n{headers}\n{names}\n{hashed}");
         let scope = format!("{day}/{}/dynamodb/aws4_request", self.region);
