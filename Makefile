@@ -82,7 +82,7 @@ bench: build-functions ## Measure the functions against a floor, a limit and pee
 	$(call say,Building the floor and the peers …)
 	@# One by one: together they would share features, and the floor would link what the default peer asks for.
 	@cd benches && for package in compare floor limit; do cargo build --quiet --locked --release --package $$package; done
-	@cd benches && cargo build --quiet --locked --profile cargo-lambda --package rust-default
+	@cd benches && cargo build --quiet --locked --profile lambda --package rust-default
 	@cd benches/peers/node && npm install --silent --no-save
 	@python3 -m pip install --quiet --disable-pip-version-check --upgrade --target benches/peers/python/.packages \
 		-r benches/peers/python/requirements.txt

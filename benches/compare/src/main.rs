@@ -112,7 +112,7 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
         rust(FLOOR, built.join("release/floor")),
         openim(rust(OPENIM_FLOOR, built.join("release/floor"))),
         rust("limit", built.join("release/limit")),
-        rust("Rust, every default", built.join("cargo-lambda/rust-default")),
+        rust("Rust, every default", built.join("lambda/rust-default")),
         Subject {
             name: "Node 20, SDK v3",
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
