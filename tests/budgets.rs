@@ -1,6 +1,8 @@
 //! What a callback and its function may cost, as far as that is no matter of the machine's mood: sizes, dependencies,
 //! allocations, instructions. `make bench` measures time.
 
+#![allow(clippy::print_stdout, reason = "says what is not counted")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
