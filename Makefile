@@ -84,7 +84,7 @@ bench: build-functions ## Measure the functions against a floor, a limit and pee
 	@cd benches && for package in compare floor limit; do cargo build --quiet --locked --release --package $$package; done
 	@cd benches && cargo build --quiet --locked --profile lambda --package rust-default
 	@cd benches/peers/node && npm install --silent --no-save
-	@python3 -m pip install --quiet --disable-pip-version-check --upgrade --target benches/peers/python/.packages \
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade --target benches/peers/python/.packages \
 		-r benches/peers/python/requirements.txt
 	$(call say,Measuring …)
 	@benches/target/release/compare target/release benches docs/performance
