@@ -9,10 +9,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flate2::read::GzDecoder;
 use group_ledger::budget::Budget;
+use group_ledger::event::Event;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::receive::Receiver;
+use group_ledger::receive::{Receipt, Receiver};
+use group_ledger::timestamp::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,9 +24,13 @@ use crate::support::{PATIENCE, Sent, Table, assert_answer, local_settings, rando
 
 const QUERY: &str = "SdkAppid=1400000000";
 
-/// A budget that nothing here uses up.
-fn patient() -> Budget {
-    Budget::new(Instant::now(), PATIENCE, Duration::ZERO, None)
+/// What `read` takes from a callback's receipt; it has more time than anything here uses up.
+async fn receipt<P: Platform, T>(receiver: &Receiver<P>, sent: &Sent, read: impl FnOnce(&Receipt<'_>) -> T) -> T {
+    let event = sent.event();
+    let event = Event::parse(&event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    let budget = Budget::new(Instant::now(), PATIENCE, Duration::ZERO, None);
+    read(&receiver.receive(&request, &budget).await)
 }
 
 /// A callback that carries its time.
@@ -152,12 +158,9 @@ async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate
     for lost in [1, 2] {
         let table = Table::start().await;
         let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
-        let event = info_changed().event();
-        let event = group_ledger::event::Event::parse(&event).unwrap();
-        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
         let receiver = receiver::<TencentChat>(&settings).unwrap();
-        let receipt = receiver.receive(&request, &patient()).await;
-        assert_eq!(receipt.outcome.as_str(), "recorded", "{lost} answers lost");
+        let outcome = receipt(&receiver, &info_changed(), |receipt| receipt.outcome.as_str()).await;
+        assert_eq!(outcome, "recorded", "{lost} answers lost");
         assert_eq!(table.records().len(), 1, "{lost} answers lost");
 
         let table = Table::start().await;
@@ -178,12 +181,12 @@ async fn a_receipt_says_what_was_received() {
         ("callbackAfterQuitGroupCommand", r#"{"groupID":{}}"#, "quarantined", None),
         ("callbackAfterSendGroupMsgCommand", "{}", "ignored", None),
     ] {
-        let event = Sent::post(&format!("/openim/{command}"), "", body).event();
-        let event = group_ledger::event::Event::parse(&event).unwrap();
-        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
-        let receipt = receiver.receive(&request, &patient()).await;
-        assert_eq!((receipt.command.as_deref(), receipt.outcome.as_str()), (Some(command), outcome));
-        assert_eq!(receipt.kind, kind, "{command}");
+        let sent = Sent::post(&format!("/openim/{command}"), "", body);
+        receipt(&receiver, &sent, |receipt| {
+            assert_eq!((receipt.command.as_deref(), receipt.outcome.as_str()), (Some(command), outcome));
+            assert_eq!(receipt.kind, kind, "{command}");
+        })
+        .await;
     }
 }
 
@@ -193,11 +196,11 @@ async fn receipts(table: &Table, settings: &[(&str, &str)]) -> Vec<(String, bool
     let receiver = table.receiver::<OpenIm>(settings);
     let mut receipts = Vec::new();
     for body in [r#"{"groupID":"g1"}"#, "{"] {
-        let event = Sent::post("/openim/callbackAfterQuitGroupCommand", "", body).event();
-        let event = group_ledger::event::Event::parse(&event).unwrap();
-        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
-        let receipt = receiver.receive(&request, &patient()).await;
-        receipts.push((receipt.outcome.as_str().to_owned(), receipt.fault.is_some(), receipt.unstored.len()));
+        let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", body);
+        let of = |receipt: &Receipt<'_>| {
+            (receipt.outcome.as_str().to_owned(), receipt.fault.is_some(), receipt.unstored.len())
+        };
+        receipts.push(receipt(&receiver, &sent, of).await);
     }
     receipts
 }
@@ -232,10 +235,8 @@ async fn a_repetition_is_a_duplicate_where_the_callback_has_a_time() {
     let table = Table::start().await;
     let receiver = table.receiver::<TencentChat>(&[]);
     for (request, outcome) in [("request-1", "recorded"), ("request-2", "duplicate")] {
-        let event = info_changed().request(request).event();
-        let event = group_ledger::event::Event::parse(&event).unwrap();
-        let request = event.request(group_ledger::timestamp::Timestamp::now()).unwrap();
-        assert_eq!(receiver.receive(&request, &patient()).await.outcome.as_str(), outcome);
+        let sent = info_changed().request(request);
+        assert_eq!(receipt(&receiver, &sent, |receipt| receipt.outcome.as_str()).await, outcome);
     }
 }
 

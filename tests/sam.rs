@@ -37,15 +37,8 @@ fn sam_local(subcommand: &str, table: &Table, tokens: &str, folder: &TempDir) ->
     // What runs in the background has inherited that it ignores an interrupt, which SAM would then ignore too.
     let mut command = Command::new("env");
     command
-        .args([
-            "--default-signal=INT",
-            "sam",
-            "local",
-            subcommand,
-            "--skip-pull-image",
-            "--invoke-image",
-            &variable("SAM_IMAGE"),
-        ])
+        .args(["--default-signal=INT", "sam"])
+        .args(["local", subcommand, "--skip-pull-image", "--invoke-image", &variable("SAM_IMAGE")])
         .args(["--parameter-overrides", &format!("Architecture={}", variable("ARCHITECTURE"))])
         .args(["--add-host", "host.docker.internal:host-gateway", "--env-vars"])
         .arg(settings)
