@@ -15,15 +15,10 @@ pub(crate) fn create_group(members: usize) -> String {
 
 /// Tencent's callback of a created group whose body has so many bytes, by a long introduction.
 pub(crate) fn create_group_of(bytes: usize) -> String {
-    let mut introduction = String::new();
-    for number in 0.. {
-        let missing = bytes.saturating_sub(body(1, "").len() + introduction.len());
-        if missing == 0 {
-            break;
-        }
-        let line = format!("Line {number} of what the group says of itself. ");
-        introduction.extend(line.chars().take(missing));
-    }
+    let missing = bytes.saturating_sub(body(1, "").len());
+    let mut introduction: String =
+        (0..=missing / 40).map(|number| format!("Line {number} of what the group says of itself. ")).collect();
+    introduction.truncate(missing);
     tencent_chat(&body(1, &introduction))
 }
 

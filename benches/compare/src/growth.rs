@@ -16,14 +16,17 @@ const BYTES: [usize; 8] = [300, 1024, 4096, 16 * 1024, 64 * 1024, 128 * 1024, 25
 /// Numbers of members.
 const MEMBERS: [usize; 8] = [1, 3, 10, 30, 100, 500, 2000, 6000];
 
+/// Of each subject, what each size comes to.
+pub(crate) type Lines = Vec<(&'static str, Vec<(f64, f64)>)>;
+
 /// How cost grows.
 pub(crate) struct Growth {
-    /// Of each subject, processor time a callback by the body's bytes.
-    pub(crate) cpu_by_bytes: Vec<(&'static str, Vec<(usize, Duration)>)>,
+    /// Processor time a callback, in microseconds, by the body's bytes.
+    pub(crate) cpu_by_bytes: Lines,
     /// The same by members.
-    pub(crate) cpu_by_members: Vec<(&'static str, Vec<(usize, Duration)>)>,
+    pub(crate) cpu_by_members: Lines,
     /// Write units of `tencent-chat` by the body's bytes.
-    pub(crate) units_by_bytes: Vec<(usize, f64)>,
+    pub(crate) units_by_bytes: Vec<(f64, f64)>,
 }
 
 pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authorities: &Authorities) -> Result<Growth> {
@@ -34,17 +37,16 @@ pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authoriti
         let started = Started::new(subject, dynamodb, authorities, Transport::Tls).await?;
         let mut by_bytes = Vec::new();
         for bytes in BYTES {
-            by_bytes.push((bytes, cpu(&started, &event::create_group_of(bytes)).await?));
+            let event = event::create_group_of(bytes);
+            by_bytes.push((bytes as f64, cpu(&started, &event).await?));
             if subject.name == "tencent-chat" {
-                growth
-                    .units_by_bytes
-                    .push((bytes, write_units(&started, dynamodb, &event::create_group_of(bytes)).await?));
+                growth.units_by_bytes.push((bytes as f64, write_units(&started, dynamodb, &event).await?));
             }
         }
         growth.cpu_by_bytes.push((subject.name, by_bytes));
         let mut by_members = Vec::new();
         for members in MEMBERS {
-            by_members.push((members, cpu(&started, &event::create_group(members)).await?));
+            by_members.push((members as f64, cpu(&started, &event::create_group(members)).await?));
         }
         growth.cpu_by_members.push((subject.name, by_members));
         started.end().await?;
@@ -52,10 +54,10 @@ pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authoriti
     Ok(growth)
 }
 
-/// The processor time of one callback: the median of some batches, after one that is not counted.
-async fn cpu(started: &Started, event: &str) -> Result<Duration> {
+/// The processor time of one callback, in microseconds: the median of some batches, after one that is not counted.
+async fn cpu(started: &Started, event: &str) -> Result<f64> {
     let callbacks = if event.len() < 100_000 { 200 } else { 20 };
-    let mut batches = Vec::new();
+    let mut batches: Vec<Duration> = Vec::new();
     for _ in 0..6 {
         let before = started.cpu()?;
         for _ in 0..callbacks {
@@ -65,7 +67,7 @@ async fn cpu(started: &Started, event: &str) -> Result<Duration> {
     }
     let counted = &mut batches[1..];
     counted.sort();
-    Ok(counted[counted.len() / 2])
+    Ok(counted[counted.len() / 2].as_secs_f64() * 1e6)
 }
 
 /// The write units of what one callback puts, in a DynamoDB of its own.

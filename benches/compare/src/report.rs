@@ -12,7 +12,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::{Value, json};
 
-use crate::growth::Growth;
+use crate::growth::{Growth, Lines};
 use crate::measure::{Run, Subject};
 
 type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
@@ -76,7 +76,8 @@ fn quantile(durations: &[Duration], percent: usize) -> Duration {
 }
 
 pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
-    let mut table = format!("# Figures\n\n{}\n", machine(benches)?);
+    let machine = machine(benches)?;
+    let mut table = format!("# Figures\n\n{machine}\n");
     for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
         writeln!(
             table,
@@ -105,7 +106,7 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
         writeln!(table, "| {name} | {} |", lines.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | "))?;
         writeln!(table, "|{}", " --- |".repeat(lines.len() + 1))?;
         for (index, (size, _)) in lines[0].1.iter().enumerate() {
-            let cells = lines.iter().map(|(_, points)| format!("{:.0}", ms(points[index].1) * 1e3));
+            let cells = lines.iter().map(|(_, points)| format!("{:.0}", points[index].1));
             writeln!(table, "| {size} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
         }
     }
@@ -122,18 +123,10 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
         .zip(&sizes)
         .map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 }))
         .collect();
-    let points = |lines: &[(&'static str, Vec<(usize, Duration)>)]| -> Value {
-        lines
-            .iter()
-            .map(|(name, points)| {
-                let points: Vec<_> = points.iter().map(|(x, time)| json!([x, ms(*time) * 1e3])).collect();
-                ((*name).to_owned(), json!(points))
-            })
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    };
+    let points =
+        |lines: &Lines| lines.iter().map(|(name, points)| ((*name).to_owned(), json!(points))).collect::<Value>();
     let all = json!({
-        "machine": machine(benches)?, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"), "sizes": sizes,
+        "machine": machine, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"), "sizes": sizes,
         "cpu us by bytes": points(&growth.cpu_by_bytes), "cpu us by members": points(&growth.cpu_by_members),
         "write units by bytes": growth.units_by_bytes,
     });
@@ -150,19 +143,12 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
     bars("start.svg", "Start and first callback over TLS, ms", 4)?;
     bars("warm.svg", "Processor time of a warm callback over TLS, ms", 7)?;
     bars("memory.svg", "Peak memory, MB", 9)?;
-    let in_us = |lines: &[(&'static str, Vec<(usize, Duration)>)]| {
-        lines
-            .iter()
-            .map(|(name, points)| (*name, points.iter().map(|(x, time)| (*x as f64, ms(*time) * 1e3)).collect()))
-            .collect::<Vec<(&str, Vec<(f64, f64)>)>>()
-    };
-    let units = growth.units_by_bytes.iter().map(|(bytes, units)| (*bytes as f64, *units)).collect();
     for (name, title, x, lines) in [
-        ("bytes.svg", "Processor time a callback, µs", "body, bytes", in_us(&growth.cpu_by_bytes)),
-        ("members.svg", "Processor time a callback, µs", "members", in_us(&growth.cpu_by_members)),
-        ("units.svg", "Write units a callback", "body, bytes", vec![("tencent-chat", units)]),
+        ("bytes.svg", "Processor time a callback, µs", "body, bytes", &growth.cpu_by_bytes),
+        ("members.svg", "Processor time a callback, µs", "members", &growth.cpu_by_members),
+        ("units.svg", "Write units a callback", "body, bytes", &vec![("tencent-chat", growth.units_by_bytes.clone())]),
     ] {
-        plot_lines(&output.join(name), title, x, &lines).map_err(|error| anyhow!("{error}"))?;
+        plot_lines(&output.join(name), title, x, lines).map_err(|error| anyhow!("{error}"))?;
     }
     println!("The figures are in {}.", output.join("figures.md").display());
     Ok(())
