@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use group_ledger::aws;
-use group_ledger::entry::Entry;
+use group_ledger::entry::{Entry, Texts};
 use group_ledger::ledger::{Ledger, Stored};
 use group_ledger::settings::Settings;
 
@@ -30,9 +30,6 @@ AWS_ENDPOINT_URL_DYNAMODB for a local one. It needs dynamodb:PutItem on the tabl
 /// How long one entry may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How an entry's text begins.
-const BEGINNING: &str = "H4sI";
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     if env::args().len() > 1 || stdin().is_terminal() {
@@ -47,8 +44,9 @@ async fn run() -> Result<()> {
     let mut lines = String::new();
     stdin().read_to_string(&mut lines).context("standard input cannot be read")?;
     let (mut recorded, mut duplicates, mut failed) = (0, 0, 0);
-    for text in entries(&lines) {
-        match recover(&ledger, text).await {
+    let Texts { whole, incomplete } = Texts::find(&lines);
+    for text in whole {
+        match recover(&ledger, &text).await {
             Ok(Stored::Recorded) => recorded += 1,
             Ok(Stored::Duplicate) => duplicates += 1,
             Err(error) => {
@@ -57,19 +55,17 @@ async fn run() -> Result<()> {
             }
         }
     }
+    if incomplete > 0 {
+        eprintln!("{incomplete} entries are in several lines, some of which are missing: fetch them all");
+        failed += incomplete;
+    }
     println!("{recorded} written, {duplicates} recorded before, {failed} failed.");
     ensure!(recorded + duplicates + failed > 0, "there is no entry in these lines");
     ensure!(failed == 0, "{failed} entries could not be put into the ledger; run this again with the same lines");
     Ok(())
 }
 
-/// The entries in a log: each run of base64's characters, from where it begins as an entry does.
-fn entries(lines: &str) -> impl Iterator<Item = &str> {
-    let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/=".contains(char);
-    lines.split(move |char| !is_base64(char)).filter_map(|run| run.get(run.find(BEGINNING)?..))
-}
-
 async fn recover(ledger: &Ledger, text: &str) -> Result<Stored> {
-    let entry = Entry::from_text(text).context("it is damaged")?;
-    Ok(ledger.write(&[entry], PATIENCE).await?)
+    let entries = Entry::from_text(text).context("it is damaged")?;
+    Ok(ledger.write(&entries, PATIENCE).await?)
 }

@@ -134,7 +134,7 @@ async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, ta
                 Stored::Duplicate => tally.duplicates += 1,
             }
         }
-        Ok(Decoded::Ignored { .. } | Decoded::UrlCheck) => {
+        Ok(Decoded::Ignored(_) | Decoded::UrlCheck) => {
             println!("  {key}  nothing to record");
             tally.ignored += 1;
         }
@@ -163,7 +163,7 @@ async fn remove(ledger: &Ledger, group_key: &str, change_key: &str) -> Result<()
 /// The partition keys of the parts of an item's body; none where the item has it itself.
 fn parts(item: &Item) -> Result<Vec<String>> {
     let count = item.get("raw_parts").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or(0);
-    (0..count).map(|number| Ok(Part::group_key(text(item, "digest")?, text(item, "received_at")?, number))).collect()
+    (0..count).map(|number| Ok(Part::group_key(text(item, "raw_key")?, number))).collect()
 }
 
 /// The body of an item, from the item itself or its parts.

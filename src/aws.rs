@@ -79,9 +79,28 @@ pub enum CallError {
     /// The call ran into a defect of this program.
     #[error("was not called, for a defect")]
     Defect,
-    /// The service refused, with its error code (`AccessDeniedException`, `ThrottlingException`, …).
+    /// The service refused, with its error code (`AccessDeniedException`, `ResourceNotFoundException`, …).
     #[error("refused: {0}")]
     Refused(String),
+    /// The service throttled the call.
+    #[error("refused: {code}")]
+    Throttled {
+        /// Its error code.
+        code: String,
+        /// What was throttled.
+        scope: Scope,
+    },
+}
+
+/// What a service throttled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The partition of the item's key.
+    Partition,
+    /// The table or the account.
+    Table,
+    /// The service does not say.
+    Unknown,
 }
 
 impl<E: ProvideErrorMetadata> From<SdkError<E>> for CallError {

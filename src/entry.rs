@@ -3,7 +3,12 @@
 //! The text is JSON, compressed, in base64: of characters that every queue and log takes, with a checksum, and
 //! recognisable by its beginning (`H4sIA`, gzip's). What is in a queue may be older than the code that reads it, so the
 //! form is a contract; `tests/entries/` has samples of it.
+//!
+//! A log's lines may be shorter than a text, which is then there in pieces, a line each. And where making an entry or its
+//! text met a defect, the log has the callback itself, as JSON in base64 and nothing more ([`Callback`]).
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 
 use base64::Engine;
@@ -12,16 +17,28 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::quarantine::Quarantined;
-use crate::record::{Part, Raw, Record};
-use crate::timestamp::Timestamp;
+use crate::ledger::Ledger;
+use crate::quarantine::{Callback, Quarantined};
+use crate::record::{Part, Raw, Record, hex};
 
-/// The longest text of an entry, in bytes: SQS takes 256 KiB at least, and CloudWatch a line of as much.
-pub const MAX_TEXT_BYTES: usize = 200 * 1024;
+/// The longest text of an entry, in bytes: SQS takes 1 MiB.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+pub const MAX_TEXT_BYTES: usize = 1_000_000;
+
+/// The most of a text that a line of log has: a line of CloudWatch has 256 KiB at least.
+pub const MAX_PIECE_BYTES: usize = 200 * 1024;
 
 /// The most that an entry's text is decompressed to; what changed is at most a body of 1 MiB.
 const MAX_JSON_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How a text begins, with gzip's first bytes.
+const TEXT: &str = "H4sI";
+/// How a callback's text begins: `{"callback":` in base64.
+const CALLBACK: &str = "eyJjYWxsYmFjayI6";
+/// How a piece of a text begins.
+const PIECE: &str = "PIECE-";
 
 /// One thing that is written.
 #[derive(Deserialize, Serialize)]
@@ -52,6 +69,16 @@ impl Entry<'_> {
         }
     }
 
+    /// The partition key.
+    #[must_use]
+    pub fn group_key(&self) -> &str {
+        match self {
+            Entry::Record(record) => &record.group_key,
+            Entry::Quarantined(kept) => &kept.group_key,
+            Entry::Part(part) => &part.group_key,
+        }
+    }
+
     /// The platform's name; none of a part.
     #[must_use]
     pub fn platform(&self) -> Option<&str> {
@@ -72,43 +99,126 @@ impl Entry<'_> {
     }
 }
 
-impl Entry<'static> {
-    /// Reads an entry's text.
-    ///
-    /// # Errors
-    ///
-    /// Where it is none.
-    pub fn from_text(text: &str) -> Result<Self, NotAnEntry> {
-        let gzip = BASE64_STANDARD.decode(text).map_err(|_| NotAnEntry)?;
-        let mut json = Vec::new();
-        GzDecoder::new(gzip.as_slice()).take(MAX_JSON_BYTES).read_to_end(&mut json).map_err(|_| NotAnEntry)?;
-        serde_json::from_slice(&json).map_err(|_| NotAnEntry)
+impl Callback<'_> {
+    /// The callback as text, neither compressed nor split.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        // Neither a Vec nor a callback fails.
+        BASE64_STANDARD.encode(serde_json::to_vec(&HashMap::from([("callback", self)])).unwrap_or_default())
     }
 }
 
+impl Entry<'static> {
+    /// Reads a text: the entries that it comes to, in the order in which they are written. More than one where it is a
+    /// callback's with a large body.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no text of an entry.
+    pub fn from_text(text: &str) -> Result<Vec<Self>, NotAnEntry> {
+        let bytes = BASE64_STANDARD.decode(text).map_err(|_| NotAnEntry)?;
+        if text.starts_with(CALLBACK) {
+            let mut callback: HashMap<String, Callback<'_>> = serde_json::from_slice(&bytes).map_err(|_| NotAnEntry)?;
+            return Ok(Quarantined::from(callback.remove("callback").ok_or(NotAnEntry)?).into());
+        }
+        let mut json = Vec::new();
+        GzDecoder::new(bytes.as_slice()).take(MAX_JSON_BYTES).read_to_end(&mut json).map_err(|_| NotAnEntry)?;
+        Ok(vec![serde_json::from_slice(&json).map_err(|_| NotAnEntry)?])
+    }
+}
+
+/// A text as lines of a log have it: whole, or in pieces that say of which text they are (`PIECE-{id}-{number}-{count}-…`).
+#[must_use]
+pub fn pieces(text: &str) -> Vec<Cow<'_, str>> {
+    if text.len() <= MAX_PIECE_BYTES {
+        return vec![Cow::Borrowed(text)];
+    }
+    let id: String = hex(&Sha256::digest(text)).chars().take(16).collect();
+    let pieces: Vec<&[u8]> = text.as_bytes().chunks(MAX_PIECE_BYTES).collect();
+    let count = pieces.len();
+    // Base64 is ASCII, so no chunk ends within a character.
+    let piece = |(number, piece)| format!("{PIECE}{id}-{number}-{count}-{}", String::from_utf8_lossy(piece)).into();
+    pieces.into_iter().enumerate().map(piece).collect()
+}
+
+/// The texts in a log, in whatever form its lines are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Texts<'l> {
+    /// Those that are there whole.
+    pub whole: Vec<Cow<'l, str>>,
+    /// How many are not, because a piece is missing.
+    pub incomplete: usize,
+}
+
+impl<'l> Texts<'l> {
+    /// Finds the texts in a log.
+    #[must_use]
+    pub fn find(log: &'l str) -> Self {
+        let is_ours = |char: char| char.is_ascii_alphanumeric() || "+/=-".contains(char);
+        let mut texts = Self::default();
+        let mut pieces: BTreeMap<(&str, usize), BTreeMap<usize, &str>> = BTreeMap::new();
+        for run in log.split(|char| !is_ours(char)) {
+            let from = |beginning| run.find(beginning).and_then(|at| run.get(at..));
+            if let Some((id, number, count, piece)) = from(PIECE).and_then(read_piece) {
+                pieces.entry((id, count)).or_default().insert(number, piece);
+            } else if let Some(text) = from(TEXT).or_else(|| from(CALLBACK)) {
+                texts.whole.push(text.split('-').next().unwrap_or_default().into());
+            }
+        }
+        for ((_, count), pieces) in pieces {
+            if pieces.len() == count {
+                texts.whole.push(pieces.into_values().collect::<String>().into());
+            } else {
+                texts.incomplete += 1;
+            }
+        }
+        texts
+    }
+}
+
+/// A piece's id, number, count and text.
+fn read_piece(piece: &str) -> Option<(&str, usize, usize, &str)> {
+    let mut fields = piece.strip_prefix(PIECE)?.splitn(4, '-');
+    Some((fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?, fields.next()?))
+}
+
 impl<'r> From<Record<'r>> for Vec<Entry<'r>> {
-    /// A record's entries, in the order in which they are written: parts of its body, if there are any, before the record
-    /// that refers to them.
-    fn from(mut record: Record<'r>) -> Self {
-        let mut entries = split(&mut record.raw, &record.digest, record.received_at, record.expires_at);
-        entries.push(Entry::Record(record));
-        entries
+    /// A record's entries, in the order in which they are written: parts of its body, where no item holds it whole, before
+    /// the record that refers to them.
+    fn from(record: Record<'r>) -> Self {
+        let request_id = record.change.occurred_at.is_none().then(|| record.request_id.clone());
+        let (digest, time, expires_at) = (record.digest.clone(), record.occurred_at, record.expires_at);
+        entries(Entry::Record(record), |raw| raw.split(&digest, time, request_id.as_deref(), expires_at))
     }
 }
 
 impl<'r> From<Quarantined<'r>> for Vec<Entry<'r>> {
     /// As those of a record.
-    fn from(mut kept: Quarantined<'r>) -> Self {
-        let mut entries = split(&mut kept.raw, &kept.digest, kept.received_at, kept.expires_at);
-        entries.push(Entry::Quarantined(kept));
-        entries
+    fn from(kept: Quarantined<'r>) -> Self {
+        let (digest, request_id) = (kept.digest.clone(), kept.request_id.clone());
+        let (time, expires_at) = (kept.received_at, kept.expires_at);
+        entries(Entry::Quarantined(kept), |raw| raw.split(&digest, time, Some(&request_id), expires_at))
     }
 }
 
-/// Takes a body that is too large for its own entry apart.
-fn split<'r>(raw: &mut Raw<'_>, digest: &str, received_at: Timestamp, expires_at: Option<i64>) -> Vec<Entry<'r>> {
-    let parts = raw.split(digest, received_at, expires_at);
-    parts.into_iter().map(Entry::Part).collect()
+/// An entry, with the parts of its body before it where no item holds it whole.
+fn entries<'r>(mut entry: Entry<'r>, split: impl FnOnce(&mut Raw<'r>) -> Vec<Part>) -> Vec<Entry<'r>> {
+    // Only a compressed body may be that large; the item of any other is made once.
+    let is_compressed = matches!(
+        &entry,
+        Entry::Record(Record { raw: Raw::Gzip(_), .. }) | Entry::Quarantined(Quarantined { raw: Raw::Gzip(_), .. })
+    );
+    if !is_compressed || Ledger::fits(&entry) {
+        return vec![entry];
+    }
+    let parts = match &mut entry {
+        Entry::Record(record) => split(&mut record.raw),
+        Entry::Quarantined(kept) => split(&mut kept.raw),
+        Entry::Part(_) => Vec::new(),
+    };
+    // Parts of what no item holds even without its body would be left behind.
+    let parts = if Ledger::fits(&entry) { parts } else { Vec::new() };
+    parts.into_iter().map(Entry::Part).chain([entry]).collect()
 }
 
 fn text_of(entry: &Entry<'_>) -> String {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json_borrow::Value;
 
 use crate::refusal::Refusal;
-use crate::request::{Headers, MAX_BODY_BYTES, Query, Request};
+use crate::request::{Headers, Query, Request};
 use crate::timestamp::Timestamp;
 
 /// An event. What is used of it: `rawPath`, `rawQueryString`, `headers`, `body`, `isBase64Encoded`, and of
@@ -36,7 +36,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotAnEvent`] without a method or with a broken body, [`Refusal::TooLarge`].
+    /// [`Refusal::NotAnEvent`] without a method or with a broken body.
     pub fn request(&'a self, now: Timestamp) -> Result<Request<'a>, Refusal> {
         let context = self.0.get("requestContext");
         let method = context.get("http").get("method").as_str().ok_or(Refusal::NotAnEvent)?;
@@ -55,24 +55,17 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The body's bytes. API Gateway encodes what has no textual content type, and Tencent's may have none.
+    /// The body's bytes, however many: Lambda takes 6 MB. API Gateway encodes what has no textual content type, and Tencent's may have none.
     fn body(&'a self) -> Result<Cow<'a, [u8]>, Refusal> {
         let text = match self.0.get("body") {
             Value::Str(text) => text.as_ref(),
             Value::Null => "",
             _ => return Err(Refusal::NotAnEvent),
         };
-        let is_encoded = self.0.get("isBase64Encoded").as_bool().unwrap_or(false);
-        let length = if is_encoded { text.len() / 4 * 3 } else { text.len() };
-        // Padding counts for up to two bytes.
-        if length > MAX_BODY_BYTES + if is_encoded { 2 } else { 0 } {
-            return Err(Refusal::TooLarge);
-        }
-        if !is_encoded {
+        if !self.0.get("isBase64Encoded").as_bool().unwrap_or(false) {
             return Ok(Cow::Borrowed(text.as_bytes()));
         }
-        let bytes = BASE64_STANDARD.decode(text).map_err(|_| Refusal::NotAnEvent)?;
-        if bytes.len() > MAX_BODY_BYTES { Err(Refusal::TooLarge) } else { Ok(Cow::Owned(bytes)) }
+        BASE64_STANDARD.decode(text).map(Cow::Owned).map_err(|_| Refusal::NotAnEvent)
     }
 }
 

@@ -4,7 +4,6 @@
 //! exception is the last resort: an entry that neither the ledger nor the spill took, compressed, from which `make recover`
 //! makes a record.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,8 +15,9 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::budget::Budget;
+use crate::entry::pieces;
 use crate::event::{Event, Response};
-use crate::lambda::{caught, start_logging, time_left};
+use crate::lambda::{caught, start_logging, time_left, unwound};
 use crate::metrics;
 use crate::platform::Platform;
 use crate::receive::{Outcome, Receipt, Receiver};
@@ -61,34 +61,15 @@ pub async fn run<P: Platform>() -> ExitCode {
 /// Answers one event, in the time that is left before Lambda ends the function, where that is known. A panic is answered
 /// too, and ends nothing else.
 pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
-    let start = Instant::now();
-    if let Some(response) = caught(answer(receiver, event, time_left, start)).await {
-        return response;
-    }
-    hold_back::<P>(&Budget::new(start, P::PATIENCE, Duration::ZERO, time_left)).await;
-    Response::new(Refusal::Defect.status(), P::answer(Some(Refusal::Defect)))
-}
-
-/// Waits until the sender has given up, where it then sends again: an answer, whichever, would be the last word.
-async fn hold_back<P: Platform>(budget: &Budget) {
-    if P::REPEATS_AFTER_TIMEOUT {
-        sleep(budget.until_given_up(Instant::now())).await;
-    }
-}
-
-async fn answer<P: Platform>(
-    receiver: &Receiver<P>,
-    event: &str,
-    time_left: Option<Duration>,
-    start: Instant,
-) -> Response {
-    let now = Timestamp::now();
-    let event = Event::parse(event);
-    let request = event.as_ref().map_err(|refusal| *refusal).and_then(|event| event.request(now));
+    let (start, now) = (Instant::now(), Timestamp::now());
+    let event = unwound(|| Event::parse(event)).unwrap_or(Err(Refusal::Defect));
+    let request = event.as_ref().map_err(|refusal| *refusal);
+    let request = request.and_then(|event| unwound(|| event.request(now)).unwrap_or(Err(Refusal::Defect)));
     let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
     let budget = Budget::new(start, P::PATIENCE, waited, time_left);
     let receipt = match &request {
-        Ok(request) => receiver.receive(request, &budget).await,
+        Ok(request) => caught(receiver.receive(request, &budget)).await.unwrap_or(Receipt::of(Outcome::Defect)),
+        Err(Refusal::Defect) => Receipt::of(Outcome::Defect),
         Err(refusal) => Receipt::of(Outcome::Refused(*refusal)),
     };
     let duration = start.elapsed();
@@ -97,11 +78,12 @@ async fn answer<P: Platform>(
     if let Some(namespace) = receiver.metrics_namespace() {
         metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, now));
     }
-    if receipt.outcome == Outcome::NotStored(Refusal::NotStored) {
-        hold_back::<P>(&budget).await;
-    }
     let refusal = receipt.outcome.refusal();
-    let answer = receipt.answer.map_or_else(|| P::answer(refusal), Cow::Owned);
+    // Answering a sender that retries only after a timeout would end it: wait until it has timed out.
+    if receiver.platform().retries_after_timeout() && matches!(refusal, Some(Refusal::NotStored | Refusal::Defect)) {
+        sleep(budget.until_given_up(Instant::now())).await;
+    }
+    let answer = unwound(|| P::respond(request.as_ref().ok(), refusal)).unwrap_or_else(|| P::respond(None, refusal));
     Response::new(refusal.map_or(200, Refusal::status), answer)
 }
 
@@ -111,8 +93,10 @@ fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration)
     let command = receipt.command.as_deref().map(loggable);
     let error = receipt.fault.as_ref().map(tracing::field::display);
     match &receipt.outcome {
-        Outcome::NotStored(_) => error!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
-        Outcome::Refused(refusal) | Outcome::Quarantined(refusal) => {
+        Outcome::NotStored(_) | Outcome::Defect => {
+            error!(platform, command, kind, outcome, error, duration_us, request_id, "callback");
+        }
+        Outcome::Refused(refusal) | Outcome::RefusedKnownCaller(refusal) | Outcome::Quarantined(refusal) => {
             let (code, reason) = (refusal.code(), tracing::field::display(refusal));
             warn!(platform, command, kind, outcome, code, reason, error, duration_us, request_id, "callback");
         }
@@ -120,8 +104,8 @@ fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration)
         _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),
     }
     // The last resort.
-    for entry in &receipt.unstored {
-        error!(platform, entry, request_id, "recover");
+    for entry in receipt.unstored.iter().flat_map(|text| pieces(text)) {
+        error!(platform, entry = entry.as_ref(), request_id, "recover");
     }
 }
 

@@ -40,6 +40,11 @@ pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output =
     })
 }
 
+/// What a function comes to; `None` where it panics.
+pub(crate) fn unwound<T>(function: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(function)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Config;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, ThrottlingReason};
 use aws_types::SdkConfig;
 use tokio::time::timeout;
 
-use crate::aws::{CallError, retries};
+use crate::aws::{CallError, Scope, retries};
 use crate::change::Detail;
 use crate::entry::Entry;
 use crate::quarantine::Quarantined;
@@ -205,10 +206,30 @@ impl Ledger {
                 Some(PutItemError::ConditionalCheckFailedException(failure)) => {
                     Ok(Put::Held(failure.item.clone().unwrap_or_default()))
                 }
-                _ => Err(CallError::from(error).into()),
+                Some(refused) => Err(throttled(refused).unwrap_or_else(|| CallError::from(error)).into()),
+                None => Err(CallError::from(error).into()),
             },
         }
     }
+}
+
+/// What was throttled, where the table throttled a put.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
+fn throttled(error: &PutItemError) -> Option<CallError> {
+    let reasons = match error {
+        PutItemError::ProvisionedThroughputExceededException(error) => error.throttling_reasons(),
+        PutItemError::ThrottlingException(error) => error.throttling_reasons(),
+        PutItemError::RequestLimitExceeded(error) => error.throttling_reasons(),
+        _ => return None,
+    };
+    // `TableWriteKeyRangeThroughputExceeded`
+    let is_partition = |reason: &ThrottlingReason| reason.reason().is_some_and(|reason| reason.contains("KeyRange"));
+    let scope = match reasons {
+        [] => Scope::Unknown,
+        reasons if reasons.iter().all(is_partition) => Scope::Partition,
+        _ => Scope::Table,
+    };
+    Some(CallError::Throttled { code: error.code().unwrap_or("unknown").to_owned(), scope })
 }
 
 /// Nobody holds the key.
@@ -335,7 +356,10 @@ fn insert_raw(item: &mut Item, raw: &Raw<'_>) {
     match raw {
         Raw::Text(raw) => item.insert("raw".to_owned(), AttributeValue::S(raw.clone().into_owned())),
         Raw::Gzip(raw) => item.insert("raw_gzip".to_owned(), AttributeValue::B(Blob::new(raw.as_slice()))),
-        Raw::Parts(count) => item.insert("raw_parts".to_owned(), AttributeValue::N(count.to_string())),
+        Raw::Parts { key, count } => {
+            item.insert("raw_key".to_owned(), AttributeValue::S(key.clone()));
+            item.insert("raw_parts".to_owned(), AttributeValue::N(count.to_string()))
+        }
     };
 }
 

@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod aws;
+pub mod breaker;
 pub mod budget;
 pub mod change;
 pub mod entry;

@@ -13,7 +13,8 @@ use serde::Serialize;
 use crate::receive::Receipt;
 use crate::timestamp::Timestamp;
 
-/// How many callbacks, by `Platform` and `Outcome`, and by `Kind` too.
+/// How many callbacks, by `Outcome`, by `Platform` too, and by `Kind` too. Alarms watch the first, which is there whichever
+/// platforms are deployed.
 pub const CALLBACKS: &str = "Callbacks";
 /// How long a callback took in the function, in microseconds, by `Platform`.
 pub const DURATION: &str = "Duration";
@@ -61,7 +62,11 @@ pub fn line(namespace: &str, platform: &str, receipt: &Receipt<'_>, duration: Du
         metadata: Metadata {
             timestamp: now,
             cloud_watch_metrics: [
-                directive(&[&["Platform", "Outcome"], &["Platform", "Outcome", "Kind"]], CALLBACKS, "Count"),
+                directive(
+                    &[&["Outcome"], &["Platform", "Outcome"], &["Platform", "Outcome", "Kind"]],
+                    CALLBACKS,
+                    "Count",
+                ),
                 directive(&[&["Platform"]], DURATION, "Microseconds"),
             ],
         },

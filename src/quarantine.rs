@@ -8,12 +8,66 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::platform::{Decoded, Platform, Undecodable};
-use crate::record::{Raw, change_key, digest, raw};
+use crate::record::{Raw, base64_text, change_key, digest, raw};
 use crate::request::{Request, Verified};
 use crate::timestamp::Timestamp;
 
 /// The headers that decoding reads.
 const KEPT_HEADERS: [&str; 3] = ["content-encoding", "content-type", "operationid"];
+
+/// A genuine callback as it came: what is kept of it to decode it again.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Callback<'r> {
+    /// The platform's name.
+    pub platform: Cow<'static, str>,
+    /// The app's id.
+    pub app_id: Cow<'r, str>,
+    /// Why it was not understood, and its command as far as that was.
+    pub reason: Undecodable<'r>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The body.
+    #[serde(with = "base64_text")]
+    pub body: Cow<'r, [u8]>,
+    /// The receiver's id of the request; empty where it has none.
+    pub request_id: Cow<'r, str>,
+    /// The path's last segment where it is the command; the others may hold a secret.
+    pub path: Cow<'r, str>,
+    /// The query's parameters that decoding reads; the others may be what it was signed by.
+    pub query: String,
+    /// The headers that decoding reads.
+    pub headers: Vec<(Cow<'static, str>, Cow<'r, str>)>,
+    /// When DynamoDB may delete it, in seconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+impl<'r> Callback<'r> {
+    /// What is kept of a request that could not be decoded or recorded, deleted `retention_days` after its receipt.
+    #[must_use]
+    pub fn new<P: Platform>(
+        app_id: &'r str,
+        reason: Undecodable<'r>,
+        request: &'r Request<'_>,
+        retention_days: Option<u32>,
+    ) -> Self {
+        let is_command = |segment: &&str| P::url_command(request) == Some(segment);
+        Self {
+            platform: Cow::Borrowed(P::NAME),
+            app_id: Cow::Borrowed(app_id),
+            reason,
+            received_at: request.received_at,
+            body: Cow::Borrowed(&request.body),
+            request_id: Cow::Borrowed(&request.request_id),
+            path: Cow::Borrowed(request.last_segment().filter(is_command).unwrap_or_default()),
+            query: request.query.only(P::PARAMETERS),
+            headers: KEPT_HEADERS
+                .into_iter()
+                .filter_map(|name| Some((Cow::Borrowed(name), Cow::Borrowed(request.headers.get(name)?))))
+                .collect(),
+            expires_at: retention_days.map(|days| request.received_at.after_days(days)),
+        }
+    }
+}
 
 /// One callback in quarantine, as it is written.
 #[derive(Deserialize, Serialize)]
@@ -34,9 +88,9 @@ pub struct Quarantined<'r> {
     pub digest: String,
     /// The receiver's id of the request; empty where it has none.
     pub request_id: Cow<'r, str>,
-    /// The path's last segment where it is the command; the others may hold a secret.
+    /// The path's last segment where it is the command.
     pub path: Cow<'r, str>,
-    /// The query's parameters that decoding reads; the others may be what it was signed by.
+    /// The query's parameters that decoding reads.
     pub query: String,
     /// The headers that decoding reads.
     pub headers: Vec<(Cow<'static, str>, Cow<'r, str>)>,
@@ -44,36 +98,28 @@ pub struct Quarantined<'r> {
     pub expires_at: Option<i64>,
 }
 
-impl<'r> Quarantined<'r> {
-    /// What is kept of a request that could not be decoded, deleted `retention_days` after its receipt.
-    #[must_use]
-    pub fn new<P: Platform>(
-        app_id: &'r str,
-        reason: Undecodable<'r>,
-        request: &'r Request<'_>,
-        retention_days: Option<u32>,
-    ) -> Self {
-        let (platform, received_at) = (P::NAME, request.received_at);
-        let is_command = |segment: &&str| P::url_command(request) == Some(segment);
+impl<'r> From<Callback<'r>> for Quarantined<'r> {
+    fn from(callback: Callback<'r>) -> Self {
+        let Callback { platform, app_id, reason, received_at, body, request_id, path, query, headers, expires_at } =
+            callback;
         Self {
-            group_key: group_key(platform, app_id, &received_at.date()),
-            platform: Cow::Borrowed(platform),
-            app_id: Cow::Borrowed(app_id),
+            group_key: group_key(&platform, &app_id, &received_at.date()),
+            digest: digest([&*platform, &*app_id].map(str::as_bytes), &body),
+            raw: raw(body),
+            platform,
+            app_id,
             reason,
             received_at,
-            raw: raw(&request.body),
-            digest: digest([platform, app_id].map(str::as_bytes), &request.body),
-            request_id: Cow::Borrowed(&request.request_id),
-            path: Cow::Borrowed(request.last_segment().filter(is_command).unwrap_or_default()),
-            query: request.query.only(P::PARAMETERS),
-            headers: KEPT_HEADERS
-                .into_iter()
-                .filter_map(|name| Some((Cow::Borrowed(name), Cow::Borrowed(request.headers.get(name)?))))
-                .collect(),
-            expires_at: retention_days.map(|days| received_at.after_days(days)),
+            request_id,
+            path,
+            query,
+            headers,
+            expires_at,
         }
     }
+}
 
+impl Quarantined<'_> {
     /// The sort key.
     #[must_use]
     pub fn change_key(&self) -> String {

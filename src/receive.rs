@@ -1,17 +1,17 @@
 //! The way of a callback, from its request to what became of it.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::aws::{self, FUNCTION_TIMEOUTS};
 use crate::budget::Budget;
 use crate::entry::Entry;
+use crate::lambda::unwound;
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::platform::{Decoded, Platform, Undecodable};
-use crate::quarantine::Quarantined;
+use crate::quarantine::{Callback, Quarantined};
 use crate::record::Record;
 use crate::refusal::Refusal;
-use crate::request::Request;
+use crate::request::{MAX_BODY_BYTES, Request};
 use crate::settings::{SettingError, Settings};
 use crate::spill::Spill;
 use crate::store::{Fault, Kept, NotKept, Store};
@@ -34,11 +34,9 @@ pub struct Receipt<'r> {
     pub command: Option<Cow<'r, str>>,
     /// The record's kind, where it is one that is recorded.
     pub kind: Option<&'static str>,
-    /// The body of the answer, where it is not the platform's plain one.
-    pub answer: Option<String>,
     /// Why it is not in the ledger, where it should be.
     pub fault: Option<Fault>,
-    /// Its entries as text, where they could not be stored but could be later.
+    /// It as text, where it could not be stored but could be later.
     pub unstored: Vec<String>,
 }
 
@@ -46,7 +44,7 @@ impl Receipt<'_> {
     /// The receipt of what is known by nothing but its outcome.
     #[must_use]
     pub fn of(outcome: Outcome) -> Self {
-        Self { outcome, command: None, kind: None, answer: None, fault: None, unstored: Vec::new() }
+        Self { outcome, command: None, kind: None, fault: None, unstored: Vec::new() }
     }
 }
 
@@ -63,12 +61,16 @@ pub enum Outcome {
     Ignored,
     /// It is no callback but a console's check of the URL: an empty POST.
     UrlCheck,
-    /// It was refused: nothing says that it is genuine.
+    /// It was refused: nothing says that it is genuine, or of our app or user.
     Refused(Refusal),
+    /// It was refused, though it names our app or user: it may be genuine, and our settings wrong.
+    RefusedKnownCaller(Refusal),
     /// It is genuine, was not understood, and is kept as it came.
     Quarantined(Refusal),
     /// It could not be stored.
     NotStored(Refusal),
+    /// It met a defect of this program before it was known to be genuine, and is kept nowhere.
+    Defect,
 }
 
 impl Outcome {
@@ -76,7 +78,11 @@ impl Outcome {
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Refused(refusal) | Self::Quarantined(refusal) | Self::NotStored(refusal) => Some(*refusal),
+            Self::Refused(refusal)
+            | Self::RefusedKnownCaller(refusal)
+            | Self::Quarantined(refusal)
+            | Self::NotStored(refusal) => Some(*refusal),
+            Self::Defect => Some(Refusal::Defect),
             Self::Recorded | Self::Duplicate | Self::Spilled | Self::Ignored | Self::UrlCheck => None,
         }
     }
@@ -91,8 +97,10 @@ impl Outcome {
             Self::Ignored => "ignored",
             Self::UrlCheck => "url_check",
             Self::Refused(_) => "refused",
+            Self::RefusedKnownCaller(_) => "refused_known_caller",
             Self::Quarantined(_) => "quarantined",
             Self::NotStored(_) => "not_stored",
+            Self::Defect => "defect",
         }
     }
 }
@@ -115,6 +123,9 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
     if request.method != "POST" {
         return Err(Unread::NotGenuine(Refusal::NotPost));
     }
+    if request.body.len() > MAX_BODY_BYTES {
+        return Err(Unread::NotGenuine(Refusal::TooLarge));
+    }
     let url_command = P::url_command(request);
     if request.body.trim_ascii().is_empty() && url_command.is_none() {
         return Ok(Decoded::UrlCheck);
@@ -125,13 +136,13 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
         Err(Refusal::Compressed.into())
     } else {
         // A defect of the decoder must not lose what it was given.
-        catch_unwind(AssertUnwindSafe(|| P::decode(verified))).unwrap_or_else(|_| Err(Refusal::Defect.into()))
+        unwound(|| P::decode(verified)).unwrap_or_else(|| Err(Refusal::Defect.into()))
     };
     // What is not recorded is not kept either, understood or not: it may be what people say to each other.
     let is_unrecorded = |command: &str| !P::records(command);
     decoded.or_else(|reason| match (reason.refusal, url_command) {
         (Refusal::NotJson | Refusal::Compressed | Refusal::Defect, Some(command)) if is_unrecorded(command) => {
-            Ok(Decoded::ignored(Cow::Borrowed(command)))
+            Ok(Decoded::Ignored(Cow::Borrowed(command)))
         }
         (Refusal::CommandMismatch, command)
             if command.is_some_and(is_unrecorded) || reason.command.as_deref().is_some_and(is_unrecorded) =>
@@ -165,6 +176,12 @@ impl<P: Platform> Receiver<P> {
         self.metrics_namespace.as_deref()
     }
 
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
     /// Whether there is a spill.
     #[must_use]
     pub fn has_spill(&self) -> bool {
@@ -179,33 +196,46 @@ impl<P: Platform> Receiver<P> {
 
     /// Verifies, decodes and records one request, within its budget.
     pub async fn receive<'r>(&'r self, request: &'r Request<'_>, budget: &Budget) -> Receipt<'r> {
-        let (entries, receipt): (Vec<Entry<'_>>, _) = match read(&self.platform, request) {
+        let (reason, receipt) = match read(&self.platform, request) {
             Ok(Decoded::Change(change)) => {
-                let receipt = Receipt {
-                    command: Some(change.command.clone()),
-                    kind: Some(change.kind.as_str()),
-                    ..Receipt::of(Outcome::Recorded)
-                };
-                let record = Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days);
-                (record.into(), receipt)
+                let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
+                let receipt = Receipt { command: command.clone(), kind, ..Receipt::of(Outcome::Recorded) };
+                let record =
+                    || Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days).into();
+                if let Some(entries) = unwound::<Vec<_>>(record) {
+                    return self.store(&entries, receipt, request, budget).await;
+                }
+                // A defect in making the record must not lose the callback.
+                (Undecodable { refusal: Refusal::Defect, command }, receipt)
             }
             Err(Unread::Undecodable(reason)) => {
-                let outcome = Outcome::Quarantined(reason.refusal);
-                let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(outcome) };
-                let kept = Quarantined::new::<P>(self.platform.app_id(), reason, request, self.retention_days);
-                (kept.into(), receipt)
+                let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(Outcome::Recorded) };
+                (reason, receipt)
             }
-            Ok(Decoded::Ignored { command, answer }) => {
-                return Receipt { command: Some(command), answer, ..Receipt::of(Outcome::Ignored) };
+            Ok(Decoded::Ignored(command)) => {
+                return Receipt { command: Some(command), ..Receipt::of(Outcome::Ignored) };
             }
             Ok(Decoded::UrlCheck) => return Receipt::of(Outcome::UrlCheck),
+            Err(Unread::NotGenuine(refusal)) if self.platform.is_known_caller(request) => {
+                return Receipt::of(Outcome::RefusedKnownCaller(refusal));
+            }
             Err(Unread::NotGenuine(refusal)) => return Receipt::of(Outcome::Refused(refusal)),
         };
-        self.store(&entries, receipt, budget).await
+        let receipt = Receipt { outcome: Outcome::Quarantined(reason.refusal), ..receipt };
+        match unwound::<Vec<_>>(|| Quarantined::from(self.callback(reason.clone(), request)).into()) {
+            Some(entries) => self.store(&entries, receipt, request, budget).await,
+            None => self.not_stored(Refusal::Defect, None, receipt, request),
+        }
     }
 
     /// Stores the entries of a callback that is genuine; its receipt, which is that of a stored one so far.
-    async fn store<'r>(&self, entries: &[Entry<'_>], receipt: Receipt<'r>, budget: &Budget) -> Receipt<'r> {
+    async fn store<'r>(
+        &self,
+        entries: &[Entry<'_>],
+        receipt: Receipt<'r>,
+        request: &Request<'_>,
+        budget: &Budget,
+    ) -> Receipt<'r> {
         let is_record = receipt.outcome == Outcome::Recorded;
         match self.store.keep(entries, budget).await {
             Ok(Kept::InLedger(Stored::Duplicate)) if is_record => Receipt { outcome: Outcome::Duplicate, ..receipt },
@@ -214,11 +244,35 @@ impl<P: Platform> Receiver<P> {
                 let outcome = if is_record { Outcome::Spilled } else { receipt.outcome };
                 Receipt { outcome, fault: Some(fault), ..receipt }
             }
-            Err(NotKept { fault, texts }) => {
-                let is_too_large = fault.ledger == Some(LedgerError::TooLarge);
-                let refusal = if is_too_large { Refusal::TooLarge } else { Refusal::NotStored };
-                Receipt { outcome: Outcome::NotStored(refusal), fault: Some(fault), unstored: texts, ..receipt }
+            Err(NotKept { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
+                Receipt { outcome: Outcome::NotStored(Refusal::TooLarge), fault: Some(fault), ..receipt }
             }
+            Err(NotKept { fault, texts }) if texts.is_empty() => {
+                self.not_stored(Refusal::NotStored, Some(fault), receipt, request)
+            }
+            Err(NotKept { fault, texts }) => Receipt {
+                outcome: Outcome::NotStored(Refusal::NotStored),
+                fault: Some(fault),
+                unstored: texts,
+                ..receipt
+            },
         }
+    }
+
+    /// The receipt of a callback that met a defect on its way to a store: the log keeps it as it came.
+    fn not_stored<'r>(
+        &self,
+        refusal: Refusal,
+        fault: Option<Fault>,
+        receipt: Receipt<'r>,
+        request: &Request<'_>,
+    ) -> Receipt<'r> {
+        let reason = Undecodable { refusal: Refusal::Defect, command: receipt.command.clone() };
+        let text = unwound(|| self.callback(reason, request).to_text());
+        Receipt { outcome: Outcome::NotStored(refusal), fault, unstored: text.into_iter().collect(), ..receipt }
+    }
+
+    fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {
+        Callback::new::<P>(self.platform.app_id(), reason, request, self.retention_days)
     }
 }

@@ -25,9 +25,8 @@ pub const TIME_TO_LIVE: &str = "expires_at";
 /// The largest body that is kept as text; a larger one is kept compressed.
 const MAX_RAW_TEXT_BYTES: usize = 64 * 1024;
 
-/// The most of a compressed body that one item, or one message of a queue, has. Even 1 MiB of members compresses to less,
-/// unless their ids are random.
-const MAX_RAW_GZIP_BYTES: usize = 144 * 1024;
+/// The most of a compressed body that a part has: a message of a queue with it, in base64, stays far below 1 MiB.
+const MAX_PART_BYTES: usize = 256 * 1024;
 
 /// DynamoDB's limit for a partition key's value.
 const MAX_PARTITION_KEY_BYTES: usize = 2048;
@@ -68,14 +67,19 @@ pub enum Raw<'r> {
     Text(Cow<'r, str>),
     /// Compressed.
     Gzip(#[serde(with = "base64_text")] Vec<u8>),
-    /// Compressed, in so many parts of its own.
-    Parts(usize),
+    /// Compressed, in parts of its own.
+    Parts {
+        /// What the partition keys of the parts begin with.
+        key: String,
+        /// How many there are.
+        count: usize,
+    },
 }
 
 /// A part of a compressed body.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Part {
-    /// `raw#{digest}#{received_at}#{number}`, counted from 0: a partition of its own, because one takes 1,000 write units a
+    /// `raw#{digest}#{time}#{…}#{number}`, counted from 0: a partition of its own, because one takes 1,000 write units a
     /// second.
     pub group_key: String,
     /// The compressed bytes.
@@ -89,29 +93,36 @@ impl Part {
     /// The sort key of every part.
     pub const CHANGE_KEY: &'static str = "raw";
 
-    /// The partition key of a part of the body of the record with this `digest` and `received_at`.
+    /// The partition key of a part, counted from 0, of a body whose parts have `key`.
     #[must_use]
-    pub fn group_key(digest: &str, received_at: &str, number: usize) -> String {
-        format!("raw#{digest}#{received_at}#{number}")
+    pub fn group_key(key: &str, number: usize) -> String {
+        format!("{key}#{number}")
     }
 }
 
 impl Raw<'_> {
-    /// Takes a body that is too large for one item apart, and leaves the number of its parts; none of one that is not.
-    pub(crate) fn split(&mut self, digest: &str, received_at: Timestamp, expires_at: Option<i64>) -> Vec<Part> {
-        let parts: Vec<Part> = match self {
-            Self::Gzip(gzip) if gzip.len() > MAX_RAW_GZIP_BYTES => gzip
-                .chunks(MAX_RAW_GZIP_BYTES)
-                .enumerate()
-                .map(|(number, chunk)| Part {
-                    group_key: Part::group_key(digest, &received_at.to_string(), number),
-                    raw_gzip: chunk.to_vec(),
-                    expires_at,
-                })
-                .collect(),
-            _ => return Vec::new(),
+    /// Takes a compressed body apart, and leaves where its parts are; none of one that is not compressed.
+    ///
+    /// The parts' key is that of one record: its `digest`, its `time`, and its request, where each delivery is a record of
+    /// its own. Where all deliveries are one record (`request_id` is `None`) it is the compressed bytes: a second delivery
+    /// then finds the same parts there, and leaves no others behind.
+    pub(crate) fn split(
+        &mut self,
+        digest: &str,
+        time: Timestamp,
+        request_id: Option<&str>,
+        expires_at: Option<i64>,
+    ) -> Vec<Part> {
+        let Self::Gzip(gzip) = self else { return Vec::new() };
+        let writer = request_id.map_or_else(|| hex(&Sha256::digest(&gzip)), str::to_owned);
+        let key = format!("raw#{digest}#{time}#{writer}");
+        let part = |(number, chunk): (usize, &[u8])| Part {
+            group_key: Part::group_key(&key, number),
+            raw_gzip: chunk.to_vec(),
+            expires_at,
         };
-        *self = Self::Parts(parts.len());
+        let parts: Vec<Part> = gzip.chunks(MAX_PART_BYTES).enumerate().map(part).collect();
+        *self = Self::Parts { key, count: parts.len() };
         parts
     }
 }
@@ -133,7 +144,7 @@ impl<'r> Record<'r> {
             app_id: Cow::Borrowed(app_id),
             occurred_at: change.occurred_at.unwrap_or(received_at),
             received_at,
-            raw: raw(&request.body),
+            raw: raw(Cow::Borrowed(&request.body)),
             details_omitted: false,
             digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &request.body),
             request_id: Cow::Borrowed(&request.request_id),
@@ -199,7 +210,7 @@ pub(crate) fn digest<const N: usize>(parts: [&[u8]; N], body: &[u8]) -> String {
     hex(&sha256.finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
         // Writing to a String does not fail.
         let _ = write!(hex, "{byte:02x}");
@@ -208,11 +219,15 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The body as it is kept.
-pub(crate) fn raw(body: &[u8]) -> Raw<'_> {
-    match str::from_utf8(body) {
-        Ok(text) if text.len() <= MAX_RAW_TEXT_BYTES => Raw::Text(Cow::Borrowed(text)),
-        _ => Raw::Gzip(gzip(body)),
+pub(crate) fn raw(body: Cow<'_, [u8]>) -> Raw<'_> {
+    if body.len() > MAX_RAW_TEXT_BYTES {
+        return Raw::Gzip(gzip(&body));
     }
+    let text = match body {
+        Cow::Borrowed(body) => str::from_utf8(body).map(Cow::Borrowed).map_err(|_| gzip(body)),
+        Cow::Owned(body) => String::from_utf8(body).map(Cow::Owned).map_err(|error| gzip(error.as_bytes())),
+    };
+    text.map_or_else(Raw::Gzip, Raw::Text)
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -223,38 +238,53 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes as base64 in JSON.
-mod base64_text {
+pub(crate) mod base64_text {
     use std::borrow::Cow;
 
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
     use serde::Deserialize;
 
-    pub(crate) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: serde::Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
     }
 
-    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>, T: From<Vec<u8>>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        BASE64_STANDARD.decode(text.as_ref()).map_err(serde::de::Error::custom)
+        BASE64_STANDARD.decode(text.as_ref()).map(T::from).map_err(serde::de::Error::custom)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_RAW_GZIP_BYTES, Raw};
+    use super::{MAX_PART_BYTES, Raw};
     use crate::timestamp::Timestamp;
 
     #[test]
-    fn a_body_is_split_where_it_is_too_large_for_one_item() {
+    fn a_compressed_body_is_split_without_a_byte_lost() {
         let now = Timestamp::now();
-        for (bytes, expected) in [(MAX_RAW_GZIP_BYTES, 0), (MAX_RAW_GZIP_BYTES + 1, 2), (3 * MAX_RAW_GZIP_BYTES, 3)] {
+        for (bytes, expected) in [(1, 1), (MAX_PART_BYTES, 1), (MAX_PART_BYTES + 1, 2), (3 * MAX_PART_BYTES, 3)] {
             let mut raw = Raw::Gzip(vec![0; bytes]);
-            let parts = raw.split("digest", now, Some(1));
-            assert_eq!(parts.len(), expected, "{bytes}");
-            assert!(matches!(raw, Raw::Parts(count) if count == expected) || expected == 0);
-            let kept: usize = parts.iter().map(|part| part.raw_gzip.len()).sum();
-            assert!(expected == 0 || kept == bytes);
+            let parts = raw.split("digest", now, Some("request"), Some(1));
+            assert!(
+                matches!(&raw, Raw::Parts { key, count } if *count == expected && parts.iter().all(|part| part.group_key.starts_with(key)))
+            );
+            assert_eq!(parts.iter().map(|part| part.raw_gzip.len()).sum::<usize>(), bytes);
         }
+        assert!(Raw::Text("text".into()).split("digest", now, None, None).is_empty());
+    }
+
+    #[test]
+    fn deliveries_share_parts_where_they_share_a_record() {
+        let now = Timestamp::now();
+        let key = |bytes: &[u8], request_id| {
+            let parts = Raw::Gzip(bytes.to_vec()).split("digest", now, request_id, None);
+            parts[0].group_key.clone()
+        };
+        assert_eq!(key(b"body", None), key(b"body", None));
+        assert_ne!(key(b"body", None), key(b"as another version compresses it", None));
+        assert_ne!(key(b"body", Some("request-1")), key(b"body", Some("request-2")));
     }
 }

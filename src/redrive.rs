@@ -105,15 +105,16 @@ pub async fn redrive(ledger: &Ledger, batch: Batch, time_left: Option<Duration>)
 
 /// Writes one message's entry; whether it is in the ledger.
 async fn write(ledger: &Ledger, message_id: &str, body: &str, within: Duration) -> bool {
-    let entry = match Entry::from_text(body) {
-        Ok(entry) => entry,
+    let entries = match Entry::from_text(body) {
+        Ok(entries) => entries,
         Err(error) => {
             error!(message_id, %error, "redrive");
             return false;
         }
     };
-    let (platform, kind) = (entry.platform().map(ToOwned::to_owned), entry.kind());
-    match ledger.write(&[entry], within).await {
+    let entry = entries.last();
+    let (platform, kind) = (entry.and_then(Entry::platform), entry.and_then(Entry::kind));
+    match ledger.write(&entries, within).await {
         Ok(stored) => {
             let outcome = if stored == Stored::Recorded { "recorded" } else { "duplicate" };
             info!(platform, kind, outcome, message_id, "redrive");

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
 
-/// The largest body that is read: 1 MiB. A dismissed group of 6,000 members is a third of it.
+/// The largest body that is decoded: 1 MiB. A dismissed group of 6,000 members is a third of it.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// One request of a sender.
@@ -20,7 +20,7 @@ pub struct Request<'a> {
     pub query: Query<'a>,
     /// The headers.
     pub headers: Headers<'a>,
-    /// The body, as it was on the wire.
+    /// The body, as it was on the wire, however large.
     pub body: Cow<'a, [u8]>,
     /// When the request reached the receiver.
     pub received_at: Timestamp,

@@ -60,8 +60,18 @@ impl<'e> Settings<'e> {
     ///
     /// Where it is neither.
     pub fn flag(&self, name: &'static str) -> Result<bool, SettingError> {
+        self.flag_or(name, false)
+    }
+
+    /// `true` or `false`, or `default` where it is absent.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither.
+    pub fn flag_or(&self, name: &'static str, default: bool) -> Result<bool, SettingError> {
         match self.text(name).as_deref() {
-            None | Some("false") => Ok(false),
+            None => Ok(default),
+            Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(SettingError::new(name, "must be true or false")),
         }

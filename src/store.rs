@@ -1,27 +1,22 @@
 //! Where a callback's entries are stored: the ledger, or, while that does not take them, the spill.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::aws::{CallError, FUNCTION_TIMEOUTS};
+use crate::aws::{CallError, FUNCTION_TIMEOUTS, Scope};
+use crate::breaker::{Breaker, Failure};
 use crate::budget::Budget;
 use crate::entry::Entry;
-use crate::lambda::caught;
+use crate::lambda::{caught, unwound};
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::spill::{Spill, SpillError};
-
-/// How long the ledger is left alone after it failed. Waiting for it with every callback would stall OpenIM's two workers,
-/// whose queue then overflows.
-const REST: Duration = Duration::from_secs(5);
 
 /// The ledger, and the spill beside it.
 #[derive(Debug)]
 pub struct Store {
     ledger: Ledger,
     spill: Option<Spill>,
-    /// Until when the ledger is left alone.
-    rests_until: Mutex<Option<Instant>>,
+    breaker: Breaker,
 }
 
 /// Where entries are durably kept.
@@ -47,7 +42,7 @@ pub struct Fault {
 pub struct NotKept {
     /// Why.
     pub fault: Fault,
-    /// Their texts, for the log; none of what no item can hold.
+    /// Their texts, for the log; none of what no item can hold, or of what met a defect.
     pub texts: Vec<String>,
 }
 
@@ -65,7 +60,7 @@ impl Store {
     /// A store that keeps what `ledger` does not take in `spill`, where there is one.
     #[must_use]
     pub fn new(ledger: Ledger, spill: Option<Spill>) -> Self {
-        Self { ledger, spill, rests_until: Mutex::new(None) }
+        Self { ledger, spill, breaker: Breaker::default() }
     }
 
     /// The ledger.
@@ -97,7 +92,10 @@ impl Store {
                 texts: Vec::new(),
             });
         }
-        let texts: Vec<String> = entries.iter().map(Entry::to_text).collect();
+        let Some(texts) = texts(entries, Entry::to_text) else {
+            let spill = self.spill.is_some().then_some(SpillError::Call(CallError::Defect));
+            return Err(NotKept { fault: Fault { ledger, spill }, texts: Vec::new() });
+        };
         let Some(spill) = &self.spill else {
             return Err(NotKept { fault: Fault { ledger, spill: None }, texts });
         };
@@ -107,61 +105,76 @@ impl Store {
         }
     }
 
-    /// Writes to the ledger, unless it rests.
+    /// Writes to the ledger, unless the circuit breaker is open. Without a spill there is nowhere else to go.
     async fn write(&self, entries: &[Entry<'_>], budget: &Budget) -> Result<Stored, Option<LedgerError>> {
+        let group = entries.last().map_or("", Entry::group_key);
         let now = Instant::now();
-        if self.spill.is_some() && self.rests_until().is_some_and(|until| now < until) {
+        if self.spill.is_some() && !self.breaker.admits(group, now) {
             return Err(None);
         }
         let time = budget.for_ledger(now);
         let written = caught(self.ledger.write(entries, time)).await.unwrap_or(Err(CallError::Defect.into()));
         match &written {
-            Ok(_) => *self.rests_until() = None,
-            Err(LedgerError::Call(error)) if tells_of_the_service(error, time) => {
-                *self.rests_until() = Some(Instant::now() + REST);
-            }
-            Err(_) => {}
+            Ok(_) => self.breaker.succeeded(group),
+            Err(LedgerError::Call(error)) => self.breaker.failed(failure(error, time), group, Instant::now()),
+            Err(LedgerError::TooLarge) => self.breaker.failed(Failure::Nothing, group, Instant::now()),
         }
         written.map_err(Some)
     }
-
-    fn rests_until(&self) -> impl std::ops::DerefMut<Target = Option<Instant>> + '_ {
-        // A time that a panic left behind is as good as any.
-        self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Whether the next callback would fare alike: not where this one had too little time, or is what the service refuses.
-fn tells_of_the_service(error: &CallError, time: Duration) -> bool {
+/// The texts of entries; `None` where making one panics.
+fn texts<'e>(entries: &[Entry<'e>], to_text: impl Fn(&Entry<'e>) -> String) -> Option<Vec<String>> {
+    unwound(|| entries.iter().map(to_text).collect())
+}
+
+/// What a failed call, which had `time`, says of the next ones.
+fn failure(error: &CallError, time: Duration) -> Failure {
     match error {
-        CallError::TimedOut => time >= FUNCTION_TIMEOUTS.attempt,
-        CallError::Unreachable => true,
-        CallError::Refused(code) => code != "ValidationException",
-        CallError::Defect => false,
+        CallError::TimedOut if time < FUNCTION_TIMEOUTS.attempt => Failure::Nothing,
+        CallError::Defect => Failure::Nothing,
+        CallError::Throttled { scope: Scope::Partition, .. } => Failure::PartitionThrottled,
+        CallError::Throttled { scope: Scope::Unknown, .. } => Failure::Throttled,
+        CallError::Refused(code) if code == "ValidationException" => Failure::Request,
+        _ => Failure::Service,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, tells_of_the_service};
-    use crate::aws::{CallError, FUNCTION_TIMEOUTS};
+    use super::{Fault, failure, texts};
+    use crate::aws::{CallError, FUNCTION_TIMEOUTS, Scope};
+    use crate::breaker::Failure;
+    use crate::entry::Entry;
     use crate::ledger::LedgerError;
     use crate::spill::SpillError;
 
     #[test]
-    fn only_what_the_next_callback_would_meet_too_makes_the_ledger_rest() {
+    fn only_service_failures_and_throttling_open_the_circuit_breaker() {
         let attempt = FUNCTION_TIMEOUTS.attempt;
         let refused = |code: &str| CallError::Refused(code.to_owned());
-        for (error, time, rests) in [
-            (CallError::TimedOut, attempt, true),
-            (CallError::TimedOut, attempt / 2, false),
-            (CallError::Unreachable, attempt / 2, true),
-            (refused("ThrottlingException"), attempt, true),
-            (refused("ValidationException"), attempt, false),
-            (CallError::Defect, attempt, false),
+        let throttled = |scope| CallError::Throttled { code: "ThrottlingException".to_owned(), scope };
+        for (error, time, expected) in [
+            (CallError::TimedOut, attempt, Failure::Service),
+            (CallError::TimedOut, attempt / 2, Failure::Nothing),
+            (CallError::Unreachable, attempt / 2, Failure::Service),
+            (throttled(Scope::Table), attempt, Failure::Service),
+            (throttled(Scope::Partition), attempt, Failure::PartitionThrottled),
+            (throttled(Scope::Unknown), attempt, Failure::Throttled),
+            (refused("AccessDeniedException"), attempt, Failure::Service),
+            (refused("ValidationException"), attempt, Failure::Request),
+            (CallError::Defect, attempt, Failure::Nothing),
         ] {
-            assert_eq!(tells_of_the_service(&error, time), rests, "{error} after {time:?}");
+            assert_eq!(failure(&error, time), expected, "{error} after {time:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_panics_is_none() {
+        let text = std::fs::read_to_string("tests/entries/record.txt").unwrap();
+        let entries = Entry::from_text(text.trim()).unwrap();
+        assert_eq!(texts(&entries, |_| panic!("a defect")), None);
+        assert_eq!(texts(&entries, |_| "text".to_owned()), Some(vec!["text".to_owned()]));
     }
 
     #[test]

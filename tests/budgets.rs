@@ -78,7 +78,7 @@ fn pure_path<P: Platform>(platform: &P, event: &str) -> String {
     let request = event.request(Timestamp::now()).unwrap();
     let Ok(Decoded::Change(change)) = read(platform, &request) else { panic!("no change") };
     let record = Record::new(P::NAME, platform.app_id(), change, &request, None);
-    let answer = serde_json::to_string(&Response::new(200, P::answer(None))).unwrap();
+    let answer = serde_json::to_string(&Response::new(200, P::respond(Some(&request), None))).unwrap();
     record.change_key() + &answer
 }
 

@@ -1,16 +1,17 @@
 //! Entries as text: what a queue or a log holds is read again, whichever version wrote it.
 
-use group_ledger::entry::{Entry, MAX_TEXT_BYTES, NotAnEntry};
+use group_ledger::entry::{Entry, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEntry, Texts, pieces};
 use group_ledger::event::Event;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::platform::{Decoded, Platform};
-use group_ledger::quarantine::Quarantined;
+use group_ledger::platform::{Decoded, Platform, Undecodable};
+use group_ledger::quarantine::{Callback, Quarantined};
 use group_ledger::receive::{Unread, read};
 use group_ledger::record::Record;
+use group_ledger::refusal::Refusal;
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json as object};
 
 use crate::records::snapshot;
 use crate::support::{Sent, files, local_settings, random_members};
@@ -23,15 +24,24 @@ fn through_text<P: Platform>(event: &str) -> (Vec<Value>, Vec<Value>) {
     let request = event.request(Timestamp::now()).unwrap();
     let entries: Vec<Entry<'_>> = match read(&platform, &request) {
         Ok(Decoded::Change(change)) => Record::new(P::NAME, platform.app_id(), change, &request, Some(1)).into(),
-        Err(Unread::Undecodable(reason)) => Quarantined::new::<P>(platform.app_id(), reason, &request, None).into(),
+        Err(Unread::Undecodable(reason)) => {
+            Quarantined::from(Callback::new::<P>(platform.app_id(), reason, &request, None)).into()
+        }
         _ => panic!("nothing is written"),
     };
     let texts = entries.iter().map(Entry::to_text);
     let read_again = texts.map(|text| {
         assert!(text.len() <= MAX_TEXT_BYTES && text.starts_with("H4sI"), "{}", text.len());
-        json(&Entry::from_text(&text).unwrap())
+        json(&one(&text))
     });
     (read_again.collect(), entries.iter().map(json).collect())
+}
+
+/// The one entry of a text.
+fn one(text: &str) -> Entry<'static> {
+    let mut entries = Entry::from_text(text).unwrap();
+    assert_eq!(entries.len(), 1);
+    entries.remove(0)
 }
 
 fn json(entry: &Entry<'_>) -> Value {
@@ -73,7 +83,7 @@ fn an_entry_says_what_it_is() {
     let said: Vec<_> = files("tests/entries")
         .into_iter()
         .map(|(name, text)| {
-            let entry = Entry::from_text(text.trim()).unwrap();
+            let entry = one(text.trim());
             (name, entry.platform().map(str::to_owned), entry.kind())
         })
         .collect();
@@ -92,7 +102,7 @@ fn an_entry_says_what_it_is() {
 #[test]
 fn what_earlier_versions_wrote_is_read() {
     for (name, text) in files("tests/entries") {
-        snapshot(&format!("entry-{name}"), &json(&Entry::from_text(text.trim()).unwrap()));
+        snapshot(&format!("entry-{name}"), &json(&one(text.trim())));
     }
 }
 
@@ -112,14 +122,51 @@ fn what_is_no_entry_is_refused() {
 fn a_record_that_is_too_long_for_a_message_goes_without_what_changed() {
     let body = format!(
         r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g","EventTime":1715049600123,"MemberList":[{}]}}"#,
-        random_members(500_000)
+        random_members(740_000)
     );
     let (read_again, entries) =
         through_text::<TencentChat>(&Sent::post("/tencent-chat", "SdkAppid=1400000000", body).event());
-    assert_eq!(read_again.len(), entries.len());
-    let (last, original) = (read_again.last().unwrap(), entries.last().unwrap());
+    assert_eq!((read_again.len(), entries.len()), (1, 1));
     let details = |entry: &Value| entry["record"]["change"]["details"].as_array().unwrap().len();
-    assert_eq!([details(last), details(original)], [0, 1]);
-    assert_eq!([&last["record"]["details_omitted"], &original["record"]["details_omitted"]], [true, false]);
-    assert_eq!(last["record"]["raw"], original["record"]["raw"]);
+    assert_eq!([details(&read_again[0]), details(&entries[0])], [0, 1]);
+    let omitted = |entry: &Value| entry["record"]["details_omitted"].clone();
+    assert_eq!([omitted(&read_again[0]), omitted(&entries[0])], [true, false]);
+    assert_eq!(read_again[0]["record"]["raw"], entries[0]["record"]["raw"]);
+}
+
+#[test]
+fn texts_are_found_in_a_log_of_any_form() {
+    let [long, other] = ["a", "b"].map(|unit| format!("H4sI{}", unit.repeat(2 * MAX_PIECE_BYTES)));
+    let mut lines: Vec<String> = [long.as_str(), "H4sIwhole==", &other, "eyJjYWxsYmFjayI6e30="]
+        .iter()
+        .flat_map(|text| pieces(text))
+        .map(|piece| object!({ "message": object!({ "entry": piece, "request_id": "H-1" }).to_string() }).to_string())
+        .collect();
+    // In any order, and some twice.
+    lines.reverse();
+    lines.push(lines[3].clone());
+    lines.insert(0, "a line - with H4s and PIECE- in it, and PIECE-x-y-z-H4s".to_owned());
+    let log = lines.join("\n");
+    let mut found = Texts::find(&log);
+    found.whole.sort();
+    assert_eq!(found.whole, [long.as_str(), &other, "H4sIwhole==", "eyJjYWxsYmFjayI6e30="]);
+    assert_eq!(found.incomplete, 0);
+
+    let missing = lines.iter().filter(|line| !line.contains("-1-3-")).cloned().collect::<Vec<_>>().join("\n");
+    let found = Texts::find(&missing);
+    assert_eq!((found.whole.len(), found.incomplete), (2, 2));
+}
+
+#[test]
+fn a_callback_kept_as_it_came_comes_to_entries() {
+    let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "command=x&token=s", random_members(1_000_000));
+    let event = sent.header("operationID", "op-1").event();
+    let event = Event::parse(&event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    let reason = Undecodable { refusal: Refusal::Defect, command: None };
+    let callback = Callback::new::<OpenIm>("openim", reason, &request, Some(1));
+    let entries: Vec<Entry<'_>> = Quarantined::from(callback.clone()).into();
+    let read_again = Entry::from_text(&callback.to_text()).unwrap();
+    assert!(read_again.len() > 1, "in parts");
+    assert!(read_again.iter().map(json).eq(entries.iter().map(json)));
 }

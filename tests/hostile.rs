@@ -1,21 +1,25 @@
 //! Whatever is sent is answered in the platform's words: no panic, and no record of what is no callback.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use group_ledger::entry::Entry;
 use group_ledger::event::Event;
 use group_ledger::function;
+use group_ledger::ledger::Stored;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform, Undecodable};
-use group_ledger::receive::read;
+use group_ledger::receive::{Outcome, read};
 use group_ledger::refusal::Refusal;
 use group_ledger::request::{Request, Verified};
 use group_ledger::settings::{SettingError, Settings};
 use group_ledger::timestamp::Timestamp;
 use serde_json::json;
 
-use crate::support::{Sent, Table, assert_answer, files, local_settings};
+use crate::ledger::receipt;
+use crate::support::{PATIENCE, Sent, Table, assert_answer, files, local_settings};
 
 #[tokio::test]
 async fn what_is_no_api_gateway_event_is_refused() {
@@ -118,20 +122,27 @@ fn damage<P: Platform>(sent: &Sent) -> bool {
     read(&platform, &request).is_ok()
 }
 
-/// OpenIM with a defect: its decoder panics at groups called `decode`, its check of the sender at such called `verify`.
-struct Defective(OpenIm);
+/// OpenIM with defects: its decoder panics at groups called `decode`, its check of the sender at such called `verify`, its
+/// answer at such called `respond`; and what is made of a genuine callback panics so many times.
+struct Defective(OpenIm, AtomicUsize);
 
 impl Platform for Defective {
     const NAME: &'static str = OpenIm::NAME;
     const PATIENCE: Duration = OpenIm::PATIENCE;
-    const REPEATS_AFTER_TIMEOUT: bool = OpenIm::REPEATS_AFTER_TIMEOUT;
     const PARAMETERS: &'static [&'static str] = OpenIm::PARAMETERS;
 
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
-        OpenIm::from_settings(settings).map(Self)
+        let panics = settings.text("PANICS").map_or(0, |panics| panics.parse().unwrap());
+        OpenIm::from_settings(settings).map(|openim| Self(openim, AtomicUsize::new(panics)))
+    }
+
+    fn retries_after_timeout(&self) -> bool {
+        self.0.retries_after_timeout()
     }
 
     fn app_id(&self) -> &str {
+        let panics = self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(panics.is_err(), "a defect");
         self.0.app_id()
     }
 
@@ -153,8 +164,13 @@ impl Platform for Defective {
         OpenIm::decode(request)
     }
 
-    fn answer(refusal: Option<Refusal>) -> Cow<'static, str> {
-        OpenIm::answer(refusal)
+    fn is_known_caller(&self, request: &Request<'_>) -> bool {
+        self.0.is_known_caller(request)
+    }
+
+    fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
+        assert!(!request.is_some_and(|request| request.body.ends_with(br#""respond"}"#)), "a defect");
+        OpenIm::respond(request, refusal)
     }
 }
 
@@ -162,15 +178,45 @@ impl Platform for Defective {
 async fn a_panic_is_answered_and_ends_nothing_else() {
     let table = Table::start().await;
     let receiver = table.receiver::<Defective>(&[]);
-    for (group, status, kept) in [("verify", 500, 0), ("decode", 500, 1), ("g1", 200, 1)] {
+    for (group, status, kept) in [("verify", 500, 0), ("decode", 500, 1), ("g1", 200, 1), ("respond", 200, 1)] {
         let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", format!(r#"{{"groupID":"{group}"}}"#));
         assert_answer::<OpenIm>(&sent.to(&receiver).await, status, group);
         assert_eq!(table.quarantined().len(), kept, "{group}");
     }
     assert_eq!(table.quarantined()[0]["code"], 50001, "for a decoder without the defect");
-    assert_eq!(table.records().len(), 1);
+    assert_eq!(table.records().len(), 2);
     // What is not recorded is not kept.
     let message = Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", r#"{"groupID":"decode"}"#);
     assert_answer::<OpenIm>(&message.to(&receiver).await, 200, "message");
     assert_eq!(table.quarantined().len(), 1);
+}
+
+/// After decoding: in making the record, then in making what quarantine has, then in making what the log has.
+#[tokio::test]
+async fn a_panic_after_decoding_keeps_the_callback() {
+    let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
+    for (panics, outcome, quarantined, logged) in [
+        ("0", Outcome::Recorded, 0, 0),
+        ("1", Outcome::Quarantined(Refusal::Defect), 1, 0),
+        ("2", Outcome::NotStored(Refusal::Defect), 0, 1),
+        ("3", Outcome::NotStored(Refusal::Defect), 0, 0),
+    ] {
+        let table = Table::start().await;
+        let receiver = table.receiver::<Defective>(&[("PANICS", panics)]);
+        let sent = Sent::post("/openim", "", body);
+        let texts = receipt(&receiver, &sent, |receipt| {
+            assert_eq!(receipt.outcome, outcome, "{panics}");
+            assert_eq!(receipt.command.as_deref(), Some("callbackAfterQuitGroupCommand"), "{panics}");
+            receipt.unstored.clone()
+        })
+        .await;
+        assert_eq!((table.quarantined().len(), texts.len()), (quarantined, logged), "{panics}");
+        // What the log has ends in quarantine too, for a version without the defect.
+        for text in texts {
+            let entries = Entry::from_text(&text).unwrap();
+            assert_eq!(receiver.ledger().write(&entries, PATIENCE).await, Ok(Stored::Recorded));
+            let kept = table.quarantined().remove(0);
+            assert_eq!([&kept["raw"], &kept["code"]], [&json!(body), &json!(50001)]);
+        }
+    }
 }

@@ -25,7 +25,11 @@ use crate::support::{PATIENCE, Sent, Table, assert_answer, local_settings, rando
 const QUERY: &str = "SdkAppid=1400000000";
 
 /// What `read` takes from a callback's receipt; it has more time than anything here uses up.
-async fn receipt<P: Platform, T>(receiver: &Receiver<P>, sent: &Sent, read: impl FnOnce(&Receipt<'_>) -> T) -> T {
+pub(crate) async fn receipt<P: Platform, T>(
+    receiver: &Receiver<P>,
+    sent: &Sent,
+    read: impl FnOnce(&Receipt<'_>) -> T,
+) -> T {
     let event = sent.event();
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
@@ -310,19 +314,25 @@ async fn a_large_body_is_kept_compressed() {
 #[tokio::test]
 async fn a_body_that_no_item_can_hold_is_kept_in_parts() {
     let members = random_members(1_000_000);
-    for (callback, status) in [(create_group(&members, ""), 200), (create_group(&format!("{members},"), ""), 400)] {
+    for (callback, status, requests) in [
+        // Delivered twice, with a time of its own: one record.
+        (create_group(&members, ""), 200, ["request-1", "request-2"]),
+        (create_group(&format!("{members},"), ""), 400, ["request-1", "request-1"]),
+    ] {
         let table = Table::start().await;
         let receiver = table.receiver::<TencentChat>(&[("RETENTION_DAYS", "1")]);
-        for request in ["request-1", "request-1"] {
-            let callback = Sent::post("/tencent-chat", QUERY, callback.body.clone()).request(request);
-            assert_answer::<TencentChat>(&callback.to(&receiver).await, status, "in parts");
+        for (number, request) in requests.into_iter().enumerate() {
+            let received_at =
+                1_715_049_601_000 + if status == 200 { 5_000 * i64::try_from(number).unwrap() } else { 0 };
+            let callback = Sent { received_at, ..Sent::post("/tencent-chat", QUERY, callback.body.clone()) };
+            assert_answer::<TencentChat>(&callback.request(request).to(&receiver).await, status, "in parts");
         }
         let records = if status == 200 { table.records() } else { table.quarantined() };
         let [record] = records.as_slice() else { panic!("{}", records.len()) };
         let parts: Vec<_> = table.items();
+        assert_eq!(parts.len() as u64, 1 + record["raw_parts"].as_u64().unwrap(), "no part is left behind");
         let part = |number: u64| {
-            let [digest, received_at] = ["digest", "received_at"].map(|name| record[name].as_str().unwrap());
-            let key = format!("raw#{digest}#{received_at}#{number}");
+            let key = format!("{}#{number}", record["raw_key"].as_str().unwrap());
             let item = parts.iter().find(|item| item["group_key"]["S"] == key).unwrap();
             assert_eq!(item["expires_at"]["N"], record["expires_at"].to_string());
             BASE64_STANDARD.decode(item["raw_gzip"]["B"].as_str().unwrap()).unwrap()
@@ -510,10 +520,45 @@ async fn what_no_item_can_hold_is_refused_wherever_it_would_go() {
     assert!(table.items().is_empty());
     assert_eq!(queues.depth(&queues.spill).await.unwrap(), 0);
 
-    // A large body goes in parts.
-    let callback = create_group(&random_members(400_000), "");
-    assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&down)).await, 200, "in parts");
-    assert!(queues.depth(&queues.spill).await.unwrap() > 2);
+    // A large body goes whole as long as an item holds it, and in parts where none does.
+    for (bytes, messages) in [(400_000, 1), (1_000_000, 3)] {
+        let before = queues.depth(&queues.spill).await.unwrap();
+        let callback = create_group(&random_members(bytes), "");
+        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&down)).await, 200, "large");
+        assert_eq!(queues.depth(&queues.spill).await.unwrap() - before, messages, "{bytes}");
+    }
+}
+
+/// Compressed, up to what DynamoDB takes.
+#[tokio::test]
+async fn a_body_is_in_one_item_as_long_as_dynamodb_takes_it() {
+    for (bytes, is_whole) in [(600_000, true), (800_000, false)] {
+        let table = Table::start().await;
+        let callback = create_group(&random_members(bytes), "");
+        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "large");
+        let record = table.records().remove(0);
+        assert_eq!((record.get("raw_gzip").is_some(), record.get("raw_parts").is_none()), (is_whole, is_whole));
+    }
+}
+
+/// Two events in one millisecond, without a time of their own.
+#[tokio::test]
+async fn records_of_one_body_and_time_have_parts_of_their_own() {
+    let body = format!(
+        r#"{{"callbackCommand":"callbackAfterKickGroupCommand","groupID":"g1","kickedUserIDs":[{}]}}"#,
+        random_members(1_000_000)
+    );
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&[]);
+    for request in ["request-1", "request-2"] {
+        let callback = Sent::post("/openim", "", body.clone()).request(request);
+        assert_answer::<OpenIm>(&callback.to(&receiver).await, 200, request);
+    }
+    let records = table.records();
+    assert_eq!(records.len(), 2);
+    assert_ne!(records[0]["raw_key"], records[1]["raw_key"]);
+    let parts: u64 = records.iter().map(|record| record["raw_parts"].as_u64().unwrap()).sum();
+    assert_eq!(table.items().len() as u64, 2 + parts);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod commands;
 mod deployment;
 mod documentation;
 mod entries;
+mod hooks;
 mod hostile;
 mod ledger;
 mod local;

@@ -181,5 +181,5 @@ fn answers<P: Platform>(sent: &Sent) {
         Err(Unread::NotGenuine(refusal)) => Some(refusal),
         Err(Unread::Undecodable(reason)) => Some(reason.refusal),
     };
-    serde_json::from_str::<Value>(&P::answer(refusal)).unwrap();
+    serde_json::from_str::<Value>(&P::respond(Some(&request), refusal)).unwrap();
 }

@@ -5,7 +5,7 @@ use std::process::Output;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Undecodable};
-use group_ledger::quarantine::{Quarantined, decode_again};
+use group_ledger::quarantine::{Callback, Quarantined, decode_again};
 use group_ledger::refusal::Refusal;
 use group_ledger::timestamp::Timestamp;
 use serde_json::json;
@@ -132,10 +132,10 @@ async fn quarantine(table: &Table, platform: &str, app_id: &str, sent: &Sent) {
     let request = event.request(Timestamp::now()).unwrap();
     let reason = Undecodable { refusal: Refusal::NoGroupId, command: None };
     let kept = match platform {
-        "openim" => Quarantined::new::<OpenIm>(app_id, reason, &request, None),
-        _ => Quarantined::new::<TencentChat>(app_id, reason, &request, None),
+        "openim" => Callback::new::<OpenIm>(app_id, reason, &request, None),
+        _ => Callback::new::<TencentChat>(app_id, reason, &request, None),
     };
-    let entries: Vec<_> = kept.into();
+    let entries: Vec<_> = Quarantined::from(kept).into();
     ledger.ledger().write(&entries, PATIENCE).await.unwrap();
 }
 

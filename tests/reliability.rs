@@ -383,7 +383,7 @@ async fn what_was_not_understood_is_spilled_too() {
 async fn a_large_body_is_spilled_in_parts() {
     let body = format!(
         r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","Name":"n","EventTime":1715049600123,"MemberList":[{}]}}"#,
-        random_members(500_000)
+        random_members(1_000_000)
     );
     let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
     let function = world.function(Platform::TencentChat, ALWAYS).await;

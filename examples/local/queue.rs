@@ -1,19 +1,28 @@
 //! The embedded SQS, with the queues as the template defines them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::QueueAttributeName;
+use http_body_util::{BodyExt, Collected};
+use hyper::Response;
+use hyper::body::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustack_sqs_core::config::SqsConfig;
 use rustack_sqs_core::handler::RustackSqsHandler;
 use rustack_sqs_core::provider::RustackSqs;
+use rustack_sqs_http::body::SqsResponseBody;
+use rustack_sqs_http::dispatch::SqsHandler;
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
+use rustack_sqs_model::error::SqsError;
+use rustack_sqs_model::operations::SqsOperation;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 const SPILL: &str = "spill";
@@ -32,7 +41,7 @@ pub(crate) struct Queues {
 pub(crate) async fn serve(listener: TcpListener, definitions: Definitions) -> Result<Queues> {
     let address = listener.local_addr()?;
     let config = SqsConfig { host: address.ip().to_string(), port: address.port(), ..SqsConfig::default() };
-    let handler = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
+    let handler = LongMessages::around(RustackSqsHandler::new(Arc::new(RustackSqs::new(config))));
     let service = SqsHttpService::new(Arc::new(handler), SqsHttpConfig::default());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -69,6 +78,63 @@ impl Queues {
         let request = request.set_attribute_names(Some(names.to_vec()));
         let attributes = request.send().await.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
         names.iter().map(|name| Ok(attributes.get(name).context("a queue has no depth")?.parse::<u32>()?)).sum()
+    }
+}
+
+/// Messages of up to 1 MiB, which SQS takes since January 2026 and rustack 0.12 does not: it is given a short text in place of
+/// a long one.
+struct LongMessages {
+    sqs: Arc<RustackSqsHandler>,
+    /// The long texts, by the short ones. A message that is deleted leaves its text here: the queue does not outlive a process.
+    texts: Arc<Mutex<HashMap<String, String>>>,
+}
+
+/// What rustack takes.
+const SHORT_BYTES: usize = 256 * 1024;
+/// What SQS takes.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+const LONG_BYTES: usize = 1024 * 1024;
+
+type Handled = Pin<Box<dyn Future<Output = Result<Response<SqsResponseBody>, SqsError>> + Send>>;
+
+impl LongMessages {
+    fn around(sqs: RustackSqsHandler) -> Self {
+        Self { sqs: Arc::new(sqs), texts: Arc::default() }
+    }
+
+    /// A `SendMessage` with a short text in place of a long one.
+    fn shortened(&self, body: Bytes) -> Bytes {
+        let Ok(mut send) = serde_json::from_slice::<Value>(&body) else { return body };
+        match send["MessageBody"].take() {
+            Value::String(text) if (SHORT_BYTES + 1..=LONG_BYTES).contains(&text.len()) => {
+                let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+                let short = format!("long message {}", texts.len());
+                texts.insert(short.clone(), text);
+                send["MessageBody"] = short.into();
+                send.to_string().into()
+            }
+            _ => body,
+        }
+    }
+}
+
+impl SqsHandler for LongMessages {
+    fn handle_operation(&self, operation: SqsOperation, body: Bytes) -> Handled {
+        let (sqs, texts) = (Arc::clone(&self.sqs), Arc::clone(&self.texts));
+        let body = if operation == SqsOperation::SendMessage { self.shortened(body) } else { body };
+        Box::pin(async move {
+            let (head, body) = sqs.handle_operation(operation, body).await?.into_parts();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+            let mut answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+            for message in answer["Messages"].as_array_mut().into_iter().flatten() {
+                let texts = texts.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(text) = message["Body"].as_str().and_then(|short| texts.get(short)) {
+                    message["Body"] = text.as_str().into();
+                }
+            }
+            let body = if answer["Messages"].is_array() { answer.to_string().into() } else { body };
+            Ok(Response::from_parts(head, SqsResponseBody::from_bytes(body)))
+        })
     }
 }
 

@@ -104,12 +104,6 @@ impl<'a> Body<'a> {
         self.fields.iter().chain(&self.nested).any(|(key, value)| key == name && value.is_null())
     }
 
-    /// The fields that were not taken.
-    pub fn into_fields(self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> {
-        // The body's own last, so that they win where both are collected into a map.
-        self.nested.into_iter().chain(self.fields)
-    }
-
     /// Reads the fields of the object `name` as the body's own where the body does not have them.
     pub fn flatten(&mut self, name: &str) {
         if let Some(Value::Object(fields)) = self.take(name) {
@@ -149,12 +143,12 @@ pub fn string(value: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The array that `value` is; null counts as an empty one, because that is how Go writes a list without members.
+/// The array that `value` is. Null is none: Go writes a list that was never filled as null, which says nothing of its
+/// members.
 #[must_use]
 pub fn list(value: Value<'_>) -> Option<Vec<Value<'_>>> {
     match value {
         Value::Array(items) => Some(items),
-        Value::Null => Some(Vec::new()),
         _ => None,
     }
 }

@@ -23,8 +23,8 @@ pub trait Platform: Sized + Send + Sync {
     /// How long the sender waits for an answer.
     const PATIENCE: Duration;
 
-    /// Whether a sender that waited in vain sends again, as it does after no other answer.
-    const REPEATS_AFTER_TIMEOUT: bool;
+    /// Whether the sender retries after a timeout, which is the only time it does.
+    fn retries_after_timeout(&self) -> bool;
 
     /// Reads this platform's settings.
     ///
@@ -59,35 +59,28 @@ pub trait Platform: Sized + Send + Sync {
     /// Where the request is no callback of this family.
     fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>>;
 
+    /// Whether a refused request names our app or user, as one of a stranger does not. Says nothing of its being genuine.
+    fn is_known_caller(&self, request: &Request<'_>) -> bool;
+
     /// The body of the answer (JSON): success, or the refusal in the platform's words.
-    fn answer(refusal: Option<Refusal>) -> Cow<'static, str>;
+    ///
+    /// Sees the request whatever became of it, unverified ones included, because an answer can change what the sender is
+    /// about to do; `None` where what invoked the function is no request. Total: answers whatever the request holds.
+    fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str>;
 }
 
 /// What a request turned out to be.
 pub enum Decoded<'r> {
     /// A change of a group.
     Change(GroupChange<'r>),
-    /// Nothing that is recorded.
-    Ignored {
-        /// The command as the callback spells it.
-        command: Cow<'r, str>,
-        /// The body of the answer, where success alone would change what the sender is about to do.
-        answer: Option<String>,
-    },
+    /// Nothing that is recorded: its command, as the callback spells it.
+    Ignored(Cow<'r, str>),
     /// No callback but a console's check of the URL: an empty POST without a command.
     UrlCheck,
 }
 
-impl<'r> Decoded<'r> {
-    /// Nothing that is recorded, answered as success.
-    #[must_use]
-    pub fn ignored(command: Cow<'r, str>) -> Self {
-        Self::Ignored { command, answer: None }
-    }
-}
-
 /// Why a request was not understood, and its command as far as that was.
-#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Undecodable<'r> {
     /// Why.
     pub refusal: Refusal,

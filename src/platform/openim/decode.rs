@@ -179,13 +179,11 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     if spellings.any(|other| !is_same(&spelling, &other)) {
         return Err(Undecodable { refusal: Refusal::CommandMismatch, command: Some(spelling) });
     }
-    body.flatten("groupInfoForSet");
-    body.flatten("groupInfoForSetEX");
+    flatten(&mut body);
 
     let known = find(&spelling);
     if known.is_none() && !is_after(&spelling) {
-        let answer = is_set_group_info_hook(&spelling).then(|| echo(body));
-        return Ok(Decoded::Ignored { command: spelling, answer });
+        return Ok(Decoded::Ignored(spelling));
     }
     // The body's own, else the nested one.
     let group_ids = [body.take("groupID"), body.take("groupID")].into_iter().flatten();
@@ -197,10 +195,10 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
             return Err(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) });
         }
         // Users', friends': every family has commands of this form.
-        (None, None) => return Ok(Decoded::ignored(spelling)),
+        (None, None) => return Ok(Decoded::Ignored(spelling)),
     };
-    let is_of_rc1 =
-        command.name == SET_GROUP_INFO_OF_RC1.name && ["introduction", "faceURL"].iter().any(|name| body.is_null(name));
+    let is_of_rc1 = command.name == SET_GROUP_INFO_OF_RC1.name
+        && ["notification", "introduction", "faceURL"].iter().any(|name| body.is_null(name));
     let command = if is_of_rc1 { &SET_GROUP_INFO_OF_RC1 } else { command };
 
     let header = request.headers.get("operationID").unwrap_or_default();
@@ -217,11 +215,17 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
         group_id,
         occurred_at: command.occurred_at(&mut body),
         operator: None,
-        group_type: body.take("groupType").and_then(id),
+        group_type: body.take("groupType").and_then(group_type),
         details,
         source: operation_id.map(|id| ("operation_id".into(), id)).into_iter().collect(),
         identity: Cow::Borrowed(header),
     }))
+}
+
+/// Reads the fields of the documentation's nested objects as the body's own.
+pub(super) fn flatten(body: &mut Body<'_>) {
+    body.flatten("groupInfoForSet");
+    body.flatten("groupInfoForSetEX");
 }
 
 /// Whether a command without a row tells of something that has happened, and of no message or conversation.
@@ -229,28 +233,6 @@ pub(super) fn is_after(spelling: &str) -> bool {
     let spelling = spelling.to_ascii_lowercase();
     spelling.starts_with("callbackafter")
         && !["msg", "message", "conversation"].iter().any(|word| spelling.contains(word))
-}
-
-/// Whether a command asks before a group's information is set.
-fn is_set_group_info_hook(spelling: &str) -> bool {
-    spelling.to_ascii_lowercase().starts_with("callbackbeforesetgroupinfo")
-}
-
-/// The answer that lets a group's information be set as asked for: the server takes the answer's fields for the new ones
-/// (`NotNilReplace` in `internal/rpc/group/callback.go`), so they are the request's own, as plain values.
-fn echo(body: Body<'_>) -> String {
-    let mut answer = serde_json::Map::new();
-    for (name, value) in body.into_fields() {
-        if name != "operationID" {
-            answer.insert(name.into_owned(), unwrap(value, || Value::Null).into());
-        }
-    }
-    for code in ["actionCode", "errCode", "nextCode"] {
-        answer.insert(code.to_owned(), 0.into());
-    }
-    answer.insert("errMsg".to_owned(), "Success".into());
-    answer.insert("errDlt".to_owned(), "".into());
-    serde_json::Value::Object(answer).to_string()
 }
 
 /// The commands that the URL names: the last segment of its path, and the parameter that older servers and pages use
@@ -282,6 +264,16 @@ fn is_same(one: &str, other: &str) -> bool {
             (Some(one), Some(other)) => std::ptr::eq(one, other),
             _ => false,
         }
+}
+
+/// A group's type: a number. A dismissal sends the character of that number (Go's `string(int32(2))`), which is read as the
+/// number, because one group has one type.
+fn group_type(value: Value<'_>) -> Option<Cow<'_, str>> {
+    let group_type = id(value)?;
+    match group_type.as_bytes() {
+        [control] if control.is_ascii_control() => Some(Cow::Owned(control.to_string())),
+        _ => Some(group_type),
+    }
 }
 
 /// A text, plain or wrapped.
@@ -316,7 +308,7 @@ fn members(value: Value<'_>) -> Option<Detail<'_>> {
 }
 
 /// The value inside `{"value": …}`; `zero` for `{}`, which is how protobuf's JSON writes a wrapped zero value.
-fn unwrap<'a>(value: Value<'a>, zero: impl FnOnce() -> Value<'a>) -> Value<'a> {
+pub(super) fn unwrap<'a>(value: Value<'a>, zero: impl FnOnce() -> Value<'a>) -> Value<'a> {
     let Value::Object(fields) = value else { return value };
     if fields.is_empty() {
         return zero();

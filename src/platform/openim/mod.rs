@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 
 use crate::platform::{Decoded, Platform, Undecodable};
 use crate::refusal::Refusal;
@@ -16,6 +15,7 @@ use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
 
 mod decode;
+mod respond;
 mod verify;
 
 /// One OpenIM server.
@@ -32,7 +32,9 @@ impl Platform for OpenIm {
     /// `timeout` of an event in `webhooks.yml`, which is 5 for each.
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    const REPEATS_AFTER_TIMEOUT: bool = false;
+    fn retries_after_timeout(&self) -> bool {
+        false
+    }
 
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let app_id = settings.text("OPENIM_APP_ID").unwrap_or_else(|| "openim".to_owned());
@@ -83,28 +85,11 @@ impl Platform for OpenIm {
         decode::decode(request.request())
     }
 
-    fn answer(refusal: Option<Refusal>) -> Cow<'static, str> {
-        /// `CommonCallbackResp` (`pkg/callbackstruct/common.go`). `nextCode` stays 0: 1 would refuse the action.
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Answer {
-            action_code: u32,
-            err_code: u32,
-            err_msg: String,
-            err_dlt: &'static str,
-            next_code: u32,
-        }
+    fn is_known_caller(&self, request: &Request<'_>) -> bool {
+        verify::is_known_caller(request, &self.credentials)
+    }
 
-        let Some(refusal) = refusal else {
-            return Cow::Borrowed(r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#);
-        };
-        let answer = Answer {
-            action_code: 1,
-            err_code: refusal.code(),
-            err_msg: refusal.to_string(),
-            err_dlt: "",
-            next_code: 0,
-        };
-        Cow::Owned(serde_json::to_string(&answer).unwrap_or_default())
+    fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
+        respond::respond(request, refusal)
     }
 }

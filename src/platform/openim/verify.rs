@@ -26,6 +26,17 @@ pub(super) fn verify<'r, 'a>(
     if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Refusal::BadCredentials) }
 }
 
+/// Whether the request presents one of the credentials' user names, or nobody has to present any.
+pub(super) fn is_known_caller(request: &Request<'_>, credentials: &[SecretString]) -> bool {
+    let presented = request.headers.get("authorization").and_then(basic).unwrap_or_default();
+    let user = |pair: &[u8]| Sha256::digest(pair.split(|byte| *byte == b':').next().unwrap_or_default());
+    let presented = user(&presented);
+    let matches = credentials.iter().fold(Choice::from(u8::from(credentials.is_empty())), |matches, pair| {
+        matches | user(pair.expose_secret().as_bytes()).as_slice().ct_eq(&presented)
+    });
+    matches.into()
+}
+
 /// The `user:password` of an `Authorization` header (RFC 7617).
 fn basic(header: &str) -> Option<Vec<u8>> {
     let (scheme, encoded) = header.split_once(' ')?;

@@ -201,7 +201,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     let mut body = Body::parse(&request.body)?;
     let name = command(request.query.get(COMMAND_PARAMETER), body.take("CallbackCommand").and_then(string))?;
     let Some(command) = row(&name) else {
-        return Ok(Decoded::ignored(name));
+        return Ok(Decoded::Ignored(name));
     };
 
     // The create page's table of fields prints groupID, its sample and the wire GroupId.

@@ -25,6 +25,8 @@ pub struct TencentChat {
     sdk_app_id: String,
     /// Any one may have made a `Sign`; empty where unsigned callbacks are allowed.
     tokens: Vec<SecretString>,
+    /// The console's switch.
+    retries_after_timeout: bool,
 }
 
 impl Platform for TencentChat {
@@ -33,8 +35,9 @@ impl Platform for TencentChat {
     /// "Webhook Overview", on time-outs.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    /// Where the console's switch is on.
-    const REPEATS_AFTER_TIMEOUT: bool = true;
+    fn retries_after_timeout(&self) -> bool {
+        self.retries_after_timeout
+    }
 
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let sdk_app_id = settings.required("TENCENT_SDK_APP_ID")?;
@@ -49,7 +52,8 @@ impl Platform for TencentChat {
                 "is not set: set it to the console's token, or TENCENT_ALLOW_UNSIGNED=true to take anybody's callbacks",
             ));
         }
-        Ok(Self { sdk_app_id, tokens })
+        let retries_after_timeout = settings.flag_or("TENCENT_RETRIES_AFTER_TIMEOUT", true)?;
+        Ok(Self { sdk_app_id, tokens, retries_after_timeout })
     }
 
     fn app_id(&self) -> &str {
@@ -74,7 +78,11 @@ impl Platform for TencentChat {
         decode::decode(request.request())
     }
 
-    fn answer(refusal: Option<Refusal>) -> Cow<'static, str> {
+    fn is_known_caller(&self, request: &Request<'_>) -> bool {
+        request.query.get("SdkAppid") == Some(&self.sdk_app_id)
+    }
+
+    fn respond(_request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
         /// "Response Packet" of every command's page.
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
