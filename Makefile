@@ -63,6 +63,7 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	$(call say,Lints …)
 	cargo clippy --locked --all-targets -- -D warnings
 	$(call say,Tests …)
+	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
 	INSTA_UPDATE=no cargo test --locked
 	$(call say,Documentation …)
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items

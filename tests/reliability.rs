@@ -4,15 +4,18 @@
 //! The invariant: a success answer is never given without a durable copy; what is answered otherwise is in the log; and
 //! when all is well again, every callback is exactly one record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -20,7 +23,7 @@ use tokio::time::timeout;
 
 use crate::event_source;
 use crate::queue::{self, Queues};
-use crate::support::fault::{Fault, Proxy};
+use crate::support::fault::{Fault, Proxy, Transport, authority};
 use crate::support::lambda::{Answer, Function, functions_dir};
 use crate::support::{PATIENCE, Sent, Table, random_members};
 use crate::template::Template;
@@ -32,9 +35,10 @@ const REDRIVES_TIME: Duration = Duration::from_secs(30);
 /// How long Tencent waits.
 const TENCENTS_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The faults that leave nothing behind, and those after which the work is done all the same.
-const FAULTS: [Fault; 17] = [
+/// The faults of every service.
+const FAULTS: [Fault; 15] = [
     Fault::Refused,
+    Fault::Unanswered,
     Fault::Reset,
     Fault::Closed,
     Fault::Hang,
@@ -43,20 +47,58 @@ const FAULTS: [Fault; 17] = [
     Fault::HalfAnswer,
     Fault::SlowAnswer,
     Fault::Garbage,
-    Fault::Answer(400, "ValidationException"),
     Fault::Answer(400, "ThrottlingException"),
-    Fault::Answer(400, "ProvisionedThroughputExceededException"),
-    Fault::Answer(400, "ResourceNotFoundException"),
     Fault::Answer(403, "ExpiredTokenException"),
     Fault::Answer(403, "AccessDeniedException"),
-    Fault::Answer(500, "InternalServerError"),
+    DOWN,
     Fault::Answer(503, "ServiceUnavailable"),
 ];
+
+const DOWN: Fault = Fault::Answer(500, "InternalServerError");
+
+const DYNAMODBS_FAULTS: [Fault; 3] = [
+    Fault::Answer(400, "ValidationException"),
+    Fault::Answer(400, "ProvisionedThroughputExceededException"),
+    Fault::Answer(400, "ResourceNotFoundException"),
+];
+
+const SQSS_FAULTS: [Fault; 3] = [
+    Fault::Answer(400, "InvalidMessageContents"),
+    Fault::Answer(400, "RequestThrottled"),
+    Fault::Answer(400, "QueueDoesNotExist"),
+];
+
+/// The faults that TLS changes: those of the connection, where it ends without a word of TLS, and one refusal of each kind.
+const TLS_FAULTS: [Fault; 10] = [
+    Fault::Refused,
+    Fault::NoHandshake,
+    Fault::Untrusted,
+    Fault::Reset,
+    Fault::Closed,
+    Fault::Hang,
+    Fault::LostAnswer,
+    Fault::LateAnswer,
+    Fault::Answer(400, "ThrottlingException"),
+    DOWN,
+];
+
+/// How many requests a callback makes at most where all of them meet with a fault.
+fn attempts(fault: Fault) -> usize {
+    match fault {
+        // Put again, without what DynamoDB may not have liked.
+        Fault::Answer(400, "ValidationException") => 2,
+        // Would be answered alike again, by the SDK's judgement.
+        Fault::Garbage
+        | Fault::Answer(400, "ResourceNotFoundException" | "InvalidMessageContents" | "QueueDoesNotExist")
+        | Fault::Answer(403, _) => 1,
+        _ => 3,
+    }
+}
 
 /// More often than anything is tried.
 const ALWAYS: usize = usize::MAX;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Platform {
     /// A callback with a time of its own.
     TencentChat,
@@ -87,8 +129,9 @@ impl Platform {
 }
 
 /// A fault, how often it occurs on the way to DynamoDB, and a fault on the way to SQS.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Case {
+    transport: Transport,
     platform: Platform,
     ledger: (Fault, usize),
     spill: (Fault, usize),
@@ -100,15 +143,23 @@ struct World {
     queues: Queues,
     to_ledger: Proxy,
     to_spill: Proxy,
+    /// The certificates of the authorities that the functions trust.
+    trusted: NamedTempFile,
 }
 
 impl World {
     async fn start(ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
+        Self::start_over(Transport::Plain, ledger, spill).await
+    }
+
+    async fn start_over(transport: Transport, ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
         let table = Table::start().await;
         let queues = queues().await;
-        let to_ledger = Proxy::start(&table.endpoint, ledger.0, ledger.1);
-        let to_spill = Proxy::start(&queues.endpoint, spill.0, spill.1);
-        Self { table, queues, to_ledger, to_spill }
+        let to_ledger = Proxy::start(transport, &table.endpoint, ledger.0, ledger.1);
+        let to_spill = Proxy::start(transport, &queues.endpoint, spill.0, spill.1);
+        let mut trusted = NamedTempFile::new().unwrap();
+        trusted.write_all(authority().as_bytes()).unwrap();
+        Self { table, queues, to_ledger, to_spill, trusted }
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
@@ -117,10 +168,11 @@ impl World {
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.to_ledger.endpoint),
             ("AWS_ENDPOINT_URL_SQS", &self.to_spill.endpoint),
             ("SPILL_QUEUE_URL", &spill),
+            ("SSL_CERT_FILE", self.trusted.path().to_str().unwrap()),
         ])
     }
 
-    /// A function whose warm-up meets with no fault but a refused connection.
+    /// A function whose warm-up meets with no fault but one that prevents connections.
     async fn function(&self, platform: Platform, faults: usize) -> Function {
         self.to_ledger.arm(0);
         let function = Function::start(platform.name(), &self.settings()).await;
@@ -176,8 +228,8 @@ async fn tool(name: &str, settings: &BTreeMap<String, String>, input: &str) -> S
 
 /// Holds one case to the invariant; what became of its callback.
 async fn check(case: Case) -> String {
-    let Case { platform, ledger, spill } = case;
-    let world = World::start(ledger, spill).await;
+    let Case { transport, platform, ledger, spill } = case;
+    let world = World::start_over(transport, ledger, spill).await;
     let function = world.function(platform, ledger.1).await;
     let answer = function.invoke(platform.callback().event(), TIME_LEFT).await;
     let log = function.kill().await;
@@ -198,6 +250,22 @@ async fn check(case: Case) -> String {
         assert!(answer.took < TIME_LEFT, "{case:?}: answered after {:?}", answer.took);
     }
 
+    // Each case differs from the others: its fault is over before the attempts are, or is met at every one of them.
+    for (proxy, (fault, count)) in [(&world.to_ledger, ledger), (&world.to_spill, spill)] {
+        let requests = proxy.requests();
+        if count == ALWAYS {
+            let most = if fault.prevents_connections() { 0 } else { attempts(fault) };
+            assert!(requests <= most, "{case:?}: {requests} requests");
+        } else if count > 0 {
+            assert!(requests > count, "{case:?}: {requests} requests");
+        }
+    }
+
+    let outcome: Value = serde_json::from_str(&outcomes).unwrap();
+    let outcome = outcome["outcome"].as_str().unwrap().to_owned();
+    // Why one kind of fault of SQS is enough while DynamoDB is well.
+    assert!(outcome != "recorded" || world.to_spill.requests() == 0, "{case:?}: SQS was asked");
+
     // All is well again.
     world.redrive().await;
     if status != 200 {
@@ -208,8 +276,7 @@ async fn check(case: Case) -> String {
     assert_eq!(records.len(), 1, "{case:?}: {outcomes}");
     let body = String::from_utf8(platform.callback().body).unwrap();
     assert_eq!([&records[0]["group_id"], &records[0]["raw"]], ["g1", body.as_str()], "{case:?}");
-    let outcome: Value = serde_json::from_str(&outcomes).unwrap();
-    outcome["outcome"].as_str().unwrap().to_owned()
+    outcome
 }
 
 /// Holds many cases to the invariant, some at a time; how many came to which outcome.
@@ -230,42 +297,95 @@ async fn check_all(cases: Vec<Case>) -> BTreeMap<String, usize> {
     outcomes
 }
 
-fn cases(cases: impl Fn(Fault) -> Vec<[(Fault, usize); 2]>) -> Vec<Case> {
-    let platforms = [Platform::TencentChat, Platform::OpenIm];
-    let all = FAULTS.into_iter().flat_map(cases);
-    // What nothing listens for cannot be counted.
-    let is_had = |fault: (Fault, usize)| fault.0 != Fault::Refused || fault.1 == ALWAYS;
-    let all = all.filter(|[ledger, spill]| is_had(*ledger) && is_had(*spill));
-    all.flat_map(|[ledger, spill]| platforms.map(|platform| Case { platform, ledger, spill })).collect()
+const FINE: (Fault, usize) = (Fault::Hang, 0);
+
+/// The ways in which a fault occurs: at the first attempt and at the first two, where there are more, and always.
+fn ways(fault: Fault) -> impl Iterator<Item = (Fault, usize)> {
+    let attempts = if fault.prevents_connections() { 1 } else { attempts(fault) };
+    (1..attempts).chain([ALWAYS]).map(move |count| (fault, count))
 }
 
-const FINE: (Fault, usize) = (Fault::Hang, 0);
+fn on_both_platforms(transport: Transport, ways: impl Iterator<Item = [(Fault, usize); 2]>) -> Vec<Case> {
+    let platforms = [Platform::TencentChat, Platform::OpenIm];
+    ways.flat_map(|[ledger, spill]| platforms.map(|platform| Case { transport, platform, ledger, spill })).collect()
+}
+
+fn cases_of_dynamodb() -> Vec<Case> {
+    let faults = FAULTS.into_iter().chain(DYNAMODBS_FAULTS);
+    on_both_platforms(Transport::Plain, faults.flat_map(ways).map(|ledger| [ledger, FINE]))
+}
+
+fn cases_of_sqs() -> Vec<Case> {
+    let faults = FAULTS.into_iter().chain(SQSS_FAULTS);
+    on_both_platforms(Transport::Plain, faults.flat_map(ways).map(|spill| [(DOWN, ALWAYS), spill]))
+}
+
+/// But for the one that is among those of SQS.
+fn cases_of_both() -> Vec<Case> {
+    let faults = FAULTS.into_iter().filter(|fault| *fault != DOWN);
+    on_both_platforms(Transport::Plain, faults.map(|fault| [(fault, ALWAYS); 2]))
+}
+
+fn cases_of_sqs_alone() -> Vec<Case> {
+    on_both_platforms(Transport::Plain, [[FINE, (DOWN, ALWAYS)]].into_iter())
+}
+
+/// At the first attempt and always: what a second failure in a row adds is no matter of TLS.
+fn cases_over_tls() -> Vec<Case> {
+    let ways = || TLS_FAULTS.into_iter().flat_map(ways).filter(|way| way.1 != 2);
+    let both = TLS_FAULTS.into_iter().filter(|fault| *fault != DOWN).map(|fault| [(fault, ALWAYS); 2]);
+    let ways = ways().map(|ledger| [ledger, FINE]).chain(ways().map(|spill| [(DOWN, ALWAYS), spill])).chain(both);
+    on_both_platforms(Transport::Tls, ways)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_of_dynamodb_loses_nothing() {
-    let outcomes =
-        check_all(cases(|fault| vec![[(fault, 1), FINE], [(fault, 2), FINE], [(fault, ALWAYS), FINE]])).await;
+    let outcomes = check_all(cases_of_dynamodb()).await;
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["recorded", "spilled"], "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_of_sqs_during_one_of_dynamodb_loses_nothing() {
-    let down = (Fault::Answer(500, "InternalServerError"), ALWAYS);
-    let outcomes =
-        check_all(cases(|fault| vec![[down, (fault, 1)], [down, (fault, 2)], [down, (fault, ALWAYS)]])).await;
+    let outcomes = check_all(cases_of_sqs()).await;
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "spilled"], "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_fault_of_both_loses_nothing() {
-    let outcomes = check_all(cases(|fault| vec![[(fault, ALWAYS), (fault, ALWAYS)]])).await;
+    let outcomes = check_all(cases_of_both()).await;
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored"], "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_sqs_is_not_asked_for_it_cannot_fail_at() {
-    let outcomes = check_all(cases(|fault| vec![[FINE, (fault, ALWAYS)]])).await;
+async fn sqs_is_not_asked_while_dynamodb_is_well() {
+    let outcomes = check_all(cases_of_sqs_alone()).await;
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["recorded"], "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_over_tls_loses_nothing() {
+    let outcomes = check_all(cases_over_tls()).await;
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "recorded", "spilled"], "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_connect_that_is_not_answered_hangs() {
+    let proxy = Proxy::start(Transport::Plain, "http://127.0.0.1:1", Fault::Unanswered, ALWAYS);
+    let connect = TcpStream::connect(proxy.endpoint.trim_start_matches("http://"));
+    // Longer than a function waits for it.
+    let waited = timeout(group_ledger::aws::FUNCTION_TIMEOUTS.connect * 2, connect).await;
+    assert!(waited.is_err(), "{waited:?}");
+}
+
+#[test]
+fn the_documentation_counts_each_case_once() {
+    let all = [cases_of_dynamodb(), cases_of_sqs(), cases_of_both(), cases_of_sqs_alone(), cases_over_tls()].concat();
+    let distinct: HashSet<&Case> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len(), "a case is there twice");
+    let over_tls = cases_over_tls().len();
+    let documentation = fs::read_to_string("docs/reliability.md").unwrap().replace('\n', " ");
+    let said = format!("In each of these {} cases, {over_tls} of them over TLS,", all.len());
+    assert!(documentation.contains(&said), "docs/reliability.md does not say: {said}");
 }
 
 /// However long Tencent has waited by the clocks, it is waited for long enough.
@@ -273,7 +393,7 @@ async fn what_sqs_is_not_asked_for_it_cannot_fail_at() {
 async fn an_answer_is_held_back_for_certain() {
     let now = group_ledger::timestamp::Timestamp::now().unix_millis();
     for waited in [0, 1_000, 1_990] {
-        let down = (Fault::Answer(500, "InternalServerError"), ALWAYS);
+        let down = (DOWN, ALWAYS);
         let world = World::start(down, down).await;
         let function = world.function(Platform::TencentChat, ALWAYS).await;
         let callback = Sent { received_at: now - waited, ..Platform::TencentChat.callback() };
@@ -327,8 +447,8 @@ async fn a_ledger_that_failed_is_left_alone_for_a_while() {
         let callback = Platform::OpenIm.callback().request(&format!("request-{number}"));
         assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
     }
-    // The warm-up's and the first callback's attempts.
-    assert!(world.to_ledger.requests() <= 5, "{} requests", world.to_ledger.requests());
+    // The first callback's attempts.
+    assert!(world.to_ledger.requests() <= 3, "{} requests", world.to_ledger.requests());
     assert_eq!(world.redrive().await, 20);
     assert_eq!(world.table.records().len(), 20);
 }
@@ -370,7 +490,7 @@ async fn a_clock_that_has_jumped_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_understood_is_spilled_too() {
-    let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
+    let world = World::start((DOWN, ALWAYS), FINE).await;
     let function = world.function(Platform::OpenIm, ALWAYS).await;
     let callback = Sent::post("/openim/callbackAfterQuitGroupCommand", "", "{");
     assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(400));
@@ -385,7 +505,7 @@ async fn a_large_body_is_spilled_in_parts() {
         r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","Name":"n","EventTime":1715049600123,"MemberList":[{}]}}"#,
         random_members(1_000_000)
     );
-    let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
+    let world = World::start((DOWN, ALWAYS), FINE).await;
     let function = world.function(Platform::TencentChat, ALWAYS).await;
     let callback = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
     assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
@@ -398,7 +518,7 @@ async fn a_large_body_is_spilled_in_parts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_redrive_puts_back_what_it_cannot_write_and_nothing_else() {
-    let world = World::start((Fault::Answer(500, "InternalServerError"), ALWAYS), FINE).await;
+    let world = World::start((DOWN, ALWAYS), FINE).await;
     let function = world.function(Platform::OpenIm, ALWAYS).await;
     assert_eq!(status(&function.invoke(Platform::OpenIm.callback().event(), TIME_LEFT).await), Some(200));
     let Queues { client, spill, .. } = &world.queues;

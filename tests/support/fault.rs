@@ -1,20 +1,41 @@
 //! A way to a service on which things go wrong.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::any::Any;
+use std::net::{Ipv4Addr, TcpStream as BlockingTcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
+
+/// What a connection to a proxy is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Transport {
+    /// Plain HTTP.
+    Plain,
+    /// TLS, as on AWS, with a certificate of the [`authority`].
+    Tls,
+}
 
 /// What goes wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// Nothing listens.
     Refused,
+    /// The TCP connect itself is not answered.
+    Unanswered,
+    /// The TLS handshake is not answered.
+    NoHandshake,
+    /// The certificate is of an authority that nobody trusts.
+    Untrusted,
     /// The connection is reset before the service sees the request.
     Reset,
     /// The connection ends before the service sees the request.
@@ -35,12 +56,19 @@ pub(crate) enum Fault {
     Answer(u16, &'static str),
 }
 
+impl Fault {
+    /// Whether no connection comes about, so that no request can be counted.
+    pub(crate) fn prevents_connections(self) -> bool {
+        matches!(self, Self::Refused | Self::Unanswered | Self::NoHandshake | Self::Untrusted)
+    }
+}
+
 /// A proxy in front of a service.
 pub(crate) struct Proxy {
     pub(crate) endpoint: String,
     state: Arc<State>,
-    /// Of a port on which nothing listens.
-    _unused: Option<TcpSocket>,
+    /// Keeps a port that accepts nothing.
+    _port: Box<dyn Any + Send + Sync>,
 }
 
 struct State {
@@ -56,11 +84,13 @@ struct State {
 
 impl Proxy {
     /// A proxy on which the first `count` requests go wrong in the same way.
-    pub(crate) fn start(upstream: &str, fault: Fault, count: usize) -> Self {
-        // Bound either way, so that nobody else gets the port.
+    pub(crate) fn start(transport: Transport, upstream: &str, fault: Fault, count: usize) -> Self {
+        // Bound in every case, so that nobody else gets the port.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let endpoint = format!("http://{}", socket.local_addr().unwrap());
+        let address = socket.local_addr().unwrap();
+        let scheme = if transport == Transport::Tls { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{address}");
         let state = Arc::new(State {
             upstream: upstream.trim_start_matches("http://").to_owned(),
             fault,
@@ -69,26 +99,26 @@ impl Proxy {
             cut: Notify::new(),
             closed: AtomicBool::new(false),
         });
-        let shared = Arc::clone(&state);
-        let mut unused = Some(socket);
-        if fault != Fault::Refused || count == 0 {
-            let listener = unused.take().unwrap().listen(1024).unwrap();
-            tokio::spawn(async move {
-                while let Ok((client, _)) = listener.accept().await {
-                    let state = Arc::clone(&shared);
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            _ = connection(client, &state) => {}
-                            () = state.cut.notified() => {}
-                        }
-                    });
-                }
-            });
-        }
-        Self { endpoint, state, _unused: unused }
+        let port: Box<dyn Any + Send + Sync> = match fault {
+            Fault::Refused if count > 0 => Box::new(socket),
+            Fault::Unanswered if count > 0 => {
+                // Linux drops every SYN while the queue of connections to accept is full, and this one has room for one.
+                let queue = socket.listen(0).unwrap();
+                Box::new((queue, BlockingTcpStream::connect(address).unwrap()))
+            }
+            _ => {
+                let acceptor = (transport == Transport::Tls).then(|| match fault {
+                    Fault::Untrusted if count > 0 => AUTHORITY.untrusted.clone(),
+                    _ => AUTHORITY.trusted.clone(),
+                });
+                tokio::spawn(accept(socket.listen(1024).unwrap(), acceptor, Arc::clone(&state)));
+                Box::new(())
+            }
+        };
+        Self { endpoint, state, _port: port }
     }
 
-    /// How many requests it has seen.
+    /// How many requests it has seen since it was last armed.
     pub(crate) fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
     }
@@ -96,6 +126,7 @@ impl Proxy {
     /// Lets `count` requests go wrong from now on.
     pub(crate) fn arm(&self, count: usize) {
         self.state.left.store(count, Ordering::SeqCst);
+        self.state.requests.store(0, Ordering::SeqCst);
     }
 
     /// Ends the connections there are, as what lies between does to those that are idle for long.
@@ -109,10 +140,48 @@ impl Proxy {
     }
 }
 
-/// Passes one connection's requests on, and their answers back.
-async fn connection(mut client: TcpStream, state: &State) -> std::io::Result<()> {
-    let is_old = !state.closed.load(Ordering::SeqCst);
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, state: Arc<State>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = handshake(client, acceptor, &state) => {}
+                () = state.cut.notified() => {}
+            }
+        });
+    }
+}
+
+async fn handshake(client: TcpStream, acceptor: Option<TlsAcceptor>, state: &State) -> std::io::Result<()> {
     client.set_nodelay(true)?;
+    match acceptor {
+        None => connection(client, state).await,
+        Some(_) if state.fault == Fault::NoHandshake => std::future::pending().await,
+        Some(acceptor) => connection(acceptor.accept(client).await?, state).await,
+    }
+}
+
+/// A connection, in clear or over TLS.
+trait Client: AsyncRead + AsyncWrite + Unpin {
+    /// Lets the connection end with a reset.
+    fn reset(&self) -> std::io::Result<()>;
+}
+
+impl Client for TcpStream {
+    fn reset(&self) -> std::io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Client for TlsStream<TcpStream> {
+    fn reset(&self) -> std::io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
+/// Passes one connection's requests on, and their answers back.
+async fn connection(mut client: impl Client, state: &State) -> std::io::Result<()> {
+    let is_old = !state.closed.load(Ordering::SeqCst);
     let mut server: Option<TcpStream> = None;
     loop {
         let request = message(&mut client).await?;
@@ -124,11 +193,11 @@ async fn connection(mut client: TcpStream, state: &State) -> std::io::Result<()>
             state.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         let fault = goes_wrong.then_some(state.fault);
         match fault {
-            Some(Fault::Refused | Fault::Reset) => return client.set_zero_linger(),
+            Some(Fault::Reset) => return client.reset(),
             Some(Fault::Closed) => return Ok(()),
             Some(Fault::Hang) => std::future::pending::<()>().await,
             Some(Fault::Answer(status, code)) => {
-                client.write_all(&refusal(status, code)).await?;
+                send(&mut client, &refusal(status, code)).await?;
                 continue;
             }
             _ => {}
@@ -140,21 +209,27 @@ async fn connection(mut client: TcpStream, state: &State) -> std::io::Result<()>
         stream.write_all(&request).await?;
         let answer = message(stream).await?;
         match fault {
-            None => client.write_all(&answer).await?,
-            Some(Fault::HalfAnswer) => return client.write_all(&answer[..answer.len() / 2]).await,
+            None => send(&mut client, &answer).await?,
+            Some(Fault::HalfAnswer) => return send(&mut client, &answer[..answer.len() / 2]).await,
             Some(Fault::LateAnswer) => std::future::pending::<()>().await,
             Some(Fault::SlowAnswer) => {
                 for byte in answer {
-                    client.write_all(&[byte]).await?;
+                    send(&mut client, &[byte]).await?;
                     sleep(Duration::from_millis(20)).await;
                 }
             }
             Some(Fault::Garbage) => {
-                client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n<html>no</html>").await?;
+                send(&mut client, b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n<html>no</html>").await?;
             }
             Some(_) => return Ok(()),
         }
     }
+}
+
+/// Writes all of it, as far as the wire: TLS keeps what is not flushed.
+async fn send(client: &mut impl Client, bytes: &[u8]) -> std::io::Result<()> {
+    client.write_all(bytes).await?;
+    client.flush().await
 }
 
 fn refusal(status: u16, code: &str) -> Vec<u8> {
@@ -165,7 +240,7 @@ fn refusal(status: u16, code: &str) -> Vec<u8> {
 }
 
 /// Reads one request or answer, by its length.
-async fn message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+async fn message(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let head = loop {
         if stream.read_buf(&mut bytes).await? == 0 {
@@ -183,4 +258,38 @@ async fn message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
+}
+
+/// A test authority for [`Transport::Tls`], and one that nobody trusts.
+struct Authority {
+    certificate: String,
+    trusted: TlsAcceptor,
+    untrusted: TlsAcceptor,
+}
+
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
+    let (certificate, trusted) = issue("The tests' authority");
+    let (_, untrusted) = issue("An authority that nobody trusts");
+    Authority { certificate, trusted, untrusted }
+});
+
+/// The certificate of the authority that the proxies' own are of, in PEM.
+pub(crate) fn authority() -> &'static str {
+    &AUTHORITY.certificate
+}
+
+/// A new authority's certificate, and a server with a certificate of it.
+fn issue(name: &str) -> (String, TlsAcceptor) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    authority.distinguished_name.push(DnType::CommonName, name);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let names = CertificateParams::new([Ipv4Addr::LOCALHOST.to_string()]).unwrap();
+    let certificate = names.signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    (authority.pem(), TlsAcceptor::from(Arc::new(config)))
 }

@@ -3,11 +3,12 @@
 //!
 //! `typical` is one callback of about 300 bytes a platform; `body` grows one from 300 bytes to 1 MiB.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use std::hint::black_box;
 
 use criterion::{AxisScale, BenchmarkId, Criterion, PlotConfiguration, Throughput, criterion_group, criterion_main};
+use group_ledger::change::{Detail, GroupChange, Kind};
 use group_ledger::event::{Event, Response};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
@@ -51,12 +52,37 @@ fn event(path: &str, query: &str, body: &str) -> String {
 
 const TENCENT_QUERY: &str = "SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterCreateGroup&contenttype=json&ClientIP=203.0.113.7&OptPlatform=RESTAPI&Sign=17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061&RequestTime=1669872112";
 
+const CREATE_GROUP: &str = r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup","EventTime":1669872112042,"GroupId":"@TGS#2QX7PLM4K","Name":"Trail runners","Operator_Account":"admin01","Owner_Account":"u_wei","Type":"Public","UserDefinedDataList":[{"Key":"Region","Value":"eu-1"}],"MemberList":["#;
+
+/// How many members make about `bytes`.
+fn members(bytes: usize) -> usize {
+    (bytes - CREATE_GROUP.len()) / 30
+}
+
 /// A create callback with as many members as make about `bytes`.
 fn create_group(bytes: usize) -> String {
-    let head = r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup","EventTime":1669872112042,"GroupId":"@TGS#2QX7PLM4K","Name":"Trail runners","Operator_Account":"admin01","Owner_Account":"u_wei","Type":"Public","UserDefinedDataList":[{"Key":"Region","Value":"eu-1"}],"MemberList":["#;
     let members: Vec<String> =
-        (0..).map(|number| format!(r#"{{"Member_Account":"u{number:07}"}}"#)).take((bytes - head.len()) / 30).collect();
-    format!("{head}{}]}}", members.join(","))
+        (0..).map(|number| format!(r#"{{"Member_Account":"u{number:07}"}}"#)).take(members(bytes)).collect();
+    format!("{CREATE_GROUP}{}]}}", members.join(","))
+}
+
+/// What a callback says; it must be a change.
+fn change<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> GroupChange<'r> {
+    match read(platform, request) {
+        Ok(Decoded::Change(change)) => change,
+        _ => panic!("a callback of {} is no change", P::NAME),
+    }
+}
+
+/// Holds a created group against what was sent.
+fn assert_created(change: &GroupChange<'_>, bytes: usize) {
+    assert_eq!((change.kind, &*change.group_id), (Kind::GroupCreated, "@TGS#2QX7PLM4K"));
+    assert_eq!(change.operator.as_deref(), Some("admin01"));
+    let decoded = change.details.iter().find_map(|(_, detail)| match detail {
+        Detail::Ids(ids) => Some(ids.len()),
+        _ => None,
+    });
+    assert_eq!(decoded, Some(members(bytes)), "members");
 }
 
 fn typical(criterion: &mut Criterion) {
@@ -64,16 +90,24 @@ fn typical(criterion: &mut Criterion) {
     let tencent_chat = event("/tencent-chat", TENCENT_QUERY, &create_group(300));
     let openim = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","operationID":"","groupID":"2559562921","groupName":"NewGroupName","notification":"","introduction":null,"faceURL":null,"ex":null,"needVerification":null,"lookMemberInfo":null,"applyMemberFriend":null}"#;
     let openim = event("/openim/callbackAfterSetGroupInfoExCommand", "", openim);
-    all_steps::<TencentChat>(&mut group, &tencent_chat);
-    all_steps::<OpenIm>(&mut group, &openim);
+    all_steps::<TencentChat>(&mut group, &tencent_chat, |change| assert_created(change, 300));
+    all_steps::<OpenIm>(&mut group, &openim, |change| {
+        assert_eq!((change.kind, &*change.group_id), (Kind::GroupInfoChanged, "2559562921"));
+        assert!(change.details.iter().any(|(_, detail)| *detail == Detail::Text("NewGroupName".into())));
+    });
     group.finish();
 }
 
-fn all_steps<P: Platform>(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>, text: &str) {
+fn all_steps<P: Platform>(
+    group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
+    text: &str,
+    assert_is_right: impl Fn(&GroupChange<'_>),
+) {
     let platform = platform::<P>();
     let event = Event::parse(text).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    assert!(matches!(read(&platform, &request), Ok(Decoded::Change(_))));
+    assert!(platform.verify(&request).is_ok());
+    assert_is_right(&change(&platform, &request));
     group.bench_function(BenchmarkId::new("event", P::NAME), |bencher| {
         bencher.iter(|| black_box(Event::parse(black_box(text)).unwrap().request(Timestamp::now()).is_ok()));
     });
@@ -96,7 +130,7 @@ fn all_steps<P: Platform>(group: &mut criterion::BenchmarkGroup<'_, criterion::m
 }
 
 fn to_record<P: Platform>(platform: &P, request: &Request<'_>) {
-    let Ok(Decoded::Change(change)) = read(platform, request) else { return };
+    let change = change(platform, request);
     black_box(Record::new(P::NAME, platform.app_id(), change, request, None).change_key());
 }
 
@@ -108,7 +142,7 @@ fn body(criterion: &mut Criterion) {
         let text = event("/tencent-chat", TENCENT_QUERY, &create_group(bytes));
         let event = Event::parse(&text).unwrap();
         let request = event.request(Timestamp::now()).unwrap();
-        assert!(matches!(read(&platform, &request), Ok(Decoded::Change(_))));
+        assert_created(&change(&platform, &request), bytes);
         group.throughput(Throughput::Bytes(request.body.len() as u64));
         group.bench_function(BenchmarkId::new("verify and decode", bytes), |bencher| {
             bencher.iter(|| black_box(read(&platform, black_box(&request)).is_ok()));

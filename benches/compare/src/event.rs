@@ -48,6 +48,13 @@ pub(crate) fn set_group_info() -> String {
     event("/openim/callbackAfterSetGroupInfoExCommand", "", body)
 }
 
+/// A second delivery of the same callback.
+pub(crate) fn again(event: &str) -> String {
+    event.replace(REQUEST_ID, "JKJaXmPLvHcESHB=")
+}
+
+const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
+
 fn event(path: &str, query: &str, body: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     json!({
@@ -61,7 +68,7 @@ fn event(path: &str, query: &str, body: &str) -> String {
             "accountId": "000000000000", "apiId": "abcdefghij", "domainPrefix": "abcdefghij", "stage": "$default",
             "domainName": "abcdefghij.execute-api.us-east-1.amazonaws.com", "routeKey": "$default",
             "http": { "method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "Go-http-client/1.1" },
-            "requestId": "JKJaXmPLvHcESHA=", "time": "01/Dec/2022:05:21:52 +0000", "timeEpoch": u64::try_from(now).unwrap(),
+            "requestId": REQUEST_ID, "time": "01/Dec/2022:05:21:52 +0000", "timeEpoch": u64::try_from(now).unwrap(),
         },
         "body": body, "isBase64Encoded": false,
     })

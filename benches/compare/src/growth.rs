@@ -8,7 +8,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 
 use crate::event;
-use crate::measure::{Authorities, Started, Subject, Transport};
+use crate::measure::{Authorities, Started, Subject, Transport, ensure_items};
 use crate::stub::Dynamodb;
 
 /// Sizes of bodies, in bytes.
@@ -38,7 +38,7 @@ pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authoriti
         let mut by_bytes = Vec::new();
         for bytes in BYTES {
             let event = event::create_group_of(bytes);
-            by_bytes.push((bytes as f64, cpu(&started, &event).await?));
+            by_bytes.push((bytes as f64, cpu(subject, &started, dynamodb, &event).await?));
             if subject.name == "tencent-chat" {
                 growth.units_by_bytes.push((bytes as f64, write_units(&started, dynamodb, &event).await?));
             }
@@ -46,7 +46,7 @@ pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authoriti
         growth.cpu_by_bytes.push((subject.name, by_bytes));
         let mut by_members = Vec::new();
         for members in MEMBERS {
-            by_members.push((members as f64, cpu(&started, &event::create_group(members)).await?));
+            by_members.push((members as f64, cpu(subject, &started, dynamodb, &event::create_group(members)).await?));
         }
         growth.cpu_by_members.push((subject.name, by_members));
         started.end().await?;
@@ -54,9 +54,11 @@ pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authoriti
     Ok(growth)
 }
 
-/// The processor time of one callback, in microseconds: the median of some batches, after one that is not counted.
-async fn cpu(started: &Started, event: &str) -> Result<f64> {
+/// The processor time of one callback, in microseconds: the median of some batches, after one that is not counted. Every
+/// callback must have put one item.
+async fn cpu(subject: &Subject, started: &Started, dynamodb: &Dynamodb, event: &str) -> Result<f64> {
     let callbacks = if event.len() < 100_000 { 200 } else { 20 };
+    let counts = dynamodb.counts();
     let mut batches: Vec<Duration> = Vec::new();
     for _ in 0..6 {
         let before = started.cpu()?;
@@ -65,6 +67,7 @@ async fn cpu(started: &Started, event: &str) -> Result<f64> {
         }
         batches.push((started.cpu()? - before) / callbacks);
     }
+    ensure_items(subject, dynamodb.counts().since(counts), batches.len() * callbacks as usize)?;
     let counted = &mut batches[1..];
     counted.sort();
     Ok(counted[counted.len() / 2].as_secs_f64() * 1e6)

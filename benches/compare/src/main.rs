@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::measure::{Authorities, Run, Subject, Transport, run};
+use crate::measure::{Authorities, Kind, Run, Subject, Transport, check, run};
 use crate::stub::Dynamodb;
 
 /// How often each is started.
@@ -67,6 +67,10 @@ async fn main() -> Result<()> {
     fs::write(&authorities.own, &dynamodb.authority)?;
     fs::write(&authorities.all, roots + &dynamodb.authority)?;
 
+    for subject in &subjects {
+        println!("checking {}", subject.name);
+        check(subject, &dynamodb, &authorities, Transport::Tls).await?;
+    }
     let mut runs: BTreeMap<(usize, &str), Vec<Run>> = BTreeMap::new();
     for (transport, name) in [(Transport::Tls, "tls"), (Transport::Clear, "clear")] {
         for start in 0..STARTS {
@@ -94,25 +98,26 @@ fn python() -> Result<String> {
 
 fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject> {
     let create_group = || event::create_group(3);
-    let rust = |name, binary: PathBuf| Subject {
+    let rust = |name, kind, binary: PathBuf| Subject {
         name,
         program: vec![binary.display().to_string()],
         folder: functions.to_owned(),
         callback: create_group,
         floor: FLOOR,
         deployed: vec![binary],
+        kind,
     };
     let openim = |subject| Subject { callback: event::set_group_info, floor: OPENIM_FLOOR, ..subject };
     let built = benches.join("target");
     let (node, python) = (benches.join("peers/node"), benches.join("peers/python"));
     let packages = python.join(".packages");
     vec![
-        rust("tencent-chat", functions.join("tencent-chat")),
-        openim(rust("openim", functions.join("openim"))),
-        rust(FLOOR, built.join("release/floor")),
-        openim(rust(OPENIM_FLOOR, built.join("release/floor"))),
-        rust("limit", built.join("release/limit")),
-        rust("Rust, every default", built.join("lambda/rust-default")),
+        rust("tencent-chat", Kind::Function, functions.join("tencent-chat")),
+        openim(rust("openim", Kind::Function, functions.join("openim"))),
+        rust(FLOOR, Kind::Bare, built.join("release/floor")),
+        openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
+        rust("limit", Kind::Bare, built.join("release/limit")),
+        rust("Rust, every default", Kind::Peer, built.join("lambda/rust-default")),
         Subject {
             name: "Node 20, SDK v3",
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
@@ -120,6 +125,7 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
             floor: FLOOR,
             deployed: vec![node.join("function.mjs"), node.join("node_modules")],
             folder: node,
+            kind: Kind::Peer,
         },
         Subject {
             name: "Python 3, boto3",
@@ -128,6 +134,7 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
             floor: FLOOR,
             deployed: vec![python.join("function.py"), packages],
             folder: python,
+            kind: Kind::Peer,
         },
     ]
 }

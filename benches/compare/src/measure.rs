@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::event;
 use crate::process::{cpu, peak_memory};
-use crate::stub::{Dynamodb, RuntimeApi};
+use crate::stub::{Counts, Dynamodb, Mode, RuntimeApi};
 
 /// Far longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +25,18 @@ pub(crate) struct Subject {
     pub(crate) floor: &'static str,
     /// What is deployed: the binary, or the folders and files.
     pub(crate) deployed: Vec<PathBuf>,
+    pub(crate) kind: Kind,
+}
+
+/// What becomes of a callback that DynamoDB does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A duplicate is success; with DynamoDB down, the callback goes to SQS.
+    Function,
+    /// A duplicate is success; with DynamoDB down, the callback fails.
+    Peer,
+    /// Knows no duplicates: whatever is not taken fails.
+    Bare,
 }
 
 /// The certificates of those who are trusted, in PEM.
@@ -94,7 +106,8 @@ impl Started {
             .env("OPENIM_ALLOW_ANONYMOUS", "true")
             // As the template has them.
             .env("METRICS_NAMESPACE", "GroupLedger/here")
-            .env("SPILL_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/spill")
+            .env("SPILL_QUEUE_URL", format!("{}/000000000000/spill", dynamodb.sqs))
+            .env("AWS_ENDPOINT_URL_SQS", &dynamodb.sqs)
             // As each of the clients is told of them; Node has the others built in.
             .env("SSL_CERT_FILE", &authorities.all)
             .env("AWS_CA_BUNDLE", &authorities.all)
@@ -126,6 +139,22 @@ impl Started {
         Ok(answered - start)
     }
 
+    /// Sends one callback, however it is answered: whether as success. A function that ends, or says nothing, has failed.
+    async fn succeeds(&mut self, event: &str) -> Result<bool> {
+        let answer = tokio::select! {
+            answered = timeout(PATIENCE, self.runtime_api.invoke(event)) => match answered {
+                Ok(answered) => answered?.1,
+                Err(_) => return Ok(false),
+            },
+            ended = self.process.wait() => {
+                ended?;
+                return Ok(false);
+            }
+        };
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        Ok(answer["statusCode"] == 200)
+    }
+
     /// The processor time so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu(self.pid)
@@ -136,7 +165,44 @@ impl Started {
     }
 }
 
-/// Starts a subject and sends it `warm` callbacks after the first.
+/// Sees that a subject tells apart what DynamoDB takes, has already and fails at: a failure that passes for success would
+/// be measured as a fast callback.
+pub(crate) async fn check(
+    subject: &Subject,
+    dynamodb: &Dynamodb,
+    authorities: &Authorities,
+    transport: Transport,
+) -> Result<()> {
+    let is_function = subject.kind == Kind::Function;
+    for (mode, succeeds) in [(Mode::Takes, true), (Mode::HasIt, subject.kind != Kind::Bare), (Mode::Fails, is_function)]
+    {
+        let mut started = Started::new(subject, dynamodb, authorities, transport).await?;
+        let event = (subject.callback)();
+        // What a duplicate is a duplicate of.
+        dynamodb.requests();
+        started.call(&event).await?;
+        let before = dynamodb.counts();
+        dynamodb.set(mode);
+        let has_succeeded = started.succeeds(&event::again(&event)).await;
+        dynamodb.set(Mode::Takes);
+        started.end().await?;
+        let counts = dynamodb.counts().since(before);
+        let expected = match mode {
+            Mode::Takes => Counts { items: 1, ..Counts::default() },
+            // Of a callback that has no time of its own, both keys are tried.
+            Mode::HasIt => Counts { duplicates: counts.duplicates.clamp(1, 2), ..Counts::default() },
+            // Tried again, as often as each likes.
+            Mode::Fails => {
+                Counts { failures: counts.failures.max(1), messages: u64::from(is_function), ..Counts::default() }
+            }
+        };
+        ensure!(counts == expected, "{}, {mode:?}: {counts:?} is not {expected:?}", subject.name);
+        ensure!(has_succeeded? == succeeds, "{}, {mode:?}: success is {}", subject.name, !succeeds);
+    }
+    Ok(())
+}
+
+/// Starts a subject and sends it `warm` callbacks after the first. Every callback must have put one item.
 pub(crate) async fn run(
     subject: &Subject,
     dynamodb: &Dynamodb,
@@ -146,15 +212,14 @@ pub(crate) async fn run(
 ) -> Result<Run> {
     let started = Started::new(subject, dynamodb, authorities, transport).await?;
     let event = (subject.callback)();
-    let items = dynamodb.items();
+    let before = dynamodb.counts();
     let first_wall = started.call(&event).await?;
     let first_cpu = started.cpu()? - started.start_cpu;
-    ensure!(dynamodb.items() == items + 1, "{} wrote {} items", subject.name, dynamodb.items() - items);
     // What is compiled or cached on the way is not what is measured.
     for _ in 0..warm {
         started.call(&event).await?;
     }
-    let before = started.cpu()?;
+    let warm_before = started.cpu()?;
     let mut warm_wall = Vec::with_capacity(warm);
     for _ in 0..warm {
         warm_wall.push(started.call(&event).await?);
@@ -165,9 +230,17 @@ pub(crate) async fn run(
         first_wall,
         first_cpu,
         warm_wall,
-        warm_cpu: started.cpu()? - before,
+        warm_cpu: started.cpu()? - warm_before,
         peak_memory: peak_memory(started.pid)?,
     };
     started.end().await?;
+    ensure_items(subject, dynamodb.counts().since(before), 1 + 2 * warm)?;
     Ok(run)
+}
+
+/// Fails unless so many callbacks were an item each, and nothing else.
+pub(crate) fn ensure_items(subject: &Subject, counts: Counts, callbacks: usize) -> Result<()> {
+    let expected = Counts { items: u64::try_from(callbacks)?, ..Counts::default() };
+    ensure!(counts == expected, "{}: {counts:?} of {callbacks} callbacks", subject.name);
+    Ok(())
 }

@@ -1,9 +1,9 @@
-//! Stubs of what every function talks to: Lambda's Runtime API, and a DynamoDB that takes every item at once, in clear and
-//! over TLS. They do as little as can be, so that what is measured is the function.
+//! Stubs of what every function talks to: Lambda's Runtime API, a DynamoDB that takes every item at once unless it is told
+//! otherwise, in clear and over TLS, and an SQS. They do as little as can be, so that what is measured is the function.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -91,28 +92,67 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             .header("content-type", "application/json");
         return Ok(response.body(Full::from(event)).unwrap());
     }
-    let is_error = request.uri().path().ends_with("/error");
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    if is_error {
-        eprintln!("it failed: {}", String::from_utf8_lossy(&body));
-    }
     *state.answered.lock().unwrap() = Some((Instant::now(), body));
     state.is_answered.notify_one();
     Ok(response.status(202).body(Full::default()).unwrap())
 }
 
-/// A DynamoDB that takes every item.
+/// What the stub answers to a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    /// Takes the item.
+    Takes,
+    /// The condition fails: the key holds the item that was taken last.
+    HasIt,
+    /// Fails, with a 500.
+    Fails,
+}
+
+/// A DynamoDB, and an SQS beside it.
 pub(crate) struct Dynamodb {
     pub(crate) clear: String,
     pub(crate) tls: String,
     /// The certificate of the authority that vouches for it, in PEM.
     pub(crate) authority: String,
+    /// Of the SQS, in clear.
+    pub(crate) sqs: String,
     taken: Arc<Taken>,
+}
+
+/// How many requests the stubs have answered in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Items taken.
+    pub(crate) items: u64,
+    /// Conditions that failed.
+    pub(crate) duplicates: u64,
+    /// Puts answered with a 500.
+    pub(crate) failures: u64,
+    /// Messages that SQS has taken.
+    pub(crate) messages: u64,
+}
+
+impl Counts {
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            items: self.items - before.items,
+            duplicates: self.duplicates - before.duplicates,
+            failures: self.failures - before.failures,
+            messages: self.messages - before.messages,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Taken {
+    /// A [`Mode`].
+    mode: AtomicU8,
     items: AtomicU64,
+    duplicates: AtomicU64,
+    failures: AtomicU64,
+    messages: AtomicU64,
     /// The first requests since they were last asked for.
     requests: Mutex<Vec<Bytes>>,
 }
@@ -131,19 +171,32 @@ impl Dynamodb {
             vec![certificate.der().clone()],
             PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?,
         )?;
-        let clear = serve(None, Arc::clone(&taken)).await?;
-        let tls = serve(Some(TlsAcceptor::from(Arc::new(config))), Arc::clone(&taken)).await?;
+        let clear = serve(None, Arc::clone(&taken), put).await?;
+        let tls = serve(Some(TlsAcceptor::from(Arc::new(config))), Arc::clone(&taken), put).await?;
+        let sqs = serve(None, Arc::clone(&taken), send_message).await?;
         Ok(Self {
             clear: format!("http://localhost:{clear}"),
             tls: format!("https://localhost:{tls}"),
             authority: authority.pem(),
+            sqs: format!("http://localhost:{sqs}"),
             taken,
         })
     }
 
-    /// How many items it has taken.
-    pub(crate) fn items(&self) -> u64 {
-        self.taken.items.load(Ordering::Relaxed)
+    /// Lets it answer every put in this way from now on.
+    pub(crate) fn set(&self, mode: Mode) {
+        self.taken.mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    /// What it has answered so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counts {
+            items: count(&self.taken.items),
+            duplicates: count(&self.taken.duplicates),
+            failures: count(&self.taken.failures),
+            messages: count(&self.taken.messages),
+        }
     }
 
     /// The requests since this was last asked.
@@ -152,7 +205,9 @@ impl Dynamodb {
     }
 }
 
-async fn serve(acceptor: Option<TlsAcceptor>, taken: Arc<Taken>) -> Result<u16> {
+type Answer = fn(&Taken, Bytes) -> Response<Full<Bytes>>;
+
+async fn serve(acceptor: Option<TlsAcceptor>, taken: Arc<Taken>, answer: Answer) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {
@@ -163,17 +218,7 @@ async fn serve(acceptor: Option<TlsAcceptor>, taken: Arc<Taken>) -> Result<u16> 
                 let taken = Arc::clone(&taken);
                 async move {
                     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                    taken.items.fetch_add(1, Ordering::Relaxed);
-                    let mut requests = taken.requests.lock().unwrap();
-                    // Of a callback, or of one in parts; more are not asked for.
-                    if requests.len() < 16 {
-                        requests.push(body);
-                    }
-                    drop(requests);
-                    let response = Response::builder().header("content-type", "application/x-amz-json-1.0");
-                    // The checksum that DynamoDB sends and some clients ask for: of `{}`.
-                    let response = response.header("x-amz-crc32", "2745614147");
-                    Ok::<_, Infallible>(response.body(Full::<Bytes>::from("{}")).unwrap())
+                    Ok::<_, Infallible>(answer(&taken, body))
                 }
             });
             tokio::spawn(async move {
@@ -189,4 +234,42 @@ async fn serve(acceptor: Option<TlsAcceptor>, taken: Arc<Taken>) -> Result<u16> 
         }
     });
     Ok(port)
+}
+
+fn put(taken: &Taken, body: Bytes) -> Response<Full<Bytes>> {
+    let mode = taken.mode.load(Ordering::Relaxed);
+    if mode == Mode::Fails as u8 {
+        taken.failures.fetch_add(1, Ordering::Relaxed);
+        return json_answer(
+            500,
+            json!({ "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError" }).to_string(),
+        );
+    }
+    if mode == Mode::HasIt as u8 {
+        taken.duplicates.fetch_add(1, Ordering::Relaxed);
+        let last = taken.requests.lock().unwrap().last().cloned().unwrap_or_default();
+        let last: Value = serde_json::from_slice(&last).unwrap_or_default();
+        let code = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+        return json_answer(400, json!({ "__type": code, "message": "no", "Item": last["Item"] }).to_string());
+    }
+    taken.items.fetch_add(1, Ordering::Relaxed);
+    let mut requests = taken.requests.lock().unwrap();
+    // Of a callback, or of one in parts; more are not asked for.
+    if requests.len() < 16 {
+        requests.push(body);
+    }
+    drop(requests);
+    let response = Response::builder().header("content-type", "application/x-amz-json-1.0");
+    // The checksum that DynamoDB sends and some clients ask for: of `{}`.
+    response.header("x-amz-crc32", "2745614147").body(Full::from("{}")).unwrap()
+}
+
+fn send_message(taken: &Taken, _body: Bytes) -> Response<Full<Bytes>> {
+    taken.messages.fetch_add(1, Ordering::Relaxed);
+    json_answer(200, json!({ "MessageId": "1" }).to_string())
+}
+
+fn json_answer(status: u16, body: String) -> Response<Full<Bytes>> {
+    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    response.body(Full::from(body)).unwrap()
 }

@@ -1,6 +1,6 @@
 //! The limit: reads an event, puts one signed item over a warm connection and answers, with blocking sockets and nothing
 //! between them and the wire; what the floor takes more is what the SDK, the Runtime API's client and asynchronous
-//! input and output cost. It has neither retries nor time-outs, and takes every answer for a good one.
+//! input and output cost. It has neither retries nor time-outs, and ends at every answer that is no success.
 
 use std::env;
 use std::fmt::Write as _;
@@ -69,6 +69,7 @@ impl Connection {
             let read = &self.read[..length];
             let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
             let head = str::from_utf8(&read[..end])?.to_owned();
+            ensure!(head.starts_with("HTTP/1.1 2"), "no success: {head}");
             let body: usize = header(&head, "content-length").context("no length")?.parse()?;
             while length < end + 4 + body {
                 length += self.read(length)?;
