@@ -11,6 +11,7 @@
 mod budgets;
 mod cases;
 mod chaos;
+mod circuit_breaker;
 mod commands;
 mod deployment;
 mod documentation;

@@ -29,7 +29,7 @@ use crate::support::{PATIENCE, Sent, Table, random_members};
 use crate::template::Template;
 
 /// What Lambda gives a function, as the template says.
-const TIME_LEFT: Duration = Duration::from_secs(3);
+pub(crate) const TIME_LEFT: Duration = Duration::from_secs(3);
 /// What it gives the redrive.
 const REDRIVES_TIME: Duration = Duration::from_secs(30);
 /// How long Tencent waits.
@@ -96,7 +96,7 @@ fn attempts(fault: Fault) -> usize {
 }
 
 /// More often than anything is tried.
-const ALWAYS: usize = usize::MAX;
+pub(crate) const ALWAYS: usize = usize::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Platform {
@@ -138,17 +138,17 @@ struct Case {
 }
 
 /// A table, a spill, and a way to each on which things go wrong.
-struct World {
-    table: Table,
+pub(crate) struct World {
+    pub(crate) table: Table,
     queues: Queues,
-    to_ledger: Proxy,
+    pub(crate) to_ledger: Proxy,
     to_spill: Proxy,
     /// The certificates of the authorities that the functions trust.
     trusted: NamedTempFile,
 }
 
 impl World {
-    async fn start(ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
+    pub(crate) async fn start(ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
         Self::start_over(Transport::Plain, ledger, spill).await
     }
 
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// A function whose warm-up meets with no fault but one that prevents connections.
-    async fn function(&self, platform: Platform, faults: usize) -> Function {
+    pub(crate) async fn function(&self, platform: Platform, faults: usize) -> Function {
         self.to_ledger.arm(0);
         let function = Function::start(platform.name(), &self.settings()).await;
         // An empty POST is answered once the function has started.
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Lets the redrive write what is in the spill, with nothing in its way; how many messages there were.
-    async fn redrive(&self) -> usize {
+    pub(crate) async fn redrive(&self) -> usize {
         let redrive = Function::start("redrive", &self.table.settings(&[])).await;
         let mut messages = 0;
         loop {
@@ -204,7 +204,7 @@ pub(crate) async fn queues() -> Queues {
 }
 
 /// The status of an answer; `None` where the function failed.
-fn status(answer: &Answer) -> Option<u64> {
+pub(crate) fn status(answer: &Answer) -> Option<u64> {
     serde_json::from_str::<Value>(answer.body.as_ref()?).ok()?["statusCode"].as_u64()
 }
 
@@ -297,7 +297,7 @@ async fn check_all(cases: Vec<Case>) -> BTreeMap<String, usize> {
     outcomes
 }
 
-const FINE: (Fault, usize) = (Fault::Hang, 0);
+pub(crate) const FINE: (Fault, usize) = (Fault::Hang, 0);
 
 /// The ways in which a fault occurs: at the first attempt and at the first two, where there are more, and always.
 fn ways(fault: Fault) -> impl Iterator<Item = (Fault, usize)> {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::net::{Ipv4Addr, TcpStream as BlockingTcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -54,6 +54,9 @@ pub(crate) enum Fault {
     Garbage,
     /// The service refuses, with a status and an error code.
     Answer(u16, &'static str),
+    /// The service throttles, and says why.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
+    Throttled(&'static str),
 }
 
 impl Fault {
@@ -76,6 +79,8 @@ struct State {
     fault: Fault,
     /// How many requests are still to go wrong.
     left: AtomicUsize,
+    /// A text that a request must have in it to go wrong.
+    only: Mutex<&'static str>,
     requests: AtomicUsize,
     /// Whether existing connections are to end.
     cut: Notify,
@@ -95,6 +100,7 @@ impl Proxy {
             upstream: upstream.trim_start_matches("http://").to_owned(),
             fault,
             left: AtomicUsize::new(count),
+            only: Mutex::default(),
             requests: AtomicUsize::new(0),
             cut: Notify::new(),
             closed: AtomicBool::new(false),
@@ -127,6 +133,11 @@ impl Proxy {
     pub(crate) fn arm(&self, count: usize) {
         self.state.left.store(count, Ordering::SeqCst);
         self.state.requests.store(0, Ordering::SeqCst);
+    }
+
+    /// Lets requests go wrong only if they have `text` in them.
+    pub(crate) fn only(&self, text: &'static str) {
+        *self.state.only.lock().unwrap() = text;
     }
 
     /// Ends the connections there are, as what lies between does to those that are idle for long.
@@ -189,15 +200,22 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
             std::future::pending::<()>().await;
         }
         state.requests.fetch_add(1, Ordering::SeqCst);
-        let goes_wrong =
-            state.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let only = *state.only.lock().unwrap();
+        let goes_wrong = String::from_utf8_lossy(&request).contains(only)
+            && state.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         let fault = goes_wrong.then_some(state.fault);
         match fault {
             Some(Fault::Reset) => return client.reset(),
             Some(Fault::Closed) => return Ok(()),
             Some(Fault::Hang) => std::future::pending::<()>().await,
             Some(Fault::Answer(status, code)) => {
-                send(&mut client, &refusal(status, code)).await?;
+                send(&mut client, &refusal(status, code, "")).await?;
+                continue;
+            }
+            Some(Fault::Throttled(reason)) => {
+                let reasons =
+                    format!(r#","throttlingReasons":[{{"reason":"{reason}","resource":"arn:aws:dynamodb"}}]"#);
+                send(&mut client, &refusal(400, "ThrottlingException", &reasons)).await?;
                 continue;
             }
             _ => {}
@@ -232,8 +250,8 @@ async fn send(client: &mut impl Client, bytes: &[u8]) -> std::io::Result<()> {
     client.flush().await
 }
 
-fn refusal(status: u16, code: &str) -> Vec<u8> {
-    let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"no"}}"#);
+fn refusal(status: u16, code: &str, more: &str) -> Vec<u8> {
+    let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"no"{more}}}"#);
     let head =
         format!("HTTP/1.1 {status} No\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-errortype: {code}\r\n");
     format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()

@@ -1,0 +1,110 @@
+//! The circuit breaker in the built functions: what one hot group, a throttled table and a failed service cost the others,
+//! and that it closes again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{interval, timeout};
+
+use crate::reliability::{ALWAYS, FINE, Platform, TIME_LEFT, World, status};
+use crate::support::fault::Fault;
+use crate::support::lambda::Function;
+use crate::support::{PATIENCE, Sent};
+
+/// As often as a write is tried.
+const ATTEMPTS: usize = 3;
+/// So many throttled groups are a throttled table.
+const MANY_GROUPS: usize = 4;
+
+/// Sends a change of a group, each a request of its own, which must be answered as success.
+async fn change(function: &Function, group: &str) {
+    static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+    let request = format!("request-{}", REQUESTS.fetch_add(1, Ordering::SeqCst));
+    let body = json!({ "callbackCommand": "callbackAfterSetGroupInfoExCommand", "groupID": group }).to_string();
+    let answer = function.invoke(Sent::post("/openim", "", body).request(&request).event(), TIME_LEFT).await;
+    assert_eq!(status(&answer), Some(200), "{group}");
+}
+
+/// What became of each callback, by the function's log.
+async fn outcomes(function: Function) -> Vec<String> {
+    let log = function.kill().await;
+    let callbacks = log.lines().filter(|line| line.contains(r#""message":"callback""#));
+    let outcome = |line: &str| line.split(r#""outcome":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // The first is the check that the function has started.
+    callbacks.map(outcome).skip(1).collect()
+}
+
+/// DynamoDB throttles the partition of one group, whether it says so or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_group_sends_no_other_group_through_the_queue() {
+    for fault in [
+        Fault::Throttled("TableWriteKeyRangeThroughputExceeded"),
+        Fault::Answer(400, "ThrottlingException"),
+        Fault::Answer(400, "ProvisionedThroughputExceededException"),
+    ] {
+        let world = World::start((fault, ALWAYS), FINE).await;
+        world.to_ledger.only("openim#hot");
+        let function = world.function(Platform::OpenIm, ALWAYS).await;
+        for number in 0..10 {
+            change(&function, "hot").await;
+            change(&function, &format!("other-{number}")).await;
+        }
+        assert_eq!(world.table.records().len(), 10, "{fault:?}: each other group is recorded at once");
+        // The hot group's first callback, and no other one, waits for DynamoDB.
+        assert_eq!(world.to_ledger.requests(), ATTEMPTS + 10, "{fault:?}");
+        assert_eq!(outcomes(function).await, ["spilled", "recorded"].repeat(10), "{fault:?}");
+        assert_eq!(world.redrive().await, 10);
+        assert_eq!(world.table.records().len(), 20, "{fault:?}");
+    }
+}
+
+/// Each of its groups would be throttled: the first few find out, and the others do not wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_table_costs_the_first_callbacks_and_no_others() {
+    for (fault, groups) in [
+        (Fault::Answer(400, "ThrottlingException"), MANY_GROUPS),
+        (Fault::Throttled("TableWriteMaxOnDemandThroughputExceeded"), 1),
+        (Fault::Throttled("TableWriteAccountLimitExceeded"), 1),
+    ] {
+        let world = World::start((fault, ALWAYS), FINE).await;
+        let function = world.function(Platform::OpenIm, ALWAYS).await;
+        for number in 0..20 {
+            change(&function, &format!("group-{number}")).await;
+        }
+        assert_eq!(world.to_ledger.requests(), groups * ATTEMPTS, "{fault:?}");
+        assert_eq!(outcomes(function).await, ["spilled"].repeat(20), "{fault:?}");
+        assert_eq!(world.redrive().await, 20);
+        assert_eq!(world.table.records().len(), 20, "{fault:?}");
+    }
+}
+
+/// Not by way of the queue: the function itself records again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_circuit_breaker_closes_again() {
+    for fault in [Fault::Answer(500, "InternalServerError"), Fault::Throttled("TableWriteKeyRangeThroughputExceeded")] {
+        let world = World::start((fault, ALWAYS), FINE).await;
+        let function = world.function(Platform::OpenIm, ALWAYS).await;
+        change(&function, "group").await;
+        change(&function, "group").await;
+        assert_eq!(world.to_ledger.requests(), ATTEMPTS, "{fault:?}: open");
+        world.to_ledger.arm(0);
+        let recorded = async {
+            let mut ticks = interval(Duration::from_millis(100));
+            while world.table.records().is_empty() {
+                ticks.tick().await;
+                change(&function, "group").await;
+            }
+        };
+        timeout(PATIENCE, recorded).await.unwrap();
+        let before = world.table.records().len();
+        for number in 0..5 {
+            change(&function, &format!("group-{number}")).await;
+        }
+        assert_eq!(world.table.records().len(), before + 5, "{fault:?}: closed for all");
+        assert_eq!(world.to_ledger.requests(), before + 5, "{fault:?}: one tried");
+        let spilled = outcomes(function).await.iter().filter(|outcome| *outcome == "spilled").count();
+        assert_eq!(world.redrive().await, spilled, "{fault:?}");
+        assert_eq!(world.table.records().len(), before + 5 + spilled, "{fault:?}: nothing is lost");
+    }
+}
