@@ -22,7 +22,7 @@ use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
 use serde_json::Value;
 
-use crate::support::cloudformation::{Deployment, Parameters, Stack, parameters, translate};
+use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, parameters, translate};
 use crate::support::lambda::Function;
 use crate::support::recorder::Recorder;
 use crate::support::{self, Sent, Table, files, local_settings, random_members};
@@ -319,8 +319,9 @@ fn the_spill_keeps_what_it_is_given_until_it_is_written() {
     // SQS takes one resource a statement, and one queue's only.
     let policies = stack.resources_of("AWS::SQS::QueuePolicy");
     assert_eq!(policies.len(), queues.len());
-    for (policy, id) in policies.iter().map(|policy| &policy.properties).zip(queues.keys()) {
-        assert_eq!(policy["Queues"][0], format!("<{id}>"));
+    for id in queues.keys() {
+        let is_its = |policy: &&Resource| policy.properties["Queues"] == serde_json::json!([format!("<{id}>")]);
+        let policy = &policies.iter().find(is_its).unwrap().properties;
         let statement = &policy["PolicyDocument"]["Statement"][0];
         assert_eq!(statement["Resource"], format!("<{id}.Arn>"));
         assert_eq!([&statement["Effect"], &statement["Condition"]["Bool"]["aws:SecureTransport"]], ["Deny", "false"]);
@@ -619,7 +620,9 @@ fn rollback_alarms_see_one_bad_callback_within_a_minute() {
         assert_eq!([&alarm["Period"], &alarm["Threshold"], &alarm["DatapointsToAlarm"]], [60, 1, 1], "{id}");
         assert_eq!(alarm["Statistic"], "Sum", "{id}");
         // Anybody can be refused.
-        assert!(watched(alarm).iter().all(|(.., dimensions)| dimensions.get("Outcome").is_none_or(|one| one != "refused")));
+        assert!(
+            watched(alarm).iter().all(|(.., dimensions)| dimensions.get("Outcome").is_none_or(|one| one != "refused"))
+        );
     }
 }
 

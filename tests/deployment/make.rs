@@ -82,7 +82,11 @@ impl Checkout {
         Deployed {
             is_done: output.status.success(),
             output: String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
-            sam: fs::read_to_string(self.0.path().join("sam.log")).unwrap_or_default().lines().map(str::to_owned).collect(),
+            sam: fs::read_to_string(self.0.path().join("sam.log"))
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned)
+                .collect(),
             marks: if built.is_null() { BTreeSet::new() } else { FUNCTIONS.iter().map(mark).collect() },
         }
     }
@@ -104,7 +108,11 @@ impl Checkout {
         let mark = deployed.marks.iter().next().unwrap().0.clone();
         assert_eq!(mark.len(), 64, "{mark}");
         // Lambda publishes no version of a function whose configuration is as it was.
-        assert!(deployed.marks.iter().all(|(_, description)| description.contains(&mark[..12])), "{:?}", deployed.marks);
+        assert!(
+            deployed.marks.iter().all(|(_, description)| description.contains(&mark[..12])),
+            "{:?}",
+            deployed.marks
+        );
         mark
     }
 }
@@ -115,11 +123,9 @@ fn what_is_deployed_is_marked() {
     let mut marks = vec![checkout.mark(&["ARCHITECTURE=x86_64"])];
     assert_eq!(checkout.mark(&["ARCHITECTURE=x86_64"]), marks[0], "nothing has changed");
     marks.push(checkout.mark(&["ARCHITECTURE=arm64"]));
-    for (file, text) in [
-        ("code", "new"),
-        ("parameters.yaml", "TencentCallbackTokens: 'old'\n"),
-        ("template.yaml", "# changed\n"),
-    ] {
+    for (file, text) in
+        [("code", "new"), ("parameters.yaml", "TencentCallbackTokens: 'old'\n"), ("template.yaml", "# changed\n")]
+    {
         checkout.append(file, text);
         marks.push(checkout.mark(&["ARCHITECTURE=arm64"]));
     }
@@ -132,7 +138,10 @@ fn sam_is_called_with_the_parameters_and_the_stacks_name() {
     let parameters = "file://parameters.yaml Architecture=arm64";
     assert_eq!(
         checkout.deploy(&["ARCHITECTURE=arm64"]).sam,
-        ["build --parameter-overrides Architecture=arm64".to_owned(), format!("deploy --parameter-overrides {parameters}")]
+        [
+            "build --parameter-overrides Architecture=arm64".to_owned(),
+            format!("deploy --parameter-overrides {parameters}")
+        ]
     );
     assert_eq!(
         checkout.deploy(&["ARCHITECTURE=arm64", "STACK_NAME=other"]).sam[1],

@@ -203,7 +203,8 @@ fn the_example_of_parameters_works() {
     let comment = regex_lite::Regex::new(r"(?m)^# (\w+: '.*')$").unwrap();
     fs::write(&whole, comment.replace_all(&text, "$1").into_owned()).unwrap();
     let [example, whole] = [format!("file://{example}"), format!("file://{}", whole.display())];
-    let (_, read) = translate(&BTreeMap::new(), &[&[&example, "Architecture=x86_64"], &[&whole, "Architecture=x86_64"]]);
+    let (_, read) =
+        translate(&BTreeMap::new(), &[&[&example, "Architecture=x86_64"], &[&whole, "Architecture=x86_64"]]);
     let [mut example, whole] = <[Parameters; 2]>::try_from(read).unwrap();
     assert!(whole.len() > example.len(), "the example has nothing in comments");
     assert_eq!(whole["AlarmTopicArn"], "arn:aws:sns:us-east-1:123456789012:alarms");

@@ -10,7 +10,12 @@ use crate::support::cloudformation::{Deployment, Stack, parameters, translate};
 const PARAMETERS: [&[(&str, &str)]; 3] = [
     &[("TencentSdkAppId", "1400000000"), ("TencentCallbackTokens", "old"), ("OpenImCredentials", "user:password")],
     &[("TencentSdkAppId", "1400000000"), ("TencentCallbackTokens", "new"), ("OpenImCredentials", "user:password")],
-    &[("TencentSdkAppId", "1"), ("TencentAllowUnsigned", "true"), ("OpenImCredentials", "u:p"), ("LogRetentionDays", "7")],
+    &[
+        ("TencentSdkAppId", "1"),
+        ("TencentAllowUnsigned", "true"),
+        ("OpenImCredentials", "u:p"),
+        ("LogRetentionDays", "7"),
+    ],
 ];
 
 /// A deployment, and what a stack gets of it.

@@ -241,7 +241,8 @@ fn is_allowed(parameter: &Value, value: &str) -> bool {
     });
     let listed = parameter["AllowedValues"].as_array().is_none_or(|all| all.iter().any(|one| text(one) == value));
     let is_number = parameter["Type"] != "Number" || value.parse::<f64>().is_ok();
-    let is_enough = parameter["MinValue"].as_f64().is_none_or(|least| value.parse().is_ok_and(|number: f64| number >= least));
+    let is_enough =
+        parameter["MinValue"].as_f64().is_none_or(|least| value.parse().is_ok_and(|number: f64| number >= least));
     matches && listed && is_number && is_enough
 }
 

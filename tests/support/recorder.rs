@@ -30,9 +30,11 @@ impl Recorder {
             while let Ok((stream, _)) = listener.accept().await {
                 let seen = Arc::clone(&seen);
                 let answer = service_fn(move |request: Request<Incoming>| {
-                    let target = request.headers().get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
+                    let target =
+                        request.headers().get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
                     seen.lock().unwrap().insert(target.expect("a request names no action"));
-                    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+                    let response =
+                        Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
                     std::future::ready(Ok::<_, Infallible>(response.body(Full::<Bytes>::from("{}")).unwrap()))
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
