@@ -143,11 +143,12 @@ build: tools ## Build what is deployed, with sam build: ARCHITECTURE=arm64 or x8
 ##@ AWS
 
 .PHONY: deploy
-deploy: ## Build and deploy with the parameters of parameters.yaml, showing first what would change: ARCHITECTURE=…
+deploy: tools ## Build and deploy with the parameters of parameters.yaml, showing first what would change: ARCHITECTURE=… STACK_NAME=…
 	@test -f parameters.yaml || { echo 'Copy parameters.example.yaml to parameters.yaml, fill it in, and run this again.' >&2; exit 2; }
+	@python deploy/check.py $(if $(STACK_NAME),'$(STACK_NAME)')
 	@$(MAKE) build
-	@revision=$$(cat .aws-sam/build/*/bootstrap template.yaml parameters.yaml | sha256sum | cut -d' ' -f1); set -x; \
-		sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS) "Revision=$$revision"
+	@python deploy/stamp.py $(ARCHITECTURE)
+	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS) $(if $(STACK_NAME),--stack-name '$(STACK_NAME)')
 
 .PHONY: redecode
 redecode: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials

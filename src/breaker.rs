@@ -100,14 +100,15 @@ mod tests {
 
     use super::{Breaker, Failure, MANY_GROUPS, MAX_GROUPS, OPEN_FOR, TRIAL};
 
-    const MS: Duration = Duration::from_millis(1);
+    const STILL_OPEN: Duration = OPEN_FOR.saturating_sub(Duration::from_millis(1));
+    const STILL_TRIED: Duration = TRIAL.saturating_sub(Duration::from_millis(1));
 
     #[test]
     fn a_failed_service_is_left_alone_then_tried_by_one_and_a_success_closes() {
         let (breaker, start) = (Breaker::default(), Instant::now());
         assert!(breaker.admits("a", start) && breaker.admits("b", start), "closed");
         breaker.failed(Failure::Service, "a", start);
-        assert!(!breaker.admits("a", start) && !breaker.admits("b", start + OPEN_FOR - MS), "open");
+        assert!(!breaker.admits("a", start) && !breaker.admits("b", start + STILL_OPEN), "open");
         assert!(breaker.admits("b", start + OPEN_FOR), "half-open");
         assert!(!breaker.admits("a", start + OPEN_FOR), "one tries");
         breaker.succeeded("b");
@@ -121,9 +122,9 @@ mod tests {
         let later = start + OPEN_FOR;
         assert!(breaker.admits("a", later));
         breaker.failed(Failure::Service, "a", later);
-        assert!(!breaker.admits("a", later + OPEN_FOR - MS));
+        assert!(!breaker.admits("a", later + STILL_OPEN));
         assert!(breaker.admits("a", later + OPEN_FOR), "the second trial");
-        assert!(!breaker.admits("a", later + OPEN_FOR + TRIAL - MS));
+        assert!(!breaker.admits("a", later + OPEN_FOR + STILL_TRIED));
         assert!(breaker.admits("a", later + OPEN_FOR + TRIAL), "the third");
     }
 
@@ -132,10 +133,10 @@ mod tests {
         for failure in [Failure::Throttled, Failure::PartitionThrottled] {
             let (breaker, start) = (Breaker::default(), Instant::now());
             breaker.failed(failure, "hot", start);
-            assert!(!breaker.admits("hot", start + OPEN_FOR - MS), "{failure:?}");
+            assert!(!breaker.admits("hot", start + STILL_OPEN), "{failure:?}");
             assert!(breaker.admits("other", start), "{failure:?}");
             breaker.succeeded("other");
-            assert!(!breaker.admits("hot", start + OPEN_FOR - MS), "{failure:?}: the other's success is not its own");
+            assert!(!breaker.admits("hot", start + STILL_OPEN), "{failure:?}: the other's success is not its own");
             assert!(breaker.admits("hot", start + OPEN_FOR), "{failure:?}");
             breaker.succeeded("hot");
             assert!(breaker.admits("hot", start + OPEN_FOR), "{failure:?}");

@@ -3,9 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use group_ledger::budget::Budget;
+use group_ledger::event::Event;
 use group_ledger::ledger::WARM_UP_TIMEOUT;
 use group_ledger::metrics;
 use group_ledger::platform::Platform;
@@ -14,56 +18,115 @@ use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::receive::{Outcome, Receipt, Receiver};
 use group_ledger::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
 use group_ledger::redrive;
-use group_ledger::refusal::Refusal;
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
-use serde_norway::Value;
+use serde_json::Value;
 
-use crate::support::local_settings;
+use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, parameters, translate};
+use crate::support::lambda::Function;
+use crate::support::recorder::Recorder;
+use crate::support::{self, Sent, Table, files, local_settings, random_members};
 use crate::template::Template;
 
-fn yaml(file: &str) -> Value {
-    serde_norway::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+mod make;
+mod parameters;
+mod versions;
+
+/// What a stack may have: which platforms, how it moves to a new version, and whether alarms are sent.
+const PLATFORMS: [(&str, &[&str], &[(&str, &str)]); 4] = [
+    (
+        "both",
+        &[TencentChat::NAME, OpenIm::NAME],
+        &[
+            ("TencentSdkAppId", "1400000000"),
+            ("TencentCallbackTokens", "t0ken-of-the-console"),
+            ("OpenImCredentials", "user:passw0rd-of-the-url"),
+            ("ReservedConcurrency", "20"),
+        ],
+    ),
+    ("tencent", &[TencentChat::NAME], &[("TencentSdkAppId", "1400000000"), ("TencentAllowUnsigned", "true")]),
+    ("openim", &[OpenIm::NAME], &[("OpenImAllowAnonymous", "true"), ("RetentionDays", "30")]),
+    ("none", &[], &[]),
+];
+const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
+const TOPICS: [&str; 2] = ["", "arn:aws:sns:us-east-1:123456789012:alarms"];
+
+struct Variant {
+    platforms: &'static [&'static str],
+    preference: &'static str,
+    topic: &'static str,
+    parameters: Parameters,
 }
 
-/// The template's resources of a type, by logical id.
-fn resources(kind: &str) -> Vec<(String, Value)> {
-    let template = yaml("template.yaml");
-    let all = template["Resources"].as_mapping().unwrap().iter();
-    all.filter(|(_, resource)| resource["Type"] == kind)
-        .map(|(id, resource)| (id.as_str().unwrap().to_owned(), resource["Properties"].clone()))
-        .collect()
-}
-
-/// The functions' properties with the globals under them, by binary.
-fn functions() -> BTreeMap<String, Value> {
-    let template = yaml("template.yaml");
-    let globals = template["Globals"]["Function"].as_mapping().unwrap();
-    let all = template["Resources"].as_mapping().unwrap().values();
-    all.filter(|resource| resource["Type"] == "AWS::Serverless::Function")
-        .map(|resource| {
-            let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned();
-            let mut properties = globals.clone();
-            properties.extend(resource["Properties"].as_mapping().unwrap().clone());
-            let mut variables = globals["Environment"]["Variables"].as_mapping().unwrap().clone();
-            if let Some(own) = resource["Properties"].get("Environment") {
-                variables.extend(own["Variables"].as_mapping().unwrap().clone());
+fn variants() -> BTreeMap<String, Variant> {
+    let mut variants = BTreeMap::new();
+    for (name, platforms, pairs) in PLATFORMS {
+        for preference in PREFERENCES {
+            for topic in TOPICS {
+                let mut parameters = parameters(pairs);
+                parameters.extend(parameters_of(preference, topic));
+                let name = format!("{name}, {preference}, {}", if topic.is_empty() { "no topic" } else { "a topic" });
+                variants.insert(name, Variant { platforms, preference, topic, parameters });
             }
-            properties.insert("Variables".into(), variables.into());
-            (binary, properties.into())
+        }
+    }
+    variants
+}
+
+fn parameters_of(preference: &str, topic: &str) -> Parameters {
+    parameters(&[("DeploymentPreference", preference), ("AlarmTopicArn", topic)])
+}
+
+/// The template as SAM translates it for each variant.
+fn translated() -> &'static Value {
+    static TRANSLATED: OnceLock<Value> = OnceLock::new();
+    TRANSLATED.get_or_init(|| {
+        let deployment =
+            |variant: Variant| Deployment { code: "code".to_owned(), stamp: None, parameters: variant.parameters };
+        let deployments = variants().into_iter().map(|(name, variant)| (name, deployment(variant))).collect();
+        translate(&deployments, &[]).0
+    })
+}
+
+/// The stack of each variant.
+fn stacks() -> Vec<(String, Variant, Stack<'static>)> {
+    let stack = |(name, variant): (String, Variant)| {
+        let stack = Stack::new(&translated()[&name], &variant.parameters);
+        (name, variant, stack)
+    };
+    variants().into_iter().map(stack).collect()
+}
+
+/// The stack with everything: both platforms, gradual deployments, a topic.
+fn whole_stack() -> Stack<'static> {
+    let is_whole = |(name, ..): &(String, Variant, Stack)| name == "both, Canary10Percent5Minutes, a topic";
+    stacks().into_iter().find(is_whole).unwrap().2
+}
+
+/// A stack's functions, by binary.
+fn functions(stack: &Stack<'_>) -> BTreeMap<String, Value> {
+    let functions = stack.resources_of("AWS::Lambda::Function").into_iter();
+    functions
+        .map(|function| {
+            let name = function.properties["FunctionName"].as_str().unwrap();
+            (name.strip_prefix("stack-").unwrap().to_owned(), function.properties)
         })
         .collect()
 }
 
-fn keys(mapping: &Value) -> BTreeSet<String> {
-    mapping.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap().to_owned()).collect()
+/// The only resource of a type.
+fn only(stack: &Stack<'_>, kind: &str) -> Value {
+    let mut resources = stack.resources_of(kind);
+    assert_eq!(resources.len(), 1, "{kind}");
+    resources.remove(0).properties
 }
 
-/// What a `!Ref` refers to.
-fn reference(value: &Value) -> &str {
-    let Value::Tagged(tagged) = value else { panic!("{value:?} is no reference") };
-    assert_eq!(tagged.tag, "Ref");
-    tagged.value.as_str().unwrap()
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+fn strings(array: &Value) -> BTreeSet<String> {
+    array.as_array().into_iter().flatten().map(|one| one.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -79,108 +142,214 @@ fn every_binary_is_a_function_and_every_function_a_binary() {
     assert_eq!(others, [REDRIVE]);
 }
 
+#[test]
+fn every_reference_resolves_in_every_variant() {
+    for (name, variant, stack) in stacks() {
+        // Resolving fails where a reference leads nowhere.
+        let (resources, outputs) = (stack.resources(), stack.outputs());
+        assert!(stack.disallowed().is_empty() && stack.broken_rules().is_empty(), "{name}: {:?}", stack.disallowed());
+        let functions: BTreeSet<String> = functions(&stack).into_keys().collect();
+        let wanted = variant.platforms.iter().chain([&REDRIVE]).map(|name| (*name).to_owned());
+        assert_eq!(functions, wanted.collect(), "{name}");
+        assert_eq!(outputs.contains_key("TencentChatCallbackUrl"), functions.contains(TencentChat::NAME), "{name}");
+        assert_eq!(outputs.contains_key("OpenImCallbackUrl"), functions.contains(OpenIm::NAME), "{name}");
+
+        let alarms = resources.iter().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
+        let alarms: BTreeSet<String> = alarms.map(|alarm| format!("<{}.Arn>", alarm.id)).collect();
+        let dashboard = only(&stack, "AWS::CloudWatch::Dashboard");
+        let body: Value = serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
+        let widgets = body["widgets"].as_array().unwrap();
+        let shown = widgets.iter().find(|widget| widget["type"] == "alarm").unwrap();
+        assert_eq!(strings(&shown["properties"]["alarms"]), alarms, "{name}");
+    }
+}
+
+#[test]
+fn the_dashboards_url_is_its_partitions() {
+    for (partition, domain) in [
+        ("aws", "console.aws.amazon.com"),
+        ("aws-cn", "console.amazonaws.cn"),
+        ("aws-us-gov", "console.amazonaws-us-gov.com"),
+    ] {
+        let template = &translated()["none, AllAtOnce, no topic"];
+        let url = Stack::in_partition(partition, template, &Parameters::new()).outputs()["DashboardUrl"].clone();
+        assert!(url.starts_with(&format!("https://{domain}/cloudwatch/home?region=us-east-1#")), "{url}");
+    }
+}
+
 /// `cargo lambda` writes `{*rest}` where API Gateway writes `{rest+}`.
 #[test]
 fn the_routes_are_the_families_own_and_nothing_else_is_public() {
     let manifest = fs::read_to_string("Cargo.toml").unwrap();
     let (_, router) = manifest.split_once("[package.metadata.lambda.watch.router]\n").unwrap();
     let local: BTreeSet<String> = router.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
-    let mut deployed = BTreeSet::new();
-    for (binary, function) in functions() {
-        assert!(function.get("FunctionUrlConfig").is_none(), "{binary} has a URL past API Gateway");
-        for event in function.get("Events").and_then(Value::as_mapping).into_iter().flat_map(|events| events.values()) {
-            assert_eq!(event["Type"], "HttpApi");
-            let properties = &event["Properties"];
-            assert_eq!(keys(properties), ["ApiId", "Method", "Path"].map(str::to_owned).into());
-            let path = properties["Path"].as_str().unwrap();
-            assert!(path == format!("/{binary}") || path.starts_with(&format!("/{binary}/")), "{path}");
-            deployed.insert(format!("\"{}\" = \"{binary}\"", path.replace("{command+}", "{*command}")));
+    for (name, variant, stack) in stacks() {
+        let own: BTreeSet<_> = local
+            .iter()
+            .filter(|route| variant.platforms.iter().any(|binary| route.ends_with(&format!("\"{binary}\""))))
+            .map(|route| route.split('"').nth(1).unwrap().replace("{*command}", "{command+}"))
+            .collect();
+        let api = only(&stack, "AWS::ApiGatewayV2::Api");
+        assert_eq!(keys(&api["Body"]["paths"]), own, "{name}");
+        // Whom a function lets call it.
+        let permissions = stack.resources_of("AWS::Lambda::Permission");
+        assert_eq!(permissions.len(), own.len(), "{name}");
+        for permission in permissions {
+            assert_eq!(permission.properties["Principal"], "apigateway.amazonaws.com", "{name}");
+            let source = permission.properties["SourceArn"].as_str().unwrap();
+            assert!(source.starts_with("arn:aws:execute-api:us-east-1:123456789012:<Callbacks>/"), "{name}: {source}");
         }
-    }
-    assert_eq!(local, deployed);
-    for kind in
-        ["AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::Serverless::Api", "AWS::IAM::Role", "AWS::S3::Bucket"]
-    {
-        assert!(resources(kind).is_empty(), "{kind}");
+        let kinds: BTreeSet<String> = stack.resources().into_iter().map(|resource| resource.kind).collect();
+        for public in ["AWS::Lambda::Url", "AWS::ApiGateway::RestApi", "AWS::S3::Bucket"] {
+            assert!(!kinds.contains(public), "{name}: {public}");
+        }
+        let stage = only(&stack, "AWS::ApiGatewayV2::Stage");
+        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+            assert!(stage["DefaultRouteSettings"][limit].is_string(), "{name}: anybody may run up a bill");
+        }
     }
 }
 
 /// The function that no callback reaches.
 const REDRIVE: &str = "redrive";
 
-/// What a module calls of a service: `client.put_item()` in the code is `PutItem` in a role.
-fn calls(module: &str, service: &str) -> BTreeSet<String> {
-    let code: String = fs::read_to_string(module).unwrap().split_whitespace().collect();
-    let calls = code.split("self.client.").skip(1).map(|call| call.split('(').next().unwrap());
-    calls.map(|call| format!("{service}:{}", call.split('_').map(capitalized).collect::<String>())).collect()
-}
-
 /// What Lambda's event source does in a function's name.
-fn event_source_calls() -> BTreeSet<String> {
-    ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"].map(|call| format!("sqs:{call}")).into()
+const EVENT_SOURCE_ACTIONS: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
+
+/// The actions that the built function calls, with a DynamoDB that answers with `status`.
+async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
+    let (dynamodb, sqs) = (Recorder::start(status).await, Recorder::start(200).await);
+    let mut settings = local_settings(&dynamodb.endpoint);
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL_SQS", sqs.endpoint.clone()),
+        ("SPILL_QUEUE_URL", format!("{}/000000000000/spill", sqs.endpoint)),
+    ] {
+        settings.insert(name.to_owned(), value);
+    }
+    let function = Function::start(binary, &settings).await;
+    let command = "Group.CallbackAfterCreateGroup";
+    let (tencent, openim) = (format!("SdkAppid=1400000000&CallbackCommand={command}"), "/openim");
+    let large = format!(r#""CallbackCommand":"{command}","GroupId":"g","MemberList":[{}]"#, random_members(400_000));
+    let events = match binary {
+        // A change, one with a large body, and what is not understood.
+        TencentChat::NAME => ["{\"GroupId\":\"g\"}", &format!("{{{large}}}"), "{"]
+            .map(|body| Sent::post("/tencent-chat", &tencent, body).event())
+            .to_vec(),
+        OpenIm::NAME => [r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#, "{"]
+            .map(|body| Sent::post(openim, "", body).event())
+            .to_vec(),
+        _ => {
+            let messages = files("tests/entries");
+            let message = |(id, body): &(String, String)| serde_json::json!({ "messageId": id, "body": body.trim() });
+            vec![serde_json::json!({ "Records": messages.iter().map(message).collect::<Vec<_>>() }).to_string()]
+        }
+    };
+    for event in events {
+        function.invoke(event, Duration::from_secs(3)).await.body.expect("the function failed");
+    }
+    function.kill().await;
+    dynamodb.actions().union(&sqs.actions()).cloned().collect()
 }
 
-#[test]
-fn each_role_allows_what_the_code_calls_and_nothing_more() {
-    for (binary, function) in functions() {
-        let policies = function["Policies"].as_sequence().unwrap();
-        let statements = policies.iter().flat_map(|policy| policy["Statement"].as_sequence().unwrap());
-        let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for statement in statements {
-            assert_eq!(keys(statement), ["Action", "Effect", "Resource"].map(str::to_owned).into(), "{binary}");
-            let Value::Tagged(resource) = &statement["Resource"] else { panic!("{binary} may write anywhere") };
-            let actions = match &statement["Action"] {
-                Value::Sequence(actions) => actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
-                action => BTreeSet::from([action.as_str().unwrap().to_owned()]),
-            };
-            allowed.entry(resource.value.as_str().unwrap().to_owned()).or_default().extend(actions);
+/// Measured: what the built functions ask DynamoDB and SQS for, when all is well and when DynamoDB fails.
+#[tokio::test]
+async fn each_role_allows_what_its_function_calls_and_nothing_more() {
+    let stack = whole_stack();
+    let roles: BTreeMap<String, Value> =
+        stack.resources_of("AWS::IAM::Role").into_iter().map(|role| (role.id, role.properties)).collect();
+    for (binary, function) in functions(&stack) {
+        let mut needed = actions(&binary, 200).await;
+        needed.extend(actions(&binary, 500).await);
+        if binary == REDRIVE {
+            needed.extend(EVENT_SOURCE_ACTIONS.map(str::to_owned));
         }
-        let queue = if binary == REDRIVE { event_source_calls() } else { calls("src/spill.rs", "sqs") };
-        let needed = [("GroupChanges.Arn", calls("src/ledger.rs", "dynamodb")), ("Spill.Arn", queue)];
-        assert_eq!(allowed, needed.map(|(resource, calls)| (resource.to_owned(), calls)).into(), "{binary}");
+        let role = function["Role"].as_str().unwrap().trim_matches(['<', '>']).trim_end_matches(".Arn");
+        let mut allowed = BTreeSet::new();
+        for policy in roles[role]["Policies"].as_array().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                assert_eq!(keys(statement), ["Action", "Effect", "Resource"].map(str::to_owned).into(), "{binary}");
+                assert_eq!(statement["Effect"], "Allow", "{binary}");
+                let actions = match &statement["Action"] {
+                    Value::String(action) => BTreeSet::from([action.clone()]),
+                    actions => strings(actions),
+                };
+                for action in actions {
+                    let own = if action.starts_with("sqs:") { "<Spill.Arn>" } else { "<GroupChanges.Arn>" };
+                    assert_eq!(statement["Resource"], own, "{binary}: {action}");
+                    allowed.insert(action);
+                }
+            }
+        }
+        assert_eq!(allowed, needed, "{binary}");
+    }
+}
+
+/// Beside the template's own statements.
+#[test]
+fn the_documentation_names_what_sam_adds_to_roles() {
+    let security = fs::read_to_string("docs/security.md").unwrap();
+    for (name, variant, stack) in stacks() {
+        let mut added = BTreeSet::new();
+        for role in stack.resources_of("AWS::IAM::Role") {
+            for policy in strings(&role.properties["ManagedPolicyArns"]) {
+                added.insert(policy.rsplit('/').next().unwrap().to_owned());
+            }
+        }
+        let is_gradual = variant.preference != "AllAtOnce" && !variant.platforms.is_empty();
+        let wanted = ["AWSCodeDeployRoleForLambda", "AWSLambdaBasicExecutionRole"].map(str::to_owned);
+        assert_eq!(added, wanted[usize::from(!is_gradual)..].iter().cloned().collect(), "{name}");
+        for policy in added {
+            assert!(security.contains(&format!("`{policy}`")), "docs/security.md does not mention {policy}");
+        }
     }
 }
 
 #[test]
 fn the_spill_keeps_what_it_is_given_until_it_is_written() {
-    let queues: BTreeMap<_, _> = resources("AWS::SQS::Queue").into_iter().collect();
+    let stack = whole_stack();
+    let queues: BTreeMap<String, Value> =
+        stack.resources_of("AWS::SQS::Queue").into_iter().map(|queue| (queue.id, queue.properties)).collect();
     assert!(queues.keys().eq(["Spill", "SpillDeadLetters"]));
     for (id, queue) in &queues {
         assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{id}");
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
+        assert_eq!(queue["MaximumMessageSize"], 1024 * 1024, "{id}");
+        assert_eq!(raw_resource(id)["DeletionPolicy"], "Retain", "{id}");
     }
     // SQS takes one resource a statement, and one queue's only.
-    let policies: Vec<_> = resources("AWS::SQS::QueuePolicy").into_iter().map(|(_, policy)| policy).collect();
-    for (policy, id) in policies.iter().zip(queues.keys()) {
-        assert_eq!(reference(&policy["Queues"][0]), id);
-        let Value::Tagged(resource) = &policy["PolicyDocument"]["Statement"][0]["Resource"] else { panic!("{id}") };
-        assert_eq!(resource.value, format!("{id}.Arn"));
-        assert_eq!(yaml("template.yaml")["Resources"][id.as_str()]["DeletionPolicy"], "Retain", "{id}");
-    }
+    let policies = stack.resources_of("AWS::SQS::QueuePolicy");
     assert_eq!(policies.len(), queues.len());
-    let Value::Tagged(target) = &queues["Spill"]["RedrivePolicy"]["deadLetterTargetArn"] else { panic!("no target") };
-    assert_eq!(target.value, "SpillDeadLetters.Arn");
-    let function = &functions()[REDRIVE];
-    let visibility = queues["Spill"]["VisibilityTimeout"].as_u64().unwrap();
+    for id in queues.keys() {
+        let is_its = |policy: &&Resource| policy.properties["Queues"] == serde_json::json!([format!("<{id}>")]);
+        let policy = &policies.iter().find(is_its).unwrap().properties;
+        let statement = &policy["PolicyDocument"]["Statement"][0];
+        assert_eq!(statement["Resource"], format!("<{id}.Arn>"));
+        assert_eq!([&statement["Effect"], &statement["Condition"]["Bool"]["aws:SecureTransport"]], ["Deny", "false"]);
+    }
+    let policy = &queues["Spill"]["RedrivePolicy"];
+    assert_eq!(policy["deadLetterTargetArn"], "<SpillDeadLetters.Arn>");
+    let (visibility, receives) =
+        (queues["Spill"]["VisibilityTimeout"].as_u64().unwrap(), policy["maxReceiveCount"].as_u64().unwrap());
+    let hours = visibility * receives / 3600;
+    assert_eq!(hours, 50, "docs/reliability.md and docs/operations.md say 50 hours");
+    let function = &functions(&stack)[REDRIVE];
     assert!(visibility >= 6 * function["Timeout"].as_u64().unwrap(), "Lambda asks for six times the time-out");
 
-    let sources = resources("AWS::Lambda::EventSourceMapping");
-    let [(_, source)] = sources.as_slice() else { panic!("one event source") };
+    let source = only(&stack, "AWS::Lambda::EventSourceMapping");
     assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures");
     assert!(source["ScalingConfig"]["MaximumConcurrency"].as_u64().unwrap() <= 10);
     // Each entry of a batch may take its second.
     assert!(source["BatchSize"].as_u64().unwrap() * 2 < function["Timeout"].as_u64().unwrap());
 }
 
-fn capitalized(word: &str) -> String {
-    let (first, rest) = word.split_at(1);
-    first.to_uppercase() + rest
+/// A resource with its policies, as the template has it.
+fn raw_resource(id: &str) -> &'static Value {
+    &translated()["none, AllAtOnce, no topic"]["Resources"][id]
 }
 
 #[test]
 fn the_table_is_keyed_and_kept_as_the_code_expects() {
-    let tables = resources("AWS::DynamoDB::Table");
-    let [(_, table)] = tables.as_slice() else { panic!("one table") };
+    let table = only(&whole_stack(), "AWS::DynamoDB::Table");
     let key = |index: usize, role| {
         assert_eq!(table["KeySchema"][index]["KeyType"], role);
         table["KeySchema"][index]["AttributeName"].as_str().unwrap()
@@ -189,10 +358,10 @@ fn the_table_is_keyed_and_kept_as_the_code_expects() {
     assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], TIME_TO_LIVE);
     assert_eq!(table["TimeToLiveSpecification"]["Enabled"], true);
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
-    assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
+    assert_eq!(table["SSESpecification"], Value::Null, "each write would need KMS");
     assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(table["DeletionProtectionEnabled"], true);
-    let resource = &yaml("template.yaml")["Resources"]["GroupChanges"];
+    let resource = raw_resource("GroupChanges");
     assert_eq!([&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]], ["Retain", "Retain"]);
 }
 
@@ -226,32 +395,37 @@ fn each_function_is_given_the_settings_it_reads() {
     for (binary, read) in
         [(TencentChat::NAME, settings_read::<TencentChat>()), (OpenIm::NAME, settings_read::<OpenIm>())]
     {
-        let given = keys(&functions()[binary]["Variables"]);
+        let given = keys(&functions(&whole_stack())[binary]["Environment"]["Variables"]);
         assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{binary}");
     }
     // It has the platforms' common ones too.
-    let given = keys(&functions()[REDRIVE]["Variables"]);
+    let given = keys(&functions(&whole_stack())[REDRIVE]["Environment"]["Variables"]);
     assert!(settings_read_by_redrive().difference(&own.into()).all(|name| given.contains(name)));
 }
 
 #[test]
 fn secrets_are_not_echoed() {
-    let template = yaml("template.yaml");
-    for (binary, variable) in [("tencent-chat", "TENCENT_CALLBACK_TOKENS"), ("openim", "OPENIM_CREDENTIALS")] {
-        let parameter = reference(&functions()[binary]["Variables"][variable]).to_owned();
-        assert_eq!(template["Parameters"][parameter.as_str()]["NoEcho"], true, "{parameter}");
-        let outputs = serde_norway::to_string(&template["Outputs"]).unwrap();
-        assert!(!outputs.contains(&parameter), "{parameter} is an output");
+    let secrets = [("TencentCallbackTokens", "t0ken-of-the-console"), ("OpenImCredentials", "passw0rd-of-the-url")];
+    for (parameter, secret) in secrets {
+        let template = &translated()["both, AllAtOnce, no topic"];
+        assert_eq!(template["Parameters"][parameter]["NoEcho"], true, "{parameter}");
+        for (name, value) in whole_stack().outputs() {
+            assert!(!value.contains(secret), "the output {name} shows {parameter}");
+        }
+        let shown = whole_stack().resources().into_iter().filter(|one| one.properties.to_string().contains(secret));
+        let kinds: BTreeSet<String> = shown.map(|resource| resource.kind).collect();
+        assert_eq!(kinds, ["AWS::Lambda::Function".to_owned()].into(), "{parameter}");
     }
 }
 
 #[test]
 fn time_outs_and_memory_fit_into_each_other() {
+    let functions = functions(&whole_stack());
     assert!(WARM_UP_TIMEOUT < TencentChat::PATIENCE / 4, "a slow start uses up the sender's patience");
     for (binary, patience, holds_back) in
         [(TencentChat::NAME, TencentChat::PATIENCE, true), (OpenIm::NAME, OpenIm::PATIENCE, false)]
     {
-        let timeout = Duration::from_secs(functions()[binary]["Timeout"].as_u64().unwrap());
+        let timeout = Duration::from_secs(functions[binary]["Timeout"].as_u64().unwrap());
         let now = Instant::now();
         let budget = Budget::new(now, patience, Duration::ZERO, Some(timeout));
         let spent = budget.for_ledger(now) + budget.for_spill(now + budget.for_ledger(now));
@@ -260,26 +434,27 @@ fn time_outs_and_memory_fit_into_each_other() {
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
     }
     let readme = fs::read_to_string("README.md").unwrap();
-    for (binary, function) in functions() {
+    for (binary, function) in functions {
         let gigabytes = function["MemorySize"].as_f64().unwrap() / 1024.0;
         assert!(readme.contains(&format!("× {gigabytes} GB")), "the README reckons with another memory for {binary}");
     }
-    for (_, alarm) in resources("AWS::CloudWatch::Alarm") {
-        if alarm["MetricName"] == "Latency" {
-            let threshold = Duration::from_millis(alarm["Threshold"].as_u64().unwrap());
-            assert!(threshold < TencentChat::PATIENCE);
-        }
-    }
+    let alarms = alarms(&whole_stack());
+    let threshold = Duration::from_millis(alarms["LatencyAlarm"]["Threshold"].as_u64().unwrap());
+    assert!(threshold < TencentChat::PATIENCE);
+    assert_eq!(alarms["LatencyAlarm"]["EvaluateLowSampleCountPercentile"], "ignore");
 }
 
 #[test]
 fn the_access_log_holds_neither_path_nor_query_nor_body() {
-    let apis = resources("AWS::Serverless::HttpApi");
-    let [(_, api)] = apis.as_slice() else { panic!("one API") };
-    let format = api["AccessLogSettings"]["Format"].as_str().unwrap();
-    let logged: BTreeSet<&str> = format.split('"').filter(|text| text.starts_with('$')).collect();
+    let stack = whole_stack();
+    let stage = only(&stack, "AWS::ApiGatewayV2::Stage");
+    let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
+    // Each variable is in quotes: an absent one is written as `-`.
+    let fields: BTreeMap<String, String> = serde_json::from_str(format).unwrap();
+    let logged: BTreeSet<&str> = fields.values().map(String::as_str).collect();
     let harmless = [
         "$context.error.message",
+        "$context.error.responseType",
         "$context.httpMethod",
         "$context.integrationErrorMessage",
         "$context.integrationLatency",
@@ -290,83 +465,199 @@ fn the_access_log_holds_neither_path_nor_query_nor_body() {
         "$context.status",
     ];
     assert_eq!(logged, harmless.into());
-    assert_eq!(format.matches('$').count(), harmless.len(), "{format}");
-    serde_json::from_str::<serde_json::Value>(format).unwrap();
-    assert!(api["DefaultRouteSettings"]["ThrottlingRateLimit"] != Value::Null, "anybody may run up a bill");
+    let absent = fields.values().fold(format.to_owned(), |line, variable| line.replace(variable, "-"));
+    serde_json::from_str::<Value>(&absent).unwrap();
+    // Other groups would use up API Gateway's resource policy.
+    assert_eq!(stage["AccessLogSettings"]["DestinationArn"], "<AccessLog.Arn>");
+    let groups = stack.resources_of("AWS::Logs::LogGroup");
+    let group = groups.iter().find(|group| group.id == "AccessLog").unwrap();
+    assert_eq!(group.properties["LogGroupName"], "/aws/vendedlogs/stack/access");
 }
 
-/// The metrics that alarms watch are those that the functions write.
-#[test]
-fn alarms_watch_metrics_that_exist() {
-    let outcomes = [
-        Outcome::NotStored(Refusal::NotStored),
-        Outcome::Refused(Refusal::NotJson),
-        Outcome::Quarantined(Refusal::NotJson),
-    ];
-    let mut written = BTreeSet::new();
-    for outcome in outcomes {
-        let receipt = Receipt::of(outcome);
-        for platform in [TencentChat::NAME, OpenIm::NAME] {
-            let line = metrics::line("here", platform, &receipt, Duration::from_millis(1), Timestamp::now());
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let directive = &line["_aws"]["CloudWatchMetrics"][0];
-            assert_eq!(directive["Dimensions"][0], serde_json::json!(["Platform", "Outcome"]));
-            written.insert(format!("{} {} {}", directive["Metrics"][0]["Name"], line["Platform"], line["Outcome"]));
+fn alarms(stack: &Stack<'_>) -> BTreeMap<String, Value> {
+    stack.resources_of("AWS::CloudWatch::Alarm").into_iter().map(|alarm| (alarm.id, alarm.properties)).collect()
+}
+
+/// A metric: namespace, name and dimensions.
+type Metric = (String, String, BTreeMap<String, String>);
+
+/// What an alarm watches.
+fn watched(alarm: &Value) -> Vec<Metric> {
+    let metric = |metric: &Value| {
+        let dimensions = metric["Dimensions"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let dimensions = dimensions.map(|dimension| (text(&dimension["Name"]), text(&dimension["Value"]))).collect();
+        (text(&metric["Namespace"]), text(&metric["MetricName"]), dimensions)
+    };
+    match alarm["Metrics"].as_array() {
+        None => vec![metric(alarm)],
+        Some(queries) => {
+            let metrics = queries.iter().filter_map(|query| query["MetricStat"].get("Metric"));
+            metrics.map(metric).collect()
         }
     }
-    let mut watched = BTreeSet::new();
-    for (_, alarm) in resources("AWS::CloudWatch::Alarm") {
-        for query in alarm.get("Metrics").and_then(Value::as_sequence).into_iter().flatten() {
-            let metric = &query["MetricStat"]["Metric"];
-            let namespace = &functions()["openim"]["Variables"]["METRICS_NAMESPACE"];
-            if metric["Namespace"] == *namespace {
-                let [platform, outcome] = [0, 1].map(|index| metric["Dimensions"][index]["Value"].as_str().unwrap());
-                let name = metric["MetricName"].as_str().unwrap();
-                watched.insert(format!("\"{name}\" \"{platform}\" \"{outcome}\""));
-            } else if metric["Namespace"] == "AWS/SQS" {
-                let Value::Tagged(queue) = &metric["Dimensions"][0]["Value"] else { panic!("no queue") };
-                assert_eq!(queue.value, "Spill.QueueName");
-            } else if *metric != Value::Null {
-                assert_eq!(metric["Namespace"], "AWS/Lambda");
-                let named: Vec<_> = functions().values().map(|function| function["FunctionName"].clone()).collect();
-                assert!(named.contains(&metric["Dimensions"][0]["Value"]), "{metric:?}");
+}
+
+/// The metrics that a line of the functions makes CloudWatch write.
+fn written(line: &str) -> Vec<Metric> {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let mut written = Vec::new();
+    for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+        for set in directive["Dimensions"].as_array().unwrap() {
+            let value = |name: &String| (name.clone(), line[name].as_str().unwrap().to_owned());
+            let dimensions: BTreeMap<_, _> = strings(set).iter().map(value).collect();
+            for metric in directive["Metrics"].as_array().unwrap() {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                written.push((text(&directive["Namespace"]), text(&metric["Name"]), dimensions.clone()));
             }
         }
     }
-    assert_eq!(watched, written);
+    written
+}
+
+/// The line of metrics for a callback that was sent with these credentials and this body.
+async fn line_for(receiver: &Receiver<OpenIm>, credentials: &str, body: &str) -> String {
+    let authorization = format!("Basic {}", BASE64_STANDARD.encode(credentials));
+    let event = Sent::post("/openim", "", body).header("authorization", &authorization).event();
+    let event = Event::parse(&event).unwrap();
+    let request = event.request(Timestamp::now()).unwrap();
+    let budget = Budget::new(Instant::now(), OpenIm::PATIENCE, Duration::ZERO, None);
+    line(receiver, &receiver.receive(&request, &budget).await)
+}
+
+/// The line that counts a callback with this receipt.
+fn line(receiver: &Receiver<OpenIm>, receipt: &Receipt<'_>) -> String {
+    let namespace = receiver.metrics_namespace().unwrap();
+    metrics::line(namespace, OpenIm::NAME, receipt, Duration::from_millis(1), Timestamp::now())
+}
+
+#[tokio::test]
+async fn alarms_watch_metrics_that_are_written() {
+    let stack = whole_stack();
+    let namespace = &functions(&stack)[OpenIm::NAME]["Environment"]["Variables"]["METRICS_NAMESPACE"];
+    let more = [("METRICS_NAMESPACE", namespace.as_str().unwrap()), ("OPENIM_CREDENTIALS", "user:password")];
+    let table = Table::start().await;
+    let receiver = table.receiver::<OpenIm>(&more);
+    let without_table = {
+        let mut settings = table.settings(&more);
+        settings.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://127.0.0.1:1".to_owned());
+        support::receiver::<OpenIm>(&settings).unwrap()
+    };
+    let change = r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#;
+    let mut all = BTreeSet::new();
+    for line in [
+        line_for(&receiver, "user:password", change).await,
+        line_for(&receiver, "user:password", r#"{"callbackCommand":"callbackAfterCreateGroupCommand"}"#).await,
+        line_for(&receiver, "user:wrong", change).await,
+        line_for(&receiver, "stranger:wrong", change).await,
+        line_for(&without_table, "user:password", change).await,
+        // No request is known to meet one.
+        line(&receiver, &Receipt::of(Outcome::Defect)),
+    ] {
+        all.extend(written(&line));
+    }
+    for (id, alarm) in alarms(&stack) {
+        for metric in watched(&alarm) {
+            let (namespace, name, dimensions) = &metric;
+            let dimensions: Vec<_> = dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            match (namespace.as_str(), name.as_str(), dimensions.as_slice()) {
+                ("AWS/Lambda", "Errors" | "Throttles", [("FunctionName", function)]) => {
+                    assert!(function.ends_with("Function>"), "{id}: {function}");
+                }
+                ("AWS/ApiGateway", "5xx" | "Latency", [("ApiId", "<Callbacks>")])
+                | (
+                    "AWS/SQS",
+                    "ApproximateAgeOfOldestMessage"
+                    | "ApproximateNumberOfMessagesVisible"
+                    | "ApproximateNumberOfMessagesNotVisible",
+                    [("QueueName", "<Spill.QueueName>" | "<SpillDeadLetters.QueueName>")],
+                ) => {}
+                _ => assert!(all.contains(&metric), "{id} watches {metric:?}, which no line has"),
+            }
+        }
+    }
+}
+
+/// What a platform's release is rolled back for.
+fn rollback_alarms(platform: &str) -> BTreeSet<String> {
+    let own = if platform == TencentChat::NAME { "<TencentChatErrorsAlarm>" } else { "<OpenImErrorsAlarm>" };
+    let common = ["<DefectsAlarm>", "<KnownCallersRefusedAlarm>", "<NotStoredAlarm>", "<QuarantinedAlarm>"];
+    common.into_iter().chain([own]).map(str::to_owned).collect()
+}
+
+/// No alarm stops a deployment at once: it may be the repair of what raised the alarm.
+#[test]
+fn a_gradual_deployment_is_rolled_back_by_its_alarms_and_no_other_one_is() {
+    for (name, variant, stack) in stacks() {
+        let groups = stack.resources_of("AWS::CodeDeploy::DeploymentGroup");
+        if variant.preference == "AllAtOnce" {
+            let left = stack.resources().into_iter().filter(|resource| resource.kind.starts_with("AWS::CodeDeploy"));
+            assert_eq!(left.count(), 0, "{name}");
+            let template = &translated()[&name];
+            let policies = template["Resources"].as_object().unwrap().values();
+            assert_eq!(policies.filter(|resource| resource.get("UpdatePolicy").is_some()).count(), 0, "{name}");
+            continue;
+        }
+        assert_eq!(groups.len(), variant.platforms.len(), "{name}");
+        for group in groups {
+            let platform = if group.id.starts_with("TencentChat") { TencentChat::NAME } else { OpenIm::NAME };
+            let configuration = &group.properties["AlarmConfiguration"];
+            assert_eq!(configuration["Enabled"], true, "{name}");
+            let alarms = configuration["Alarms"].as_array().unwrap().iter();
+            let alarms: Vec<_> = alarms.map(|alarm| alarm["Name"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(alarms.len(), rollback_alarms(platform).len(), "{name}");
+            assert_eq!(alarms.into_iter().collect::<BTreeSet<_>>(), rollback_alarms(platform), "{name}");
+            let rolls_back = &group.properties["AutoRollbackConfiguration"];
+            assert_eq!(rolls_back["Enabled"], true, "{name}");
+            assert!(strings(&rolls_back["Events"]).contains("DEPLOYMENT_STOP_ON_ALARM"), "{name}");
+            let how = group.properties["DeploymentConfigName"].as_str().unwrap();
+            assert_eq!(how, format!("CodeDeployDefault.Lambda{}", variant.preference), "{name}");
+        }
+    }
+}
+
+/// A canary takes five minutes.
+#[test]
+fn rollback_alarms_see_one_bad_callback_within_a_minute() {
+    let alarms = alarms(&whole_stack());
+    for id in [TencentChat::NAME, OpenIm::NAME].map(rollback_alarms).iter().flatten() {
+        let alarm = &alarms[id.trim_matches(['<', '>'])];
+        assert_eq!([&alarm["Period"], &alarm["Threshold"], &alarm["DatapointsToAlarm"]], [60, 1, 1], "{id}");
+        assert_eq!(alarm["Statistic"], "Sum", "{id}");
+        // Anybody can be refused.
+        assert!(
+            watched(alarm).iter().all(|(.., dimensions)| dimensions.get("Outcome").is_none_or(|one| one != "refused"))
+        );
+    }
+}
+
+#[test]
+fn an_alarm_allows_for_metrics_that_come_late() {
+    for (id, alarm) in alarms(&whole_stack()) {
+        let count = |name: &str| alarm[name].as_u64().unwrap();
+        assert!(count("DatapointsToAlarm") < count("EvaluationPeriods"), "{id} looks at no more than it needs");
+        for query in alarm["Metrics"].as_array().into_iter().flatten() {
+            let expression = query["Expression"].as_str().unwrap_or_default();
+            assert!(!expression.contains("FILL"), "{id} takes late data for zeros");
+        }
+    }
 }
 
 #[test]
 fn every_alarm_reaches_its_topic_and_its_page() {
     let operations = fs::read_to_string("docs/operations.md").unwrap();
-    let alarms = resources("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 11);
-    for (id, alarm) in alarms {
-        for actions in ["AlarmActions", "OKActions"] {
-            let Value::Tagged(condition) = &alarm[actions] else { panic!("{id} tells nobody") };
-            assert_eq!(reference(&condition.value[1][0]), "AlarmTopicArn", "{id}");
+    for (name, variant, stack) in stacks() {
+        for (id, alarm) in alarms(&stack) {
+            for actions in ["AlarmActions", "OKActions"] {
+                let wanted = if variant.topic.is_empty() { Value::Null } else { serde_json::json!([variant.topic]) };
+                assert_eq!(alarm[actions], wanted, "{name}: {id}");
+            }
+            assert_eq!(alarm["TreatMissingData"], "notBreaching", "{id} would go off where nobody calls");
+            assert!(operations.contains(&format!("### {id}\n")), "docs/operations.md has no section {id}");
         }
-        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{id} would go off where nobody calls");
-        assert!(operations.contains(&format!("### {id}")), "docs/operations.md has no section {id}");
     }
-}
-
-/// A function whose wait for a callback times out ends, and the local stack with it; nothing shows that within a test's time.
-#[test]
-fn the_local_stack_may_be_idle_for_ever() {
-    let stack = fs::read_to_string("examples/local/stack.rs").unwrap();
-    let (_, timeout) = stack.split_once(r#""--timeout", ""#).unwrap();
-    let seconds: u64 = timeout.split('"').next().unwrap().parse().unwrap();
-    assert!(seconds >= 365 * 24 * 60 * 60);
-}
-
-/// SAM makes a new version where this changes, and only then; without one, the alias keeps the old settings.
-#[test]
-fn a_changed_parameter_is_a_new_version() {
-    for (binary, function) in functions() {
-        assert_eq!(reference(&function["AutoPublishCodeSha256"]), "Revision", "{binary}");
+    let alarms = alarms(&whole_stack());
+    for section in operations.lines().filter_map(|line| line.strip_prefix("### ")).filter(|id| id.ends_with("Alarm")) {
+        assert!(alarms.contains_key(section), "docs/operations.md has a section {section}, and no alarm has that name");
     }
-    let makefile = fs::read_to_string("Makefile").unwrap();
-    assert!(makefile.contains(r#""Revision=$$revision""#));
-    assert!(makefile.contains("cat .aws-sam/build/*/bootstrap template.yaml parameters.yaml | sha256sum"));
 }

@@ -146,8 +146,8 @@ fn texts_are_found_in_a_log_of_any_form() {
     lines.reverse();
     lines.push(lines[3].clone());
     lines.insert(0, "a line - with H4s and PIECE- in it, and PIECE-x-y-z-H4s".to_owned());
-    let log = lines.join("\n");
-    let mut found = Texts::find(&log);
+    let whole_log = lines.join("\n");
+    let mut found = Texts::find(&whole_log);
     found.whole.sort();
     assert_eq!(found.whole, [long.as_str(), &other, "H4sIwhole==", "eyJjYWxsYmFjayI6e30="]);
     assert_eq!(found.incomplete, 0);

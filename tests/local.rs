@@ -144,6 +144,22 @@ pub(crate) fn records(folder: &TempDir) -> Vec<Value> {
     Table::over(database).records()
 }
 
+/// A function whose wait for a callback times out ends, and the local stack with it; nothing else shows that within a test's
+/// time.
+#[tokio::test]
+async fn the_local_lambda_api_lets_a_function_wait_for_a_year() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let processes = Command::new("ps").args(["-A", "-ww", "-o", "args"]).output().await.unwrap();
+    let processes = String::from_utf8(processes.stdout).unwrap();
+    let own = format!("-P {}", stack.ports[0]);
+    let api = processes.lines().find(|line| line.contains("lambda watch") && line.trim_end().ends_with(&own));
+    let (_, timeout) = api.unwrap().split_once("--timeout ").unwrap();
+    let seconds: u64 = timeout.split(' ').next().unwrap().parse().unwrap();
+    assert!(seconds >= 365 * 24 * 60 * 60, "{seconds}");
+    stack.signal("-INT", true).await;
+    stack.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     let stack = Stack::start(TempDir::new().unwrap(), &[]).await;

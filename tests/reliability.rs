@@ -370,7 +370,7 @@ async fn a_fault_over_tls_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_is_met_at_as_many_attempts_as_the_cases_say() {
     let text = sample();
-    let entry = Entry::from_text(&text).unwrap();
+    let entries = Entry::from_text(&text).unwrap();
     let of_both = || FAULTS.into_iter().filter(|fault| !fault.prevents_connections());
     for fault in of_both().chain(DYNAMODBS_FAULTS).chain(SQSS_FAULTS) {
         let world = World::start((fault, ALWAYS), (fault, ALWAYS)).await;
@@ -382,7 +382,7 @@ async fn a_fault_is_met_at_as_many_attempts_as_the_cases_say() {
         let config = aws::config(&settings, Timeouts { attempt, connect: PATIENCE }).unwrap();
         if !SQSS_FAULTS.contains(&fault) {
             let ledger = Ledger::from_settings(&settings, &config).unwrap();
-            assert!(ledger.write(std::slice::from_ref(&entry), PATIENCE).await.is_err(), "{fault:?} of DynamoDB");
+            assert!(ledger.write(&entries, PATIENCE).await.is_err(), "{fault:?} of DynamoDB");
             assert_eq!(world.to_ledger.requests(), attempts(fault), "{fault:?} of DynamoDB");
         }
         if !DYNAMODBS_FAULTS.contains(&fault) {

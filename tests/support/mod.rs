@@ -23,8 +23,10 @@ use tokio::time::timeout;
 use crate::database;
 use crate::template::Template;
 
+pub(crate) mod cloudformation;
 pub(crate) mod fault;
 pub(crate) mod lambda;
+pub(crate) mod recorder;
 
 pub(crate) const TABLE: &str = "group-changes";
 

@@ -1,0 +1,198 @@
+//! `make deploy`, with a `sam` that only notes what it is asked for.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_norway::Value;
+use tempfile::TempDir;
+
+use crate::support::cloudformation::PYTHON;
+
+const FUNCTIONS: [&str; 3] = ["OpenImFunction", "RedriveFunction", "TencentChatFunction"];
+
+/// A checkout with nothing in it but what `make deploy` needs.
+struct Checkout(TempDir);
+
+/// What `make deploy` came to.
+struct Deployed {
+    is_done: bool,
+    output: String,
+    /// The commands that `sam` was called with.
+    sam: Vec<String>,
+    /// Each function's mark and description.
+    marks: BTreeSet<(String, String)>,
+}
+
+impl Checkout {
+    fn new() -> Self {
+        let checkout = Self(TempDir::new().unwrap());
+        for file in ["Makefile", "template.yaml", "samconfig.toml", "deploy/check.py", "deploy/stamp.py"] {
+            checkout.write(file, &fs::read_to_string(file).unwrap());
+        }
+        checkout.write("parameters.yaml", "TencentSdkAppId: '1400000000'\n");
+        checkout.write("code", "code");
+        checkout.write("requirements.txt", "");
+        checkout.write(".tools/ready", "");
+        let python = fs::canonicalize(".").unwrap().join(PYTHON);
+        assert!(python.exists(), "{PYTHON} is missing: `make tools` installs it");
+        checkout.program("python", &format!("exec '{}' \"$@\"", python.display()));
+        let build = "if [ \"$1\" = build ]; then for name in OpenImFunction RedriveFunction TencentChatFunction; do \
+                     mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap; done; \
+                     cp template.yaml .aws-sam/build/template.yaml; fi";
+        checkout.program("sam", &format!("echo \"$*\" >> sam.log\n{build}"));
+        checkout
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.0.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let file = format!(".tools/bin/{name}");
+        self.write(&file, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(self.0.path().join(file), Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Adds `text` to a file.
+    fn append(&self, file: &str, text: &str) {
+        let before = fs::read_to_string(self.0.path().join(file)).unwrap();
+        self.write(file, &(before + text));
+    }
+
+    fn deploy(&self, variables: &[&str]) -> Deployed {
+        let _ = fs::remove_dir_all(self.0.path().join(".aws-sam"));
+        let _ = fs::remove_file(self.0.path().join("sam.log"));
+        let mut make = Command::new("make");
+        // What a `make test` around this one would pass on.
+        for variable in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "ARCHITECTURE", "STACK_NAME"] {
+            make.env_remove(variable);
+        }
+        let output = make.arg("deploy").args(variables).current_dir(self.0.path()).output().unwrap();
+        let built = fs::read_to_string(self.0.path().join(".aws-sam/build/template.yaml")).unwrap_or_default();
+        let built: Value = serde_norway::from_str(&built).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mark = |name: &&str| {
+            let properties = &built["Resources"][*name]["Properties"];
+            (text(&properties["AutoPublishCodeSha256"]), text(&properties["Description"]))
+        };
+        Deployed {
+            is_done: output.status.success(),
+            output: String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+            sam: fs::read_to_string(self.0.path().join("sam.log"))
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned)
+                .collect(),
+            marks: if built.is_null() { BTreeSet::new() } else { FUNCTIONS.iter().map(mark).collect() },
+        }
+    }
+
+    /// Deploys, which must be refused before anything is built; why it was.
+    fn refused(&self, variables: &[&str]) -> String {
+        let deployed = self.deploy(variables);
+        assert!(!deployed.is_done, "{}", deployed.output);
+        assert_eq!(deployed.sam, [""; 0], "{}", deployed.output);
+        deployed.output
+    }
+
+    /// The mark that all functions have.
+    fn mark(&self, variables: &[&str]) -> String {
+        let deployed = self.deploy(variables);
+        assert!(deployed.is_done, "{}", deployed.output);
+        let marks: BTreeSet<&String> = deployed.marks.iter().map(|(mark, _)| mark).collect();
+        assert_eq!(marks.len(), 1, "{marks:?}");
+        let mark = deployed.marks.iter().next().unwrap().0.clone();
+        assert_eq!(mark.len(), 64, "{mark}");
+        // Lambda publishes no version of a function whose configuration is as it was.
+        assert!(
+            deployed.marks.iter().all(|(_, description)| description.contains(mark.get(..12).unwrap())),
+            "{:?}",
+            deployed.marks
+        );
+        mark
+    }
+}
+
+#[test]
+fn what_is_deployed_is_marked() {
+    let checkout = Checkout::new();
+    let mut marks = vec![checkout.mark(&["ARCHITECTURE=x86_64"])];
+    assert_eq!(checkout.mark(&["ARCHITECTURE=x86_64"]), marks[0], "nothing has changed");
+    marks.push(checkout.mark(&["ARCHITECTURE=arm64"]));
+    for (file, text) in
+        [("code", "new"), ("parameters.yaml", "TencentCallbackTokens: 'old'\n"), ("template.yaml", "# changed\n")]
+    {
+        checkout.append(file, text);
+        marks.push(checkout.mark(&["ARCHITECTURE=arm64"]));
+    }
+    assert_eq!(marks.iter().collect::<BTreeSet<_>>().len(), 5, "a change has the mark of another: {marks:?}");
+}
+
+#[test]
+fn sam_is_called_with_the_parameters_and_the_stacks_name() {
+    let checkout = Checkout::new();
+    let parameters = "file://parameters.yaml Architecture=arm64";
+    assert_eq!(
+        checkout.deploy(&["ARCHITECTURE=arm64"]).sam,
+        [
+            "build --parameter-overrides Architecture=arm64".to_owned(),
+            format!("deploy --parameter-overrides {parameters}")
+        ]
+    );
+    assert_eq!(
+        checkout.deploy(&["ARCHITECTURE=arm64", "STACK_NAME=other"]).sam[1],
+        format!("deploy --parameter-overrides {parameters} --stack-name other")
+    );
+}
+
+#[test]
+fn a_stack_name_too_long_for_the_functions_is_refused() {
+    let checkout = Checkout::new();
+    let longest = "s".repeat(64 - "-tencent-chat".len());
+    assert!(checkout.deploy(&[&format!("STACK_NAME={longest}")]).is_done);
+    let refused = checkout.refused(&[&format!("STACK_NAME={longest}s")]);
+    assert!(refused.contains("It may have 51") && refused.contains("STACK_NAME="), "{refused}");
+
+    let samconfig = fs::read_to_string("samconfig.toml").unwrap();
+    checkout.write("samconfig.toml", &samconfig.replace("\"group-ledger\"", &format!("\"{longest}s\"")));
+    let refused = checkout.refused(&[]);
+    assert!(refused.contains("It may have 51") && refused.contains("samconfig.toml"), "{refused}");
+    assert!(checkout.deploy(&["STACK_NAME=short"]).is_done);
+    let refused = checkout.refused(&["STACK_NAME=under_score"]);
+    assert!(refused.contains("letters, digits and hyphens"), "{refused}");
+}
+
+#[test]
+fn a_parameter_that_yaml_takes_for_no_text_is_refused() {
+    let checkout = Checkout::new();
+    for (value, advice) in [
+        ("true", "Quote it: TencentAllowUnsigned: '…'"),
+        ("0123", "Quote it"),
+        ("1e5", "Quote it"),
+        ("2026-11-21", "Quote it"),
+        ("{{resolve:ssm:name}}", "Quote it"),
+        ("[a, b]", "Quote it"),
+        ("", "''"),
+    ] {
+        checkout.write("parameters.yaml", &format!("TencentAllowUnsigned: {value}\n"));
+        let refused = checkout.refused(&[]);
+        assert!(refused.contains("TencentAllowUnsigned") && refused.contains(advice), "{value}: {refused}");
+        assert!(value.len() < 4 || !refused.contains(value), "{value} may be a secret: {refused}");
+        checkout.write("parameters.yaml", &format!("TencentAllowUnsigned: '{value}'\n"));
+        assert!(checkout.deploy(&[]).is_done, "{value}");
+    }
+}
+
+/// SAM leaves it out without a word.
+#[test]
+fn a_parameter_that_the_template_does_not_have_is_refused() {
+    let checkout = Checkout::new();
+    checkout.write("parameters.yaml", "TencentCallbackToken: 'token'\n");
+    assert!(checkout.refused(&[]).contains("no parameter TencentCallbackToken"));
+    fs::remove_file(checkout.0.path().join("parameters.yaml")).unwrap();
+    assert!(checkout.refused(&[]).contains("parameters.example.yaml"));
+}

@@ -1,0 +1,266 @@
+//! A parameter that the functions would not take fails before anything is deployed.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use group_ledger::platform::Platform;
+use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::tencent_chat::TencentChat;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{functions, translated};
+use crate::support::cloudformation::{Parameters, Stack, parameters, translate};
+use crate::support::{local_settings, receiver};
+
+const REFERENCE: &str = "{{resolve:secretsmanager:group-ledger:SecretString:tencent::VERSION_ID}}";
+
+const APP_IDS: [&str; 5] = ["", "1400000000", "14a", " 1", "-1"];
+const FLAGS: [&str; 4] = ["true", "false", "True", ""];
+const TOKENS: [&str; 16] = [
+    "",
+    "token",
+    "new,old",
+    "new, old,,",
+    " ,new",
+    "a b",
+    "pa{ss}",
+    REFERENCE,
+    "{{resolve:ssm-secure:name:1}},old",
+    ",",
+    " ",
+    ", ,",
+    "{{resolve:secretsmanager}}",
+    "{{resolve:other:name}}",
+    "\u{3000}",
+    "\t",
+];
+const CREDENTIALS: [&str; 20] = [
+    "",
+    "user:password",
+    "user:new,user:old",
+    "user:new, user:old,,",
+    "user:pass:word",
+    "user: pass word ",
+    "us er:{}",
+    REFERENCE,
+    "{{resolve:ssm:name}}, user:old",
+    "user",
+    "user:",
+    "user: ",
+    ":password",
+    " :password",
+    "user:new,old",
+    "user:new,:old",
+    "user:new,user:",
+    ",",
+    "{{resolve:secretsmanager}}",
+    "\u{3000}:\u{3000}",
+];
+
+/// A stack of the template with these parameters. The translation does not depend on them.
+fn stack(given: &Parameters) -> Stack<'static> {
+    Stack::new(&translated()["none, AllAtOnce, no topic"], given)
+}
+
+/// Whether CloudFormation takes them.
+fn is_taken(given: &Parameters) -> bool {
+    let stack = stack(given);
+    stack.disallowed().is_empty() && stack.broken_rules().is_empty()
+}
+
+/// What a function says to the settings that it gets from a stack; nothing where there is no function.
+fn start<P: Platform>(given: &Parameters) -> Option<Result<(), String>> {
+    let mut settings = local_settings("");
+    settings.retain(|name, _| name.starts_with("AWS_"));
+    let function = functions(&stack(given)).remove(P::NAME)?;
+    let variables: BTreeMap<String, String> =
+        serde_json::from_value(function["Environment"]["Variables"].clone()).unwrap();
+    settings.extend(variables);
+    settings.insert("SPILL_QUEUE_URL".to_owned(), "https://localhost/spill".to_owned());
+    // CloudFormation puts the secrets in place of the references.
+    let pattern = regex_lite::Regex::new(r"\{\{resolve:(secretsmanager|ssm-secure|ssm):[^{}]+\}\}").unwrap();
+    for value in settings.values_mut() {
+        *value = pattern.replace_all(value, "user:password").into_owned();
+    }
+    Some(receiver::<P>(&settings).map(drop))
+}
+
+fn tencent() -> Vec<Parameters> {
+    let mut all = Vec::new();
+    for app_id in APP_IDS {
+        for tokens in TOKENS {
+            for unsigned in FLAGS {
+                all.push(parameters(&[
+                    ("TencentSdkAppId", app_id),
+                    ("TencentCallbackTokens", tokens),
+                    ("TencentAllowUnsigned", unsigned),
+                ]));
+            }
+        }
+    }
+    all
+}
+
+fn openim() -> Vec<Parameters> {
+    let long = "a".repeat(64);
+    let too_long = "a".repeat(65);
+    let mut all = Vec::new();
+    for app_id in ["openim", "my server/1", &long, &too_long, "", "a#b", " a", "a ", "群"] {
+        for credentials in CREDENTIALS {
+            for anonymous in FLAGS {
+                all.push(parameters(&[
+                    ("OpenImAppId", app_id),
+                    ("OpenImCredentials", credentials),
+                    ("OpenImAllowAnonymous", anonymous),
+                ]));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn what_the_template_takes_the_functions_take() {
+    let mut started = [0, 0];
+    for given in tencent() {
+        if is_taken(&given) {
+            let function = start::<TencentChat>(&given);
+            let is_wanted = given["TencentSdkAppId"] != ""
+                || given["TencentCallbackTokens"] != ""
+                || given["TencentAllowUnsigned"] == "true";
+            assert_eq!(function, is_wanted.then_some(Ok(())), "{given:?}");
+            started[0] += usize::from(is_wanted);
+        }
+    }
+    for given in openim() {
+        if is_taken(&given) {
+            let function = start::<OpenIm>(&given);
+            let is_wanted = given["OpenImCredentials"] != "" || given["OpenImAllowAnonymous"] == "true";
+            assert_eq!(function, is_wanted.then_some(Ok(())), "{given:?}");
+            started[1] += usize::from(is_wanted);
+        }
+    }
+    // 9 values of tokens, of which the empty one needs the flag; 9 of credentials, and 3 app ids.
+    assert_eq!(started, [8 * 2 + 1, (8 * 2 + 1) * 3], "the patterns take less or more than they should");
+}
+
+/// What a function would take, and the template does not: white space for an empty text, text that looks like a reference, and
+/// empty texts where there is a default.
+const NARROWER: [(&str, &str); 13] = [
+    ("TencentSdkAppId", " 1"),
+    ("TencentCallbackTokens", " "),
+    ("TencentCallbackTokens", "\t"),
+    ("TencentCallbackTokens", "\u{3000}"),
+    ("TencentCallbackTokens", "{{resolve:secretsmanager}}"),
+    ("TencentCallbackTokens", "{{resolve:other:name}}"),
+    ("TencentAllowUnsigned", ""),
+    ("OpenImAppId", ""),
+    ("OpenImAppId", " a"),
+    ("OpenImAppId", "a "),
+    ("OpenImAppId", "群"),
+    ("OpenImCredentials", "{{resolve:secretsmanager}}"),
+    ("OpenImAllowAnonymous", ""),
+];
+
+#[test]
+fn what_the_functions_take_the_template_takes() {
+    let is_narrower = |(name, value): (&String, &String)| NARROWER.contains(&(name, value));
+    for given in tencent() {
+        if start::<TencentChat>(&given) == Some(Ok(())) && !given.iter().any(is_narrower) {
+            assert!(is_taken(&given), "{given:?}: {:?}", stack(&given).disallowed());
+        }
+    }
+    for given in openim() {
+        if start::<OpenIm>(&given) == Some(Ok(())) && !given.iter().any(is_narrower) {
+            assert!(is_taken(&given), "{given:?}: {:?}", stack(&given).disallowed());
+        }
+    }
+}
+
+/// What leaves a platform without a function, or with one that does not start, is told before it is deployed.
+#[test]
+fn what_is_set_up_by_half_or_out_of_bounds_is_refused() {
+    for (pairs, rule) in [
+        (&[("TencentSdkAppId", "1400000000")][..], "TencentNeedsTokens"),
+        (&[("TencentCallbackTokens", "token")], "TencentNeedsSdkAppId"),
+        (&[("TencentAllowUnsigned", "true")], "TencentNeedsSdkAppId"),
+    ] {
+        let given = parameters(pairs);
+        assert_eq!(stack(&given).broken_rules(), [rule].into(), "{given:?}");
+    }
+    for (name, value) in [
+        ("AlarmTopicArn", "alarms"),
+        ("AlarmTopicArn", "arn:aws:sqs:us-east-1:123456789012:alarms"),
+        ("ThrottlingRateLimit", "0"),
+        ("ThrottlingBurstLimit", "-1"),
+        ("RetentionDays", "0"),
+        ("RetentionDays", "1.5"),
+        ("ReservedConcurrency", "0"),
+        ("TencentRetriesAfterTimeout", "True"),
+    ] {
+        assert_eq!(stack(&parameters(&[(name, value)])).disallowed(), [name].into(), "{value}");
+    }
+    for (name, value) in [
+        ("AlarmTopicArn", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms"),
+        ("RetentionDays", "365"),
+        ("ReservedConcurrency", "20"),
+        ("TencentRetriesAfterTimeout", "false"),
+    ] {
+        assert!(is_taken(&parameters(&[(name, value)])), "{name}: {value}");
+    }
+}
+
+#[test]
+fn each_rule_says_what_to_do() {
+    let template = &translated()["none, AllAtOnce, no topic"];
+    for (name, rule) in template["Rules"].as_object().unwrap() {
+        for assertion in rule["Assertions"].as_array().unwrap() {
+            let description = assertion["AssertDescription"].as_str().unwrap_or_default();
+            let named = template["Parameters"].as_object().unwrap().keys().filter(|name| description.contains(*name));
+            assert!(named.count() > 1 && description.contains("Set "), "{name}: {description}");
+        }
+    }
+}
+
+/// As printed, and with what it has in comments: `make deploy` passes it on as it is.
+#[test]
+fn the_example_of_parameters_works() {
+    let folder = TempDir::new().unwrap();
+    let (example, whole) = ("parameters.example.yaml", folder.path().join("parameters.yaml"));
+    let text = fs::read_to_string(example).unwrap();
+    let comment = regex_lite::Regex::new(r"(?m)^# (\w+: '.*')$").unwrap();
+    fs::write(&whole, comment.replace_all(&text, "$1").into_owned()).unwrap();
+    let [example, whole] = [format!("file://{example}"), format!("file://{}", whole.display())];
+    let (_, read) =
+        translate(&BTreeMap::new(), &[&[&example, "Architecture=x86_64"], &[&whole, "Architecture=x86_64"]]);
+    let [mut example, whole] = <[Parameters; 2]>::try_from(read).unwrap();
+    assert!(whole.len() > example.len(), "the example has nothing in comments");
+    assert_eq!(whole["AlarmTopicArn"], "arn:aws:sns:us-east-1:123456789012:alarms");
+    for given in [&example, &whole] {
+        assert!(is_taken(given), "{:?} {:?}", stack(given).disallowed(), stack(given).broken_rules());
+        assert_eq!(given["Architecture"], "x86_64");
+    }
+    // Filled in, with the reference that it shows.
+    let (_, reference) = text.split_once("{{").unwrap();
+    let reference = format!("{{{{{}}}}}", reference.split_once("}}").unwrap().0);
+    for (name, value) in [
+        ("TencentSdkAppId", "1400000000"),
+        ("TencentCallbackTokens", reference.as_str()),
+        ("OpenImCredentials", reference.as_str()),
+    ] {
+        assert_eq!(example.insert(name.to_owned(), value.to_owned()), Some(String::new()), "{name}");
+    }
+    assert!(is_taken(&example), "{:?}", stack(&example).disallowed());
+    assert_eq!([start::<TencentChat>(&example), start::<OpenIm>(&example)], [Some(Ok(())), Some(Ok(()))]);
+}
+
+/// The transform must leave them to CloudFormation.
+#[test]
+fn the_translation_keeps_the_rules_and_patterns() {
+    for (name, template) in translated().as_object().unwrap() {
+        assert_eq!(template["Rules"].as_object().map_or(0, serde_json::Map::len), 2, "{name}");
+        let pattern = &template["Parameters"]["OpenImCredentials"]["AllowedPattern"];
+        assert!(matches!(pattern, Value::String(_)), "{name}");
+    }
+}
