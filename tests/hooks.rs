@@ -126,8 +126,8 @@ fn is_unaltered(form: Form, request: &Map<String, Value>, answer: &str) -> bool 
 /// v3.8.1-rc.1's request that looks as the older form's does: no field untouched, but for the name, and one cleared or set
 /// to 0. Nothing tells it apart, and the older form is what every other version sends.
 fn looks_like_the_older_form(form: Form, callback: &Map<String, Value>) -> bool {
-    let is_zero = |name: &&str| callback[*name] == "" || callback[*name] == 0;
-    form == Form::OfRc1 && !callback.values().any(Value::is_null) && OPTIONAL.iter().any(|name| is_zero(&name))
+    let is_zero = |name: &str| callback[name] == "" || callback[name] == 0;
+    form == Form::OfRc1 && !callback.values().any(Value::is_null) && OPTIONAL.iter().any(|name| is_zero(name))
 }
 
 /// Every request that can be told apart, with its callback.
