@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
+use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
 /// The interpreter that has SAM.
@@ -89,8 +91,17 @@ impl<'t> Stack<'t> {
 
     /// The resources whose conditions hold.
     pub(crate) fn resources(&self) -> Vec<Resource> {
+        self.resources_where(|_| true)
+    }
+
+    /// Those of a type.
+    pub(crate) fn resources_of(&self, kind: &str) -> Vec<Resource> {
+        self.resources_where(|one| one == kind)
+    }
+
+    fn resources_where(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Resource> {
         entries(&self.template["Resources"])
-            .filter(|(_, resource)| self.is_there(resource))
+            .filter(|(_, resource)| is_wanted(resource["Type"].as_str().unwrap()) && self.is_there(resource))
             .map(|(id, resource)| {
                 for needed in resource["DependsOn"].as_array().into_iter().flatten() {
                     self.resource(needed.as_str().unwrap(), id);
@@ -101,11 +112,6 @@ impl<'t> Stack<'t> {
                 Resource { id: id.clone(), kind: resource["Type"].as_str().unwrap().to_owned(), properties }
             })
             .collect()
-    }
-
-    /// Those of a type.
-    pub(crate) fn resources_of(&self, kind: &str) -> Vec<Resource> {
-        self.resources().into_iter().filter(|resource| resource.kind == kind).collect()
     }
 
     /// The outputs whose conditions hold.
@@ -233,11 +239,15 @@ impl<'t> Stack<'t> {
     }
 }
 
+/// The patterns, each of which many values are held against.
+static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+
 /// Whether CloudFormation takes a parameter's value. It matches a pattern against the whole of it.
 fn is_allowed(parameter: &Value, value: &str) -> bool {
     let matches = parameter.get("AllowedPattern").is_none_or(|pattern| {
         let pattern = format!("^(?:{})$", pattern.as_str().unwrap());
-        regex_lite::Regex::new(&pattern).unwrap().is_match(value)
+        let mut compiled = COMPILED.lock().unwrap();
+        compiled.entry(pattern).or_insert_with_key(|pattern| Regex::new(pattern).unwrap()).is_match(value)
     });
     let listed = parameter["AllowedValues"].as_array().is_none_or(|all| all.iter().any(|one| text(one) == value));
     let is_number = parameter["Type"] != "Number" || value.parse::<f64>().is_ok();
