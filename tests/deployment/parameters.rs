@@ -196,7 +196,7 @@ fn what_is_set_up_by_half_or_out_of_bounds_is_refused() {
         ("ThrottlingBurstLimit", "-1"),
         ("RetentionDays", "0"),
         ("RetentionDays", "1.5"),
-        ("ReservedConcurrency", "0"),
+        ("OpenImReservedConcurrency", "0"),
         ("TencentRetriesAfterTimeout", "True"),
     ] {
         assert_eq!(stack(&parameters(&[(name, value)])).disallowed(), [name].into(), "{value}");
@@ -204,7 +204,7 @@ fn what_is_set_up_by_half_or_out_of_bounds_is_refused() {
     for (name, value) in [
         ("AlarmTopicArn", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms"),
         ("RetentionDays", "365"),
-        ("ReservedConcurrency", "20"),
+        ("TencentReservedConcurrency", "20"),
         ("TencentRetriesAfterTimeout", "false"),
     ] {
         assert!(is_taken(&parameters(&[(name, value)])), "{name}: {value}");
