@@ -108,11 +108,8 @@ impl Checkout {
         let mark = deployed.marks.iter().next().unwrap().0.clone();
         assert_eq!(mark.len(), 64, "{mark}");
         // Lambda publishes no version of a function whose configuration is as it was.
-        assert!(
-            deployed.marks.iter().all(|(_, description)| description.contains(mark.get(..12).unwrap())),
-            "{:?}",
-            deployed.marks
-        );
+        let shown = mark.get(..12).unwrap();
+        assert!(deployed.marks.iter().all(|(_, description)| description.contains(shown)), "{:?}", deployed.marks);
         mark
     }
 }

@@ -63,7 +63,7 @@ fn stack(given: &Parameters) -> Stack<'static> {
     Stack::new(&translated()["none, AllAtOnce, no topic"], given)
 }
 
-/// Whether CloudFormation takes them.
+/// Whether `CloudFormation` takes them.
 fn is_taken(given: &Parameters) -> bool {
     let stack = stack(given);
     stack.disallowed().is_empty() && stack.broken_rules().is_empty()
@@ -126,8 +126,8 @@ fn what_the_template_takes_the_functions_take() {
     for given in tencent() {
         if is_taken(&given) {
             let function = start::<TencentChat>(&given);
-            let is_wanted = given["TencentSdkAppId"] != ""
-                || given["TencentCallbackTokens"] != ""
+            let is_wanted = !given["TencentSdkAppId"].is_empty()
+                || !given["TencentCallbackTokens"].is_empty()
                 || given["TencentAllowUnsigned"] == "true";
             assert_eq!(function, is_wanted.then_some(Ok(())), "{given:?}");
             started[0] += usize::from(is_wanted);
@@ -136,7 +136,7 @@ fn what_the_template_takes_the_functions_take() {
     for given in openim() {
         if is_taken(&given) {
             let function = start::<OpenIm>(&given);
-            let is_wanted = given["OpenImCredentials"] != "" || given["OpenImAllowAnonymous"] == "true";
+            let is_wanted = !given["OpenImCredentials"].is_empty() || given["OpenImAllowAnonymous"] == "true";
             assert_eq!(function, is_wanted.then_some(Ok(())), "{given:?}");
             started[1] += usize::from(is_wanted);
         }
@@ -255,7 +255,7 @@ fn the_example_of_parameters_works() {
     assert_eq!([start::<TencentChat>(&example), start::<OpenIm>(&example)], [Some(Ok(())), Some(Ok(()))]);
 }
 
-/// The transform must leave them to CloudFormation.
+/// The transform must leave them to `CloudFormation`.
 #[test]
 fn the_translation_keeps_the_rules_and_patterns() {
     for (name, template) in translated().as_object().unwrap() {

@@ -1,4 +1,4 @@
-//! What CloudFormation makes of the template: SAM's own translator (`.tools`) expands it, and a small evaluator resolves
+//! What `CloudFormation` makes of the template: SAM's own translator (`.tools`) expands it, and a small evaluator resolves
 //! conditions and references, so that a test sees the resources that a stack would have.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -242,7 +242,7 @@ impl<'t> Stack<'t> {
 /// The patterns, each of which many values are held against.
 static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
 
-/// Whether CloudFormation takes a parameter's value. It matches a pattern against the whole of it.
+/// Whether `CloudFormation` takes a parameter's value. It matches a pattern against the whole of it.
 fn is_allowed(parameter: &Value, value: &str) -> bool {
     let matches = parameter.get("AllowedPattern").is_none_or(|pattern| {
         let pattern = format!("^(?:{})$", pattern.as_str().unwrap());
@@ -260,7 +260,7 @@ fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten()
 }
 
-/// A scalar as CloudFormation writes it.
+/// A scalar as `CloudFormation` writes it.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -124,7 +124,7 @@ fn all_steps<P: Platform>(
         bencher.iter(|| {
             let event = Event::parse(black_box(text)).unwrap();
             to_record(&platform, &event.request(Timestamp::now()).unwrap());
-            black_box(serde_json::to_string(&Response::new(200, P::answer(None))).unwrap());
+            black_box(serde_json::to_string(&Response::new(200, P::respond(Some(&request), None))).unwrap());
         });
     });
 }
