@@ -150,12 +150,12 @@ deploy: tools ## Build and deploy with the parameters of parameters.yaml, showin
 	@python deploy/stamp.py $(ARCHITECTURE)
 	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS) $(if $(STACK_NAME),--stack-name '$(STACK_NAME)')
 
-.PHONY: redecode
-redecode: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials
-	@cargo run --quiet --locked --example redecode -- $(DAYS)
+.PHONY: reprocess
+reprocess: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials
+	@cargo run --quiet --locked --example reprocess -- $(DAYS)
 
 .PHONY: redrive-dlq
-redrive-dlq: ## Move the dead letters back into the spill: DEAD_LETTERS_QUEUE_URL=…, SPILL_QUEUE_URL=… and AWS credentials
+redrive-dlq: ## Move the dead letters back into the fallback queue: DEAD_LETTER_QUEUE_URL=…, FALLBACK_QUEUE_URL=… and AWS credentials
 	@cargo run --quiet --locked --example redrive_dlq
 
 .PHONY: recover
@@ -170,7 +170,7 @@ define EVENT_SETTINGS
 { "Parameters": {
   "TABLE_NAME": "group-changes",
   "AWS_ENDPOINT_URL_DYNAMODB": "http://host.docker.internal:$(or $(DYNAMODB_PORT),8000)",
-  "SPILL_QUEUE_URL": "http://host.docker.internal:$(or $(SQS_PORT),9324)/000000000000/spill",
+  "FALLBACK_QUEUE_URL": "http://host.docker.internal:$(or $(SQS_PORT),9324)/000000000000/fallback-queue",
   "AWS_ENDPOINT_URL_SQS": "http://host.docker.internal:$(or $(SQS_PORT),9324)",
   "TENCENT_SDK_APP_ID": "1400000000",
   "TENCENT_CALLBACK_TOKENS": "$(EVENT_TOKENS)",

@@ -1,4 +1,4 @@
-"""Refuses what AWS would refuse only after minutes, or would take for something else. `make deploy` runs it first.
+"""Rejects what AWS would reject only after minutes, or would take for something else. `make deploy` runs it first.
 
     python deploy/check.py [STACK_NAME]
 """

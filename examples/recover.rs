@@ -1,4 +1,4 @@
-//! Puts entries that the log holds, because neither the ledger nor the spill took them, into the ledger.
+//! Puts envelopes that the log holds, because neither the ledger nor the fallback queue took them, into the ledger.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use group_ledger::aws;
-use group_ledger::entry::{Entry, Texts};
+use group_ledger::envelope::{Envelope, Texts};
 use group_ledger::ledger::{Ledger, Stored};
 use group_ledger::settings::Settings;
 
@@ -18,7 +18,7 @@ use crate::tool::{TIMEOUTS, ended, helped};
 mod tool;
 
 const HELP: &str = "\
-Puts the entries of log lines with the message `recover`, from standard input, into the ledger. The lines may come in any
+Puts the envelopes of log lines with the message `recover`, from standard input, into the ledger. The lines may come in any
 form: as they are, or in what `aws logs` makes of them. What is in the ledger already stays as it is.
 
   aws logs filter-log-events --log-group-name … --filter-pattern '{ $.message = \"recover\" }' | recover
@@ -27,7 +27,7 @@ The table and who may write to it, from the environment: TABLE_NAME, AWS_REGION 
 AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --format env` prints them);
 AWS_ENDPOINT_URL_DYNAMODB for a local one. It needs dynamodb:PutItem on the table.";
 
-/// How long one entry may take.
+/// How long one envelope may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,22 +50,22 @@ async fn run() -> Result<()> {
             Ok(Stored::Recorded) => recorded += 1,
             Ok(Stored::Duplicate) => duplicates += 1,
             Err(error) => {
-                eprintln!("an entry stays in the log: {error:#}");
+                eprintln!("an envelope stays in the log: {error:#}");
                 failed += 1;
             }
         }
     }
     if incomplete > 0 {
-        eprintln!("{incomplete} entries are in several lines, some of which are missing: fetch them all");
+        eprintln!("{incomplete} envelopes are in several lines, some of which are missing: fetch them all");
         failed += incomplete;
     }
     println!("{recorded} written, {duplicates} recorded before, {failed} failed.");
-    ensure!(recorded + duplicates + failed > 0, "there is no entry in these lines");
-    ensure!(failed == 0, "{failed} entries could not be put into the ledger; run this again with the same lines");
+    ensure!(recorded + duplicates + failed > 0, "there is no envelope in these lines");
+    ensure!(failed == 0, "{failed} envelopes could not be put into the ledger; run this again with the same lines");
     Ok(())
 }
 
 async fn recover(ledger: &Ledger, text: &str) -> Result<Stored> {
-    let entries = Entry::from_text(text).context("it is damaged")?;
-    Ok(ledger.write(&entries, PATIENCE).await?)
+    let envelopes = Envelope::from_text(text).context("it is damaged")?;
+    Ok(ledger.write(&envelopes, PATIENCE).await?)
 }

@@ -1,4 +1,4 @@
-//! Moves the dead letters, which the redrive has given up, back into the spill, from where it takes them again.
+//! Moves the dead letters, which the replay has given up, back into the fallback queue, from where it takes them again.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
@@ -11,16 +11,16 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use group_ledger::aws;
 use group_ledger::settings::Settings;
-use group_ledger::spill::Spill;
+use group_ledger::fallback_queue::FallbackQueue;
 
 use crate::tool::{TIMEOUTS, ended, helped};
 
 mod tool;
 
 const HELP: &str = "\
-Moves the dead letters back into the spill. Stopping it midway loses nothing: run it again.
+Moves the dead letters back into the fallback queue. Stopping it midway loses nothing: run it again.
 
-The queues and who may use them, from the environment: DEAD_LETTERS_QUEUE_URL and SPILL_QUEUE_URL (outputs of the
+The queues and who may use them, from the environment: DEAD_LETTER_QUEUE_URL and FALLBACK_QUEUE_URL (outputs of the
 deployment), AWS_REGION and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
 (`aws configure export-credentials --format env` prints them); AWS_ENDPOINT_URL_SQS for a local one. It needs
 sqs:ReceiveMessage, DeleteMessage and GetQueueAttributes on the one, sqs:SendMessage on the other.";
@@ -38,12 +38,12 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<()> {
     let settings = Settings::from_env();
-    let dead_letters = settings.required("DEAD_LETTERS_QUEUE_URL")?;
-    let spill = Spill::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?)?;
-    let spill = spill.context("SPILL_QUEUE_URL is not set")?;
+    let dead_letters = settings.required("DEAD_LETTER_QUEUE_URL")?;
+    let fallback_queue = FallbackQueue::from_settings(&settings, &aws::config(&settings, TIMEOUTS)?)?;
+    let fallback_queue = fallback_queue.context("FALLBACK_QUEUE_URL is not set")?;
     let (mut moved, mut empty) = (0, 0);
     while empty < EMPTY_ANSWERS {
-        match move_some(spill.client(), &dead_letters, spill.queue_url()).await? {
+        match move_some(fallback_queue.client(), &dead_letters, fallback_queue.queue_url()).await? {
             0 => empty += 1,
             some => {
                 empty = 0;
@@ -52,8 +52,8 @@ async fn run() -> Result<()> {
             }
         }
     }
-    let in_flight = in_flight(spill.client(), &dead_letters).await?;
-    println!("{moved} dead letters are back in the spill; {in_flight} are left.");
+    let in_flight = in_flight(fallback_queue.client(), &dead_letters).await?;
+    println!("{moved} dead letters are back in the fallback queue; {in_flight} are left.");
     ensure!(
         in_flight == 0,
         "somebody is at {in_flight} of them, or an earlier run was stopped: run this again in a minute"
@@ -78,7 +78,7 @@ async fn move_some(client: &Client, from: &str, to: &str) -> Result<usize> {
     for message in &messages {
         // In both queues rather than in none: an entry that is written twice is recorded once.
         let send = client.send_message().queue_url(to).set_message_body(message.body.clone()).send().await;
-        send.map_err(SdkError::into_service_error).context("a message cannot be put into the spill")?;
+        send.map_err(SdkError::into_service_error).context("a message cannot be put into the fallback queue")?;
         let delete = client.delete_message().queue_url(from).set_receipt_handle(message.receipt_handle.clone());
         delete.send().await.map_err(SdkError::into_service_error).context("a dead letter cannot be deleted")?;
     }

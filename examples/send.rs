@@ -18,7 +18,7 @@ const HELP: &str = "\
 Sends sample callbacks and prints the answers.
 
   send URL FILE…      sends the sample events of these files (events/*.json)
-  send --smoke URL    sends one of each and what must be refused, and checks the answers
+  send --smoke URL    sends one of each and what must be rejected, and checks the answers
 
 URL is where the callbacks' paths begin: http://127.0.0.1:3000, or what `make deploy` prints without /tencent-chat.
 A sample happens when it is sent: its EventTime is replaced by now, and so is its signature.
@@ -57,19 +57,19 @@ fn main() -> ExitCode {
 
 /// Sends files; fails where one is not answered as success.
 fn send(sender: &Sender, files: &[&str]) -> Result<()> {
-    let mut refused = 0;
+    let mut rejected = 0;
     for file in files {
         let answer = sender.send(&Callback::sample(file, sender)?)?;
         println!("{} {:6.1} ms  {file}\n  {}", answer.status, answer.millis, answer.body);
-        refused += usize::from(answer.status != 200);
+        rejected += usize::from(answer.status != 200);
     }
-    if refused > 0 {
-        bail!("{refused} of {} were not answered as success", files.len());
+    if rejected > 0 {
+        bail!("{rejected} of {} were not answered as success", files.len());
     }
     Ok(())
 }
 
-/// Sends one of each sample and what must be refused; fails where an answer is another one.
+/// Sends one of each sample and what must be rejected; fails where an answer is another one.
 fn smoke(sender: &Sender) -> Result<()> {
     let sample = |name: &str| Callback::sample(&format!("events/{name}.json"), sender);
     let mut checks = Vec::new();

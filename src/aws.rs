@@ -79,11 +79,11 @@ pub enum CallError {
     /// The call ran into a defect of this program.
     #[error("was not called, for a defect")]
     Defect,
-    /// The service refused, with its error code (`AccessDeniedException`, `ResourceNotFoundException`, …).
-    #[error("refused: {0}")]
-    Refused(String),
+    /// The service rejected, with its error code (`AccessDeniedException`, `ResourceNotFoundException`, …).
+    #[error("rejected: {0}")]
+    Rejected(String),
     /// The service throttled the call.
-    #[error("refused: {code}")]
+    #[error("rejected: {code}")]
     Throttled {
         /// Its error code.
         code: String,
@@ -106,7 +106,7 @@ pub enum Scope {
 impl<E: ProvideErrorMetadata> From<SdkError<E>> for CallError {
     fn from(error: SdkError<E>) -> Self {
         match error {
-            SdkError::ServiceError(error) => Self::Refused(error.err().code().unwrap_or("unknown").to_owned()),
+            SdkError::ServiceError(error) => Self::Rejected(error.err().code().unwrap_or("unknown").to_owned()),
             SdkError::TimeoutError(_) => Self::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::TimedOut,
             _ => Self::Unreachable,

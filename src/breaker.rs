@@ -26,7 +26,7 @@ pub enum Failure {
     Throttled,
     /// DynamoDB throttled the group's partition.
     PartitionThrottled,
-    /// The service answered, and refused this write for what it is.
+    /// The service answered, and rejected this write for what it is.
     Request,
     /// Nothing: the write had too little time, or met a defect of ours.
     Nothing,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_write_shows_that_the_service_answers() {
+    fn a_rejected_write_shows_that_the_service_answers() {
         let (breaker, start) = (Breaker::default(), Instant::now());
         breaker.failed(Failure::Nothing, "a", start);
         assert!(breaker.admits("a", start));

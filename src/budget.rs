@@ -1,5 +1,5 @@
 //! The time that a callback has: what is left of the sender's patience and of the function's own time, less a margin,
-//! split between the ledger and the spill.
+//! split between the ledger and the fallback queue.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
 /// What a callback has even where its sender's patience is nearly over, as after a slow start: it is better stored late
 /// than never.
 const LEAST: Duration = Duration::from_millis(600);
-/// The most that the ledger, or the spill, is waited for. OpenIM would wait longer, but its two workers wait with it.
+/// The most that the ledger, or the fallback queue, is waited for. OpenIM would wait longer, but its two workers wait with it.
 const SHARE: Duration = Duration::from_secs(1);
 /// How far beyond the sender's patience an answer comes that is to be too late.
 const TOO_LATE: Duration = Duration::from_millis(100);
@@ -42,15 +42,15 @@ impl Budget {
         }
     }
 
-    /// How long the ledger may take, with its retries: five eighths, so that the spill has two attempts of its own.
+    /// How long the ledger may take, with its retries: five eighths, so that the fallback queue has two attempts of its own.
     #[must_use]
     pub fn for_ledger(&self, now: Instant) -> Duration {
         (self.left(now) * 5 / 8).min(SHARE)
     }
 
-    /// How long the spill may take.
+    /// How long the fallback queue may take.
     #[must_use]
-    pub fn for_spill(&self, now: Instant) -> Duration {
+    pub fn for_fallback_queue(&self, now: Instant) -> Duration {
         self.left(now).min(SHARE)
     }
 
@@ -75,7 +75,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// Patience, waited, function's time left; then the ledger's and the spill's share and when the sender has given up.
+    /// Patience, waited, function's time left; then the ledger's and the fallback queue's share and when the sender has given up.
     type Row = ([u64; 2], Option<u64>, [u64; 3]);
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         for ([patience, waited], function_left, expected) in rows {
             let now = Instant::now();
             let budget = Budget::new(now, ms(patience), ms(waited), function_left.map(ms));
-            let shares = [budget.for_ledger(now), budget.for_spill(now), budget.until_given_up(now)];
+            let shares = [budget.for_ledger(now), budget.for_fallback_queue(now), budget.until_given_up(now)];
             let shares = shares.map(|share| u64::try_from(share.as_millis()).unwrap());
             assert_eq!(shares, expected, "{patience} {waited} {function_left:?}");
         }
@@ -112,10 +112,10 @@ mod tests {
     fn what_is_used_is_gone() {
         let start = Instant::now();
         let budget = Budget::new(start, ms(2000), ms(0), Some(ms(3000)));
-        assert_eq!(budget.for_spill(start + ms(1000)), ms(600));
+        assert_eq!(budget.for_fallback_queue(start + ms(1000)), ms(600));
         assert_eq!(budget.for_ledger(start + ms(1520)), ms(50));
         assert_eq!(budget.until_given_up(start + ms(1600)), ms(500));
-        for share in [Budget::for_ledger, Budget::for_spill, Budget::until_given_up] {
+        for share in [Budget::for_ledger, Budget::for_fallback_queue, Budget::until_given_up] {
             assert_eq!(share(&budget, start + ms(2100)), ms(0));
         }
     }

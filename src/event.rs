@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json_borrow::Value;
 
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{Headers, Query, Request};
 use crate::timestamp::Timestamp;
 
@@ -24,9 +24,9 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotAnEvent`] where it is no JSON.
-    pub fn parse(event: &'a str) -> Result<Self, Refusal> {
-        serde_json::from_str(event).map(Self).map_err(|_| Refusal::NotAnEvent)
+    /// [`Rejection::NotAnEvent`] where it is no JSON.
+    pub fn parse(event: &'a str) -> Result<Self, Rejection> {
+        serde_json::from_str(event).map(Self).map_err(|_| Rejection::NotAnEvent)
     }
 
     /// The request that the event describes.
@@ -36,10 +36,10 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotAnEvent`] without a method or with a broken body.
-    pub fn request(&'a self, now: Timestamp) -> Result<Request<'a>, Refusal> {
+    /// [`Rejection::NotAnEvent`] without a method or with a broken body.
+    pub fn request(&'a self, now: Timestamp) -> Result<Request<'a>, Rejection> {
         let context = self.0.get("requestContext");
-        let method = context.get("http").get("method").as_str().ok_or(Refusal::NotAnEvent)?;
+        let method = context.get("http").get("method").as_str().ok_or(Rejection::NotAnEvent)?;
         let received_at = context.get("timeEpoch").as_i64().and_then(Timestamp::from_unix_millis);
         let headers = self.0.get("headers").iter_object().into_iter().flatten();
         Ok(Request {
@@ -56,16 +56,16 @@ impl<'a> Event<'a> {
     }
 
     /// The body's bytes, however many: Lambda takes 6 MB. API Gateway encodes what has no textual content type, and Tencent's may have none.
-    fn body(&'a self) -> Result<Cow<'a, [u8]>, Refusal> {
+    fn body(&'a self) -> Result<Cow<'a, [u8]>, Rejection> {
         let text = match self.0.get("body") {
             Value::Str(text) => text.as_ref(),
             Value::Null => "",
-            _ => return Err(Refusal::NotAnEvent),
+            _ => return Err(Rejection::NotAnEvent),
         };
         if !self.0.get("isBase64Encoded").as_bool().unwrap_or(false) {
             return Ok(Cow::Borrowed(text.as_bytes()));
         }
-        BASE64_STANDARD.decode(text).map(Cow::Owned).map_err(|_| Refusal::NotAnEvent)
+        BASE64_STANDARD.decode(text).map(Cow::Owned).map_err(|_| Rejection::NotAnEvent)
     }
 }
 

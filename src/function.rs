@@ -1,7 +1,7 @@
 //! The Lambda function around a [`Receiver`]: starts, reads events, answers, and writes one line of log a callback.
 //!
 //! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret. The one
-//! exception is the last resort: an entry that neither the ledger nor the spill took, compressed, from which `make recover`
+//! exception is the last resort: an envelope that neither the ledger nor the fallback queue took, compressed, from which `make recover`
 //! makes a record.
 
 use std::convert::Infallible;
@@ -15,13 +15,13 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::budget::Budget;
-use crate::entry::pieces;
+use crate::envelope::pieces;
 use crate::event::{Event, Response};
 use crate::lambda::{caught, start_logging, time_left, unwound};
 use crate::metrics;
 use crate::platform::Platform;
 use crate::receive::{Outcome, Receipt, Receiver};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::settings::Settings;
 use crate::timestamp::Timestamp;
 
@@ -35,8 +35,8 @@ pub async fn run<P: Platform>() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if !receiver.has_spill() {
-        warn!(platform = P::NAME, "SPILL_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
+    if !receiver.has_fallback_queue() {
+        warn!(platform = P::NAME, "FALLBACK_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
     }
     // In the start, which has a full processor and no sender waiting. What fails here may be over by the first callback.
     if let Err(error) = receiver.ledger().warm_up().await {
@@ -62,15 +62,15 @@ pub async fn run<P: Platform>() -> ExitCode {
 /// too, and ends nothing else.
 pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
     let (start, now) = (Instant::now(), Timestamp::now());
-    let event = unwound(|| Event::parse(event)).unwrap_or(Err(Refusal::Defect));
-    let request = event.as_ref().map_err(|refusal| *refusal);
-    let request = request.and_then(|event| unwound(|| event.request(now)).unwrap_or(Err(Refusal::Defect)));
+    let event = unwound(|| Event::parse(event)).unwrap_or(Err(Rejection::Defect));
+    let request = event.as_ref().map_err(|rejection| *rejection);
+    let request = request.and_then(|event| unwound(|| event.request(now)).unwrap_or(Err(Rejection::Defect)));
     let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
-    let budget = Budget::new(start, P::PATIENCE, waited, time_left);
+    let budget = Budget::new(start, P::SENDER_TIMEOUT, waited, time_left);
     let receipt = match &request {
         Ok(request) => caught(receiver.receive(request, &budget)).await.unwrap_or(Receipt::of(Outcome::Defect)),
-        Err(Refusal::Defect) => Receipt::of(Outcome::Defect),
-        Err(refusal) => Receipt::of(Outcome::Refused(*refusal)),
+        Err(Rejection::Defect) => Receipt::of(Outcome::Defect),
+        Err(rejection) => Receipt::of(Outcome::Rejected(*rejection)),
     };
     let duration = start.elapsed();
     let request_id = request.as_ref().map_or("", |request| &request.request_id);
@@ -78,13 +78,13 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left:
     if let Some(namespace) = receiver.metrics_namespace() {
         metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, now));
     }
-    let refusal = receipt.outcome.refusal();
+    let rejection = receipt.outcome.rejection();
     // Answering a sender that retries only after a timeout would end it: wait until it has timed out.
-    if receiver.platform().retries_after_timeout() && matches!(refusal, Some(Refusal::NotStored | Refusal::Defect)) {
+    if receiver.platform().retries_after_timeout() && matches!(rejection, Some(Rejection::NotStored | Rejection::Defect)) {
         sleep(budget.until_given_up(Instant::now())).await;
     }
-    let answer = unwound(|| P::respond(request.as_ref().ok(), refusal)).unwrap_or_else(|| P::respond(None, refusal));
-    Response::new(refusal.map_or(200, Refusal::status), answer)
+    let answer = unwound(|| P::respond(request.as_ref().ok(), rejection)).unwrap_or_else(|| P::respond(None, rejection));
+    Response::new(rejection.map_or(200, Rejection::status), answer)
 }
 
 fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration) {
@@ -96,16 +96,16 @@ fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration)
         Outcome::NotStored(_) | Outcome::Defect => {
             error!(platform, command, kind, outcome, error, duration_us, request_id, "callback");
         }
-        Outcome::Refused(refusal) | Outcome::RefusedKnownCaller(refusal) | Outcome::Quarantined(refusal) => {
-            let (code, reason) = (refusal.code(), tracing::field::display(refusal));
+        Outcome::Rejected(rejection) | Outcome::RejectedKnownCaller(rejection) | Outcome::Quarantined(rejection) => {
+            let (code, reason) = (rejection.code(), tracing::field::display(rejection));
             warn!(platform, command, kind, outcome, code, reason, error, duration_us, request_id, "callback");
         }
-        Outcome::Spilled => warn!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
+        Outcome::Queued => warn!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
         _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),
     }
     // The last resort.
-    for entry in receipt.unstored.iter().flat_map(|text| pieces(text)) {
-        error!(platform, entry = entry.as_ref(), request_id, "recover");
+    for envelope in receipt.unstored.iter().flat_map(|text| pieces(text)) {
+        error!(platform, envelope = envelope.as_ref(), request_id, "recover");
     }
 }
 

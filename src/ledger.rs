@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::aws::{CallError, Scope, retries};
 use crate::change::Detail;
-use crate::entry::Entry;
+use crate::envelope::Envelope;
 use crate::quarantine::Quarantined;
 use crate::record::{PARTITION_KEY, Part, Raw, Record, SORT_KEY, TIME_TO_LIVE};
 use crate::settings::{SettingError, Settings};
@@ -39,7 +39,7 @@ pub struct Ledger {
     table: String,
 }
 
-/// What became of an entry that is durably in the table.
+/// What became of an envelope that is durably in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// It was written.
@@ -48,7 +48,7 @@ pub enum Stored {
     Duplicate,
 }
 
-/// Why an entry is not, or not surely, in the table. Says nothing of the entry.
+/// Why an envelope is not, or not surely, in the table. Says nothing of the envelope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// The call failed.
@@ -90,7 +90,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where DynamoDB cannot be reached or would refuse a record.
+    /// Where DynamoDB cannot be reached or would reject a record.
     pub async fn warm_up(&self) -> Result<(), LedgerError> {
         let key = || AttributeValue::S("warm-up".to_owned());
         let item = Item::from([(PARTITION_KEY.to_owned(), key()), (SORT_KEY.to_owned(), key())]);
@@ -98,57 +98,57 @@ impl Ledger {
         timeout(WARM_UP_TIMEOUT, put).await.map_err(|_| CallError::TimedOut)?.map(|_| ())
     }
 
-    /// Writes a callback's entries, once each, in their order and within a time: what became of the last one, which
+    /// Writes a callback's envelopes, once each, in their order and within a time: what became of the last one, which
     /// refers to the others.
     ///
     /// # Errors
     ///
     /// Where one of them is not, or not surely, in the table.
-    pub async fn write(&self, entries: &[Entry<'_>], within: Duration) -> Result<Stored, LedgerError> {
+    pub async fn write(&self, envelopes: &[Envelope<'_>], within: Duration) -> Result<Stored, LedgerError> {
         let write = async {
             let mut stored = Stored::Duplicate;
-            for entry in entries {
-                stored = self.write_one(entry).await?;
+            for envelope in envelopes {
+                stored = self.write_one(envelope).await?;
             }
             Ok(stored)
         };
         timeout(within, write).await.map_err(|_| CallError::TimedOut)?
     }
 
-    /// Whether an item can hold an entry.
+    /// Whether an item can hold an envelope.
     #[must_use]
-    pub fn fits(entry: &Entry<'_>) -> bool {
-        match entry {
-            Entry::Record(record) => item(record).is_ok(),
-            Entry::Quarantined(kept) => quarantined_item(kept).is_ok(),
-            Entry::Part(_) => true,
+    pub fn fits(envelope: &Envelope<'_>) -> bool {
+        match envelope {
+            Envelope::Record(record) => item(record).is_ok(),
+            Envelope::Quarantined(kept) => quarantined_item(kept).is_ok(),
+            Envelope::Part(_) => true,
         }
     }
 
-    async fn write_one(&self, entry: &Entry<'_>) -> Result<Stored, LedgerError> {
-        match entry {
-            Entry::Record(record) => {
+    async fn write_one(&self, envelope: &Envelope<'_>) -> Result<Stored, LedgerError> {
+        match envelope {
+            Envelope::Record(record) => {
                 let identity = Identity {
                     digest: &record.digest,
                     request_id: &record.request_id,
                     received_at: record.received_at,
                     has_own_time: record.change.occurred_at.is_some(),
                 };
-                let keys = [Record::change_key, Record::clash_key].into_iter().map(|key| key(record));
+                let keys = [Record::change_key, Record::collision_key].into_iter().map(|key| key(record));
                 self.write_item(keys, &identity, || item(record)).await
             }
-            Entry::Quarantined(kept) => {
+            Envelope::Quarantined(kept) => {
                 let identity = Identity {
                     digest: &kept.digest,
                     request_id: &kept.request_id,
                     received_at: kept.received_at,
                     has_own_time: false,
                 };
-                let keys = [Quarantined::change_key, Quarantined::clash_key].into_iter().map(|key| key(kept));
+                let keys = [Quarantined::change_key, Quarantined::collision_key].into_iter().map(|key| key(kept));
                 self.write_item(keys, &identity, || quarantined_item(kept)).await
             }
             // Where its key is held, it is held by this very part.
-            Entry::Part(part) => self.put(part_item(part), IS_FREE).await.map(|_| Stored::Recorded),
+            Envelope::Part(part) => self.put(part_item(part), IS_FREE).await.map(|_| Stored::Recorded),
         }
     }
 
@@ -183,7 +183,7 @@ impl Ledger {
             Ok::<_, LedgerError>(item)
         };
         match self.put(keyed()?, IS_FREE).await {
-            Err(LedgerError::Call(CallError::Refused(code))) if code == "ValidationException" => {
+            Err(LedgerError::Call(CallError::Rejected(code))) if code == "ValidationException" => {
                 let mut item = keyed()?;
                 item.remove("change");
                 self.put(item, IS_FREE).await
@@ -206,7 +206,7 @@ impl Ledger {
                 Some(PutItemError::ConditionalCheckFailedException(failure)) => {
                     Ok(Put::Held(failure.item.clone().unwrap_or_default()))
                 }
-                Some(refused) => Err(throttled(refused).unwrap_or_else(|| CallError::from(error)).into()),
+                Some(rejected) => Err(throttled(rejected).unwrap_or_else(|| CallError::from(error)).into()),
                 None => Err(CallError::from(error).into()),
             },
         }
@@ -321,7 +321,7 @@ fn quarantined_item(kept: &Quarantined<'_>) -> Result<Item, LedgerError> {
     text("platform", &kept.platform);
     text("app_id", &kept.app_id);
     text("received_at", &kept.received_at.to_string());
-    text("reason", &kept.reason.refusal.to_string());
+    text("reason", &kept.reason.rejection.to_string());
     text("digest", &kept.digest);
     if let Some(command) = &kept.reason.command {
         text("command", command);
@@ -331,7 +331,7 @@ fn quarantined_item(kept: &Quarantined<'_>) -> Result<Item, LedgerError> {
     }
     insert_raw(&mut item, &kept.raw);
     insert_expiry(&mut item, kept.expires_at);
-    item.insert("code".to_owned(), AttributeValue::N(kept.reason.refusal.code().to_string()));
+    item.insert("code".to_owned(), AttributeValue::N(kept.reason.rejection.code().to_string()));
     let request = HashMap::from([
         ("path".to_owned(), AttributeValue::S(kept.path.clone().into_owned())),
         ("query".to_owned(), AttributeValue::S(kept.query.clone())),

@@ -7,7 +7,7 @@
 //!                   ─► verify    (platform: is it genuine, is it ours?)
 //!                   ─► decode    (platform: bytes -> GroupChange | Ignored)
 //!                   ─► record    (key, digest, raw body)
-//!                   ─► store     (ledger: one conditional PutItem; or spill: one SQS message ─► redrive ─► ledger)
+//!                   ─► store     (ledger: one conditional PutItem; or spill: one SQS message ─► replay ─► ledger)
 //!                   ─► answer    (platform: its own words)
 //! ```
 //!
@@ -20,7 +20,7 @@ pub mod aws;
 pub mod breaker;
 pub mod budget;
 pub mod change;
-pub mod entry;
+pub mod envelope;
 pub mod event;
 pub mod function;
 mod lambda;
@@ -30,10 +30,10 @@ pub mod platform;
 pub mod quarantine;
 pub mod receive;
 pub mod record;
-pub mod redrive;
-pub mod refusal;
+pub mod replay;
+pub mod rejection;
 pub mod request;
 pub mod settings;
-pub mod spill;
+pub mod fallback_queue;
 pub mod store;
 pub mod timestamp;

@@ -1,6 +1,6 @@
 //! What is genuine and yet not understood: kept with its bytes, for a decoder that understands it.
 //!
-//! A platform that changes a field's type, or leaves out a group's id, loses nothing here: `make redecode` takes up what is
+//! A platform that changes a field's type, or leaves out a group's id, loses nothing here: `make reprocess` takes up what is
 //! kept with the code of then. Forged and foreign requests are not kept.
 
 use std::borrow::Cow;
@@ -128,7 +128,7 @@ impl Quarantined<'_> {
 
     /// The sort key of one whose [`change_key`](Self::change_key) another one holds.
     #[must_use]
-    pub fn clash_key(&self) -> String {
+    pub fn collision_key(&self) -> String {
         format!("{}#{}", self.change_key(), self.request_id)
     }
 }
@@ -144,6 +144,6 @@ pub fn group_key(platform: &str, app_id: &str, day: &str) -> String {
 /// # Errors
 ///
 /// Where it is still not understood.
-pub fn decode_again<'r, P: Platform>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
+pub fn reprocess<'r, P: Platform>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
     P::decode(Verified::vouch(request))
 }

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use crate::aws::{self, FUNCTION_TIMEOUTS};
 use crate::budget::Budget;
-use crate::entry::Entry;
+use crate::envelope::Envelope;
 use crate::lambda::unwound;
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::platform::{Decoded, Platform, Undecodable};
 use crate::quarantine::{Callback, Quarantined};
 use crate::record::Record;
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{MAX_BODY_BYTES, Request};
 use crate::settings::{SettingError, Settings};
-use crate::spill::Spill;
+use crate::fallback_queue::FallbackQueue;
 use crate::store::{Fault, Kept, NotKept, Store};
 
 /// Receives the callbacks of one family.
@@ -55,20 +55,20 @@ pub enum Outcome {
     Recorded,
     /// It was in the ledger already.
     Duplicate,
-    /// It is in the spill, from where the redrive takes it to the ledger.
-    Spilled,
+    /// It is in the fallback queue, from where the replay takes it to the ledger.
+    Queued,
     /// It is nothing that is recorded.
     Ignored,
     /// It is no callback but a console's check of the URL: an empty POST.
     UrlCheck,
-    /// It was refused: nothing says that it is genuine, or of our app or user.
-    Refused(Refusal),
-    /// It was refused, though it names our app or user: it may be genuine, and our settings wrong.
-    RefusedKnownCaller(Refusal),
+    /// It was rejected: nothing says that it is genuine, or of our app or user.
+    Rejected(Rejection),
+    /// It was rejected, though it names our app or user: it may be genuine, and our settings wrong.
+    RejectedKnownCaller(Rejection),
     /// It is genuine, was not understood, and is kept as it came.
-    Quarantined(Refusal),
+    Quarantined(Rejection),
     /// It could not be stored.
-    NotStored(Refusal),
+    NotStored(Rejection),
     /// It met a defect of this program before it was known to be genuine, and is kept nowhere.
     Defect,
 }
@@ -76,14 +76,14 @@ pub enum Outcome {
 impl Outcome {
     /// Why it is not answered as success, if it is not.
     #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub fn rejection(&self) -> Option<Rejection> {
         match self {
-            Self::Refused(refusal)
-            | Self::RefusedKnownCaller(refusal)
-            | Self::Quarantined(refusal)
-            | Self::NotStored(refusal) => Some(*refusal),
-            Self::Defect => Some(Refusal::Defect),
-            Self::Recorded | Self::Duplicate | Self::Spilled | Self::Ignored | Self::UrlCheck => None,
+            Self::Rejected(rejection)
+            | Self::RejectedKnownCaller(rejection)
+            | Self::Quarantined(rejection)
+            | Self::NotStored(rejection) => Some(*rejection),
+            Self::Defect => Some(Rejection::Defect),
+            Self::Recorded | Self::Duplicate | Self::Queued | Self::Ignored | Self::UrlCheck => None,
         }
     }
 
@@ -93,11 +93,11 @@ impl Outcome {
         match self {
             Self::Recorded => "recorded",
             Self::Duplicate => "duplicate",
-            Self::Spilled => "spilled",
+            Self::Queued => "queued",
             Self::Ignored => "ignored",
             Self::UrlCheck => "url_check",
-            Self::Refused(_) => "refused",
-            Self::RefusedKnownCaller(_) => "refused_known_caller",
+            Self::Rejected(_) => "rejected",
+            Self::RejectedKnownCaller(_) => "rejected_known_caller",
             Self::Quarantined(_) => "quarantined",
             Self::NotStored(_) => "not_stored",
             Self::Defect => "defect",
@@ -109,7 +109,7 @@ impl Outcome {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unread<'r> {
     /// Nothing says that it is genuine.
-    NotGenuine(Refusal),
+    NotGenuine(Rejection),
     /// It is genuine, and not understood.
     Undecodable(Undecodable<'r>),
 }
@@ -121,10 +121,10 @@ pub enum Unread<'r> {
 /// Where it is no genuine callback of this family.
 pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Decoded<'r>, Unread<'r>> {
     if request.method != "POST" {
-        return Err(Unread::NotGenuine(Refusal::NotPost));
+        return Err(Unread::NotGenuine(Rejection::NotPost));
     }
     if request.body.len() > MAX_BODY_BYTES {
-        return Err(Unread::NotGenuine(Refusal::TooLarge));
+        return Err(Unread::NotGenuine(Rejection::TooLarge));
     }
     let url_command = P::url_command(request);
     if request.body.trim_ascii().is_empty() && url_command.is_none() {
@@ -133,21 +133,21 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
     let verified = platform.verify(request).map_err(Unread::NotGenuine)?;
     let is_compressed = |encoding: &str| !encoding.eq_ignore_ascii_case("identity");
     let decoded = if request.headers.get("content-encoding").is_some_and(is_compressed) {
-        Err(Refusal::Compressed.into())
+        Err(Rejection::Compressed.into())
     } else {
         // A defect of the decoder must not lose what it was given.
-        unwound(|| P::decode(verified)).unwrap_or_else(|| Err(Refusal::Defect.into()))
+        unwound(|| P::decode(verified)).unwrap_or_else(|| Err(Rejection::Defect.into()))
     };
     // What is not recorded is not kept either, understood or not: it may be what people say to each other.
     let is_unrecorded = |command: &str| !P::records(command);
-    decoded.or_else(|reason| match (reason.refusal, url_command) {
-        (Refusal::NotJson | Refusal::Compressed | Refusal::Defect, Some(command)) if is_unrecorded(command) => {
+    decoded.or_else(|reason| match (reason.rejection, url_command) {
+        (Rejection::NotJson | Rejection::Compressed | Rejection::Defect, Some(command)) if is_unrecorded(command) => {
             Ok(Decoded::Ignored(Cow::Borrowed(command)))
         }
-        (Refusal::CommandMismatch, command)
+        (Rejection::CommandMismatch, command)
             if command.is_some_and(is_unrecorded) || reason.command.as_deref().is_some_and(is_unrecorded) =>
         {
-            Err(Unread::NotGenuine(reason.refusal))
+            Err(Unread::NotGenuine(reason.rejection))
         }
         _ => Err(Unread::Undecodable(reason)),
     })
@@ -161,12 +161,12 @@ impl<P: Platform> Receiver<P> {
     /// Where a setting is missing or wrong.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
-        let spill = Spill::from_settings(settings, &config)?;
+        let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
         Ok(Self {
             platform: P::from_settings(settings)?,
             retention_days: settings.days("RETENTION_DAYS")?,
             metrics_namespace: settings.text("METRICS_NAMESPACE"),
-            store: Store::new(Ledger::from_settings(settings, &config)?, spill),
+            store: Store::new(Ledger::from_settings(settings, &config)?, fallback_queue),
         })
     }
 
@@ -182,10 +182,10 @@ impl<P: Platform> Receiver<P> {
         &self.platform
     }
 
-    /// Whether there is a spill.
+    /// Whether there is a fallback queue.
     #[must_use]
-    pub fn has_spill(&self) -> bool {
-        self.store.has_spill()
+    pub fn has_fallback_queue(&self) -> bool {
+        self.store.has_fallback_queue()
     }
 
     /// Where the records go.
@@ -202,11 +202,11 @@ impl<P: Platform> Receiver<P> {
                 let receipt = Receipt { command: command.clone(), kind, ..Receipt::of(Outcome::Recorded) };
                 let record =
                     || Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days).into();
-                if let Some(entries) = unwound::<Vec<_>>(record) {
-                    return self.store(&entries, receipt, request, budget).await;
+                if let Some(envelopes) = unwound::<Vec<_>>(record) {
+                    return self.store(&envelopes, receipt, request, budget).await;
                 }
                 // A defect in making the record must not lose the callback.
-                (Undecodable { refusal: Refusal::Defect, command }, receipt)
+                (Undecodable { rejection: Rejection::Defect, command }, receipt)
             }
             Err(Unread::Undecodable(reason)) => {
                 let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(Outcome::Recorded) };
@@ -216,42 +216,42 @@ impl<P: Platform> Receiver<P> {
                 return Receipt { command: Some(command), ..Receipt::of(Outcome::Ignored) };
             }
             Ok(Decoded::UrlCheck) => return Receipt::of(Outcome::UrlCheck),
-            Err(Unread::NotGenuine(refusal)) if self.platform.is_known_caller(request) => {
-                return Receipt::of(Outcome::RefusedKnownCaller(refusal));
+            Err(Unread::NotGenuine(rejection)) if self.platform.is_known_caller(request) => {
+                return Receipt::of(Outcome::RejectedKnownCaller(rejection));
             }
-            Err(Unread::NotGenuine(refusal)) => return Receipt::of(Outcome::Refused(refusal)),
+            Err(Unread::NotGenuine(rejection)) => return Receipt::of(Outcome::Rejected(rejection)),
         };
-        let receipt = Receipt { outcome: Outcome::Quarantined(reason.refusal), ..receipt };
+        let receipt = Receipt { outcome: Outcome::Quarantined(reason.rejection), ..receipt };
         match unwound::<Vec<_>>(|| Quarantined::from(self.callback(reason.clone(), request)).into()) {
-            Some(entries) => self.store(&entries, receipt, request, budget).await,
-            None => self.not_stored(Refusal::Defect, None, receipt, request),
+            Some(envelopes) => self.store(&envelopes, receipt, request, budget).await,
+            None => self.not_stored(Rejection::Defect, None, receipt, request),
         }
     }
 
-    /// Stores the entries of a callback that is genuine; its receipt, which is that of a stored one so far.
+    /// Stores the envelopes of a callback that is genuine; its receipt, which is that of a stored one so far.
     async fn store<'r>(
         &self,
-        entries: &[Entry<'_>],
+        envelopes: &[Envelope<'_>],
         receipt: Receipt<'r>,
         request: &Request<'_>,
         budget: &Budget,
     ) -> Receipt<'r> {
         let is_record = receipt.outcome == Outcome::Recorded;
-        match self.store.keep(entries, budget).await {
+        match self.store.keep(envelopes, budget).await {
             Ok(Kept::InLedger(Stored::Duplicate)) if is_record => Receipt { outcome: Outcome::Duplicate, ..receipt },
             Ok(Kept::InLedger(_)) => receipt,
-            Ok(Kept::InSpill(fault)) => {
-                let outcome = if is_record { Outcome::Spilled } else { receipt.outcome };
+            Ok(Kept::InFallbackQueue(fault)) => {
+                let outcome = if is_record { Outcome::Queued } else { receipt.outcome };
                 Receipt { outcome, fault: Some(fault), ..receipt }
             }
             Err(NotKept { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
-                Receipt { outcome: Outcome::NotStored(Refusal::TooLarge), fault: Some(fault), ..receipt }
+                Receipt { outcome: Outcome::NotStored(Rejection::TooLarge), fault: Some(fault), ..receipt }
             }
             Err(NotKept { fault, texts }) if texts.is_empty() => {
-                self.not_stored(Refusal::NotStored, Some(fault), receipt, request)
+                self.not_stored(Rejection::NotStored, Some(fault), receipt, request)
             }
             Err(NotKept { fault, texts }) => Receipt {
-                outcome: Outcome::NotStored(Refusal::NotStored),
+                outcome: Outcome::NotStored(Rejection::NotStored),
                 fault: Some(fault),
                 unstored: texts,
                 ..receipt
@@ -262,14 +262,14 @@ impl<P: Platform> Receiver<P> {
     /// The receipt of a callback that met a defect on its way to a store: the log keeps it as it came.
     fn not_stored<'r>(
         &self,
-        refusal: Refusal,
+        rejection: Rejection,
         fault: Option<Fault>,
         receipt: Receipt<'r>,
         request: &Request<'_>,
     ) -> Receipt<'r> {
-        let reason = Undecodable { refusal: Refusal::Defect, command: receipt.command.clone() };
+        let reason = Undecodable { rejection: Rejection::Defect, command: receipt.command.clone() };
         let text = unwound(|| self.callback(reason, request).to_text());
-        Receipt { outcome: Outcome::NotStored(refusal), fault, unstored: text.into_iter().collect(), ..receipt }
+        Receipt { outcome: Outcome::NotStored(rejection), fault, unstored: text.into_iter().collect(), ..receipt }
     }
 
     fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {

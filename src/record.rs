@@ -176,7 +176,7 @@ impl<'r> Record<'r> {
     /// its own is told apart by its request, because byte-identical ones are often two events; any other by its whole
     /// digest, because it merely began like another's.
     #[must_use]
-    pub fn clash_key(&self) -> String {
+    pub fn collision_key(&self) -> String {
         match self.change.occurred_at {
             Some(time) => format!("{time}#{}", self.digest),
             None => format!("{}#{}", self.change_key(), self.request_id),

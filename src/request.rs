@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::timestamp::Timestamp;
 
 /// The largest body that is decoded: 1 MiB. A dismissed group of 6,000 members is a third of it.
@@ -59,14 +59,14 @@ impl<'a> Query<'a> {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
     }
 
-    /// Refuses a query in which one of `names` is repeated: two readers could see two different values.
+    /// Rejects a query in which one of `names` is repeated: two readers could see two different values.
     ///
     /// # Errors
     ///
-    /// [`Refusal::RepeatedParameter`]
-    pub fn at_most_once(&self, names: &[&str]) -> Result<(), Refusal> {
+    /// [`Rejection::RepeatedParameter`]
+    pub fn at_most_once(&self, names: &[&str]) -> Result<(), Rejection> {
         let repeated = |name: &&str| self.0.iter().filter(|(key, _)| key == name).nth(1).is_some();
-        if names.iter().any(repeated) { Err(Refusal::RepeatedParameter) } else { Ok(()) }
+        if names.iter().any(repeated) { Err(Rejection::RepeatedParameter) } else { Ok(()) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a callback's entries are stored: the ledger, or, while that does not take them, the spill.
+//! Where a callback's envelopes are stored: the ledger, or, while that does not take them, the fallback queue.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -6,35 +6,35 @@ use std::time::{Duration, Instant};
 use crate::aws::{CallError, FUNCTION_TIMEOUTS, Scope};
 use crate::breaker::{Breaker, Failure};
 use crate::budget::Budget;
-use crate::entry::Entry;
+use crate::envelope::Envelope;
 use crate::lambda::{caught, unwound};
 use crate::ledger::{Ledger, LedgerError, Stored};
-use crate::spill::{Spill, SpillError};
+use crate::fallback_queue::{FallbackQueue, FallbackQueueError};
 
-/// The ledger, and the spill beside it.
+/// The ledger, and the fallback queue beside it.
 #[derive(Debug)]
 pub struct Store {
     ledger: Ledger,
-    spill: Option<Spill>,
+    fallback_queue: Option<FallbackQueue>,
     breaker: Breaker,
 }
 
-/// Where entries are durably kept.
+/// Where envelopes are durably kept.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kept {
     /// In the ledger.
     InLedger(Stored),
-    /// In the spill, because of the fault.
-    InSpill(Fault),
+    /// In the fallback queue, because of the fault.
+    InFallbackQueue(Fault),
 }
 
-/// Why entries are not in the ledger, or nowhere.
+/// Why envelopes are not in the ledger, or nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Why they are not in the ledger; `None` where that was left alone, because it failed a moment ago.
     pub ledger: Option<LedgerError>,
-    /// Why they are not in the spill, where that was tried.
-    pub spill: Option<SpillError>,
+    /// Why they are not in the fallback queue, where that was tried.
+    pub fallback_queue: Option<FallbackQueueError>,
 }
 
 /// Entries that are kept nowhere.
@@ -52,15 +52,15 @@ impl fmt::Display for Fault {
             Some(error) => write!(f, "{error}")?,
             None => f.write_str("DynamoDB failed a moment ago")?,
         }
-        self.spill.as_ref().map_or(Ok(()), |error| write!(f, "; {error}"))
+        self.fallback_queue.as_ref().map_or(Ok(()), |error| write!(f, "; {error}"))
     }
 }
 
 impl Store {
     /// A store that keeps what `ledger` does not take in `spill`, where there is one.
     #[must_use]
-    pub fn new(ledger: Ledger, spill: Option<Spill>) -> Self {
-        Self { ledger, spill, breaker: Breaker::default() }
+    pub fn new(ledger: Ledger, fallback_queue: Option<FallbackQueue>) -> Self {
+        Self { ledger, fallback_queue, breaker: Breaker::default() }
     }
 
     /// The ledger.
@@ -69,51 +69,51 @@ impl Store {
         &self.ledger
     }
 
-    /// Whether there is a spill.
+    /// Whether there is a fallback queue.
     #[must_use]
-    pub fn has_spill(&self) -> bool {
-        self.spill.is_some()
+    pub fn has_fallback_queue(&self) -> bool {
+        self.fallback_queue.is_some()
     }
 
-    /// Keeps a callback's entries within its budget.
+    /// Keeps a callback's envelopes within its budget.
     ///
     /// # Errors
     ///
     /// Where they are not, or not surely, kept anywhere.
-    pub async fn keep(&self, entries: &[Entry<'_>], budget: &Budget) -> Result<Kept, NotKept> {
-        let ledger = match self.write(entries, budget).await {
+    pub async fn keep(&self, envelopes: &[Envelope<'_>], budget: &Budget) -> Result<Kept, NotKept> {
+        let ledger = match self.write(envelopes, budget).await {
             Ok(stored) => return Ok(Kept::InLedger(stored)),
             Err(error) => error,
         };
-        // What no item can hold would come out of the spill in vain.
-        if !entries.iter().all(Ledger::fits) {
+        // What no item can hold would come out of the fallback queue in vain.
+        if !envelopes.iter().all(Ledger::fits) {
             return Err(NotKept {
-                fault: Fault { ledger: Some(LedgerError::TooLarge), spill: None },
+                fault: Fault { ledger: Some(LedgerError::TooLarge), fallback_queue: None },
                 texts: Vec::new(),
             });
         }
-        let Some(texts) = texts(entries, Entry::to_text) else {
-            let spill = self.spill.is_some().then_some(SpillError::Call(CallError::Defect));
-            return Err(NotKept { fault: Fault { ledger, spill }, texts: Vec::new() });
+        let Some(texts) = texts(envelopes, Envelope::to_text) else {
+            let fallback_queue = self.fallback_queue.is_some().then_some(FallbackQueueError::Call(CallError::Defect));
+            return Err(NotKept { fault: Fault { ledger, fallback_queue }, texts: Vec::new() });
         };
-        let Some(spill) = &self.spill else {
-            return Err(NotKept { fault: Fault { ledger, spill: None }, texts });
+        let Some(fallback_queue) = &self.fallback_queue else {
+            return Err(NotKept { fault: Fault { ledger, fallback_queue: None }, texts });
         };
-        match spill.send(&texts, budget.for_spill(Instant::now())).await {
-            Ok(()) => Ok(Kept::InSpill(Fault { ledger, spill: None })),
-            Err(error) => Err(NotKept { fault: Fault { ledger, spill: Some(error) }, texts }),
+        match fallback_queue.send(&texts, budget.for_fallback_queue(Instant::now())).await {
+            Ok(()) => Ok(Kept::InFallbackQueue(Fault { ledger, fallback_queue: None })),
+            Err(error) => Err(NotKept { fault: Fault { ledger, fallback_queue: Some(error) }, texts }),
         }
     }
 
-    /// Writes to the ledger, unless the circuit breaker is open. Without a spill there is nowhere else to go.
-    async fn write(&self, entries: &[Entry<'_>], budget: &Budget) -> Result<Stored, Option<LedgerError>> {
-        let group = entries.last().map_or("", Entry::group_key);
+    /// Writes to the ledger, unless the circuit breaker is open. Without a fallback queue there is nowhere else to go.
+    async fn write(&self, envelopes: &[Envelope<'_>], budget: &Budget) -> Result<Stored, Option<LedgerError>> {
+        let group = envelopes.last().map_or("", Envelope::group_key);
         let now = Instant::now();
-        if self.spill.is_some() && !self.breaker.admits(group, now) {
+        if self.fallback_queue.is_some() && !self.breaker.admits(group, now) {
             return Err(None);
         }
         let time = budget.for_ledger(now);
-        let written = caught(self.ledger.write(entries, time)).await.unwrap_or(Err(CallError::Defect.into()));
+        let written = caught(self.ledger.write(envelopes, time)).await.unwrap_or(Err(CallError::Defect.into()));
         match &written {
             Ok(_) => self.breaker.succeeded(group),
             Err(LedgerError::Call(error)) => self.breaker.failed(failure(error, time), group, Instant::now()),
@@ -123,9 +123,9 @@ impl Store {
     }
 }
 
-/// The texts of entries; `None` where making one panics.
-fn texts<'e>(entries: &[Entry<'e>], to_text: impl Fn(&Entry<'e>) -> String) -> Option<Vec<String>> {
-    unwound(|| entries.iter().map(to_text).collect())
+/// The texts of envelopes; `None` where making one panics.
+fn texts<'e>(envelopes: &[Envelope<'e>], to_text: impl Fn(&Envelope<'e>) -> String) -> Option<Vec<String>> {
+    unwound(|| envelopes.iter().map(to_text).collect())
 }
 
 /// What a failed call, which had `time`, says of the next ones.
@@ -135,7 +135,7 @@ fn failure(error: &CallError, time: Duration) -> Failure {
         CallError::Defect => Failure::Nothing,
         CallError::Throttled { scope: Scope::Partition, .. } => Failure::PartitionThrottled,
         CallError::Throttled { scope: Scope::Unknown, .. } => Failure::Throttled,
-        CallError::Refused(code) if code == "ValidationException" => Failure::Request,
+        CallError::Rejected(code) if code == "ValidationException" => Failure::Request,
         _ => Failure::Service,
     }
 }
@@ -145,14 +145,14 @@ mod tests {
     use super::{Fault, failure, texts};
     use crate::aws::{CallError, FUNCTION_TIMEOUTS, Scope};
     use crate::breaker::Failure;
-    use crate::entry::Entry;
+    use crate::envelope::Envelope;
     use crate::ledger::LedgerError;
-    use crate::spill::SpillError;
+    use crate::fallback_queue::FallbackQueueError;
 
     #[test]
     fn only_service_failures_and_throttling_open_the_circuit_breaker() {
         let attempt = FUNCTION_TIMEOUTS.attempt;
-        let refused = |code: &str| CallError::Refused(code.to_owned());
+        let rejected = |code: &str| CallError::Rejected(code.to_owned());
         let throttled = |scope| CallError::Throttled { code: "ThrottlingException".to_owned(), scope };
         for (error, time, expected) in [
             (CallError::TimedOut, attempt, Failure::Service),
@@ -161,8 +161,8 @@ mod tests {
             (throttled(Scope::Table), attempt, Failure::Service),
             (throttled(Scope::Partition), attempt, Failure::PartitionThrottled),
             (throttled(Scope::Unknown), attempt, Failure::Throttled),
-            (refused("AccessDeniedException"), attempt, Failure::Service),
-            (refused("ValidationException"), attempt, Failure::Request),
+            (rejected("AccessDeniedException"), attempt, Failure::Service),
+            (rejected("ValidationException"), attempt, Failure::Request),
             (CallError::Defect, attempt, Failure::Nothing),
         ] {
             assert_eq!(failure(&error, time), expected, "{error} after {time:?}");
@@ -171,20 +171,20 @@ mod tests {
 
     #[test]
     fn a_text_that_panics_is_none() {
-        let text = std::fs::read_to_string("tests/entries/record.txt").unwrap();
-        let entries = Entry::from_text(text.trim()).unwrap();
-        assert_eq!(texts(&entries, |_| panic!("a defect")), None);
-        assert_eq!(texts(&entries, |_| "text".to_owned()), Some(vec!["text".to_owned()]));
+        let text = std::fs::read_to_string("tests/envelopes/record.txt").unwrap();
+        let envelopes = Envelope::from_text(text.trim()).unwrap();
+        assert_eq!(texts(&envelopes, |_| panic!("a defect")), None);
+        assert_eq!(texts(&envelopes, |_| "text".to_owned()), Some(vec!["text".to_owned()]));
     }
 
     #[test]
     fn a_fault_says_what_failed() {
         let ledger = Some(LedgerError::Call(CallError::TimedOut));
-        let spill = Some(SpillError::Call(CallError::Unreachable));
+        let fallback_queue = Some(FallbackQueueError::Call(CallError::Unreachable));
         for (fault, text) in [
-            (Fault { ledger: ledger.clone(), spill: None }, "DynamoDB did not answer in time"),
-            (Fault { ledger: None, spill: spill.clone() }, "DynamoDB failed a moment ago; SQS could not be reached"),
-            (Fault { ledger, spill }, "DynamoDB did not answer in time; SQS could not be reached"),
+            (Fault { ledger: ledger.clone(), fallback_queue: None }, "DynamoDB did not answer in time"),
+            (Fault { ledger: None, fallback_queue: fallback_queue.clone() }, "DynamoDB failed a moment ago; SQS could not be reached"),
+            (Fault { ledger, fallback_queue }, "DynamoDB did not answer in time; SQS could not be reached"),
         ] {
             assert_eq!(fault.to_string(), text);
         }

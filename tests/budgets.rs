@@ -126,7 +126,7 @@ async fn instructions(callbacks: u64) -> u64 {
     let counts = tempfile::tempdir().unwrap();
     let file = counts.path().join("counts");
     let program = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())];
-    let settings = table.settings(&[("METRICS_NAMESPACE", "Here"), ("SPILL_QUEUE_URL", "http://127.0.0.1:1/spill")]);
+    let settings = table.settings(&[("METRICS_NAMESPACE", "Here"), ("FALLBACK_QUEUE_URL", "http://127.0.0.1:1/fallback-queue")]);
     let function = Function::start_under(&program, "target/release/openim", &settings).await;
     for number in 0..callbacks {
         let body = format!(

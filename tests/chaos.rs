@@ -17,7 +17,7 @@ use crate::support::lambda::Function;
 use crate::support::{Sent, Table, post, send};
 
 const OPENIM_OK: &str = r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#;
-const TENCENTS_PATIENCE: Duration = Duration::from_secs(2);
+const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One request and how it must be answered.
 struct Callback {
@@ -73,7 +73,7 @@ fn figures(what: &str, answers: &[Answer]) {
     took.sort();
     let quantile = |of_1000: usize| took[(took.len() - 1) * of_1000 / 1000];
     let wrong = answers.iter().filter(|answer| !answer.is_right).count();
-    let late = took.iter().filter(|took| **took >= TENCENTS_PATIENCE).count();
+    let late = took.iter().filter(|took| **took >= TENCENT_TIMEOUT).count();
     println!(
         "{what}: {} callbacks, {wrong} wrong, {late} late; p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}, longest {:.1?}",
         answers.len(),
@@ -129,9 +129,9 @@ async fn an_outage_of_dynamodb() {
     let lost = (0..answers.len()).filter(|number| !groups.contains_key(&format!("g{number}"))).count();
     let doubled = groups.values().filter(|records| **records > 1).count();
     let outcomes = outcomes(&output);
-    println!("  {lost} lost, {doubled} doubled; spill empty {drained_after:.1?} after the last callback; {outcomes:?}");
+    println!("  {lost} lost, {doubled} doubled; fallback_queue empty {drained_after:.1?} after the last callback; {outcomes:?}");
     assert_eq!((lost, doubled), (0, 0));
-    assert!(outcomes["spilled"] >= 3_000, "the outage was none");
+    assert!(outcomes["queued"] >= 3_000, "the outage was none");
 }
 
 /// Through functions side by side, as Lambda starts them; the local Lambda API takes no more than 100 requests at once.
@@ -169,7 +169,7 @@ async fn five_minutes_of_load() {
     let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
     let queues = queues(&stack);
     let mixed = |number: usize| match number % 10 {
-        // A repetition, what is not recorded, and what is refused.
+        // A repetition, what is not recorded, and what is rejected.
         6 => Callback { request: info_changed("repeated", 1_715_049_600_123), answer: (200, TENCENT_OK) },
         7 => Callback { request: post("/openim/callbackAfterSendGroupMsgCommand", "{}"), answer: (200, OPENIM_OK) },
         8 => Callback {
@@ -188,14 +188,14 @@ async fn five_minutes_of_load() {
         },
         _ => change(number),
     };
-    // The redrive has something to do as well.
-    let spill = async {
+    // The replay has something to do as well.
+    let fallback_queue = async {
         for _ in 0..300 {
-            queues.client.send_message().queue_url(&queues.spill).message_body(sample()).send().await.unwrap();
+            queues.client.send_message().queue_url(&queues.fallback_queue).message_body(sample()).send().await.unwrap();
             sleep(Duration::from_secs(1)).await;
         }
     };
-    let (answers, ()) = tokio::join!(send_at_rate(stack.ports[0], 300, 300, mixed), spill);
+    let (answers, ()) = tokio::join!(send_at_rate(stack.ports[0], 300, 300, mixed), fallback_queue);
     drained(&queues).await;
     stack.signal("-INT", true).await;
     let (_, output, folder) = stack.end().await;

@@ -53,8 +53,8 @@ async fn a_hot_group_sends_no_other_group_through_the_queue() {
         assert_eq!(world.table.records().len(), 10, "{fault:?}: each other group is recorded at once");
         // The hot group's first callback, and no other one, waits for DynamoDB.
         assert_eq!(world.to_ledger.requests(), ATTEMPTS + 10, "{fault:?}");
-        assert_eq!(outcomes(function).await, ["spilled", "recorded"].repeat(10), "{fault:?}");
-        assert_eq!(world.redrive().await, 10);
+        assert_eq!(outcomes(function).await, ["queued", "recorded"].repeat(10), "{fault:?}");
+        assert_eq!(world.replay().await, 10);
         assert_eq!(world.table.records().len(), 20, "{fault:?}");
     }
 }
@@ -73,8 +73,8 @@ async fn a_throttled_table_costs_the_first_callbacks_and_no_others() {
             change(&function, &format!("group-{number}")).await;
         }
         assert_eq!(world.to_ledger.requests(), groups * ATTEMPTS, "{fault:?}");
-        assert_eq!(outcomes(function).await, ["spilled"].repeat(20), "{fault:?}");
-        assert_eq!(world.redrive().await, 20);
+        assert_eq!(outcomes(function).await, ["queued"].repeat(20), "{fault:?}");
+        assert_eq!(world.replay().await, 20);
         assert_eq!(world.table.records().len(), 20, "{fault:?}");
     }
 }
@@ -103,8 +103,8 @@ async fn the_circuit_breaker_closes_again() {
         }
         assert_eq!(world.table.records().len(), before + 5, "{fault:?}: closed for all");
         assert_eq!(world.to_ledger.requests(), before + 5, "{fault:?}: one tried");
-        let spilled = outcomes(function).await.iter().filter(|outcome| *outcome == "spilled").count();
-        assert_eq!(world.redrive().await, spilled, "{fault:?}");
-        assert_eq!(world.table.records().len(), before + 5 + spilled, "{fault:?}: nothing is lost");
+        let queued = outcomes(function).await.iter().filter(|outcome| *outcome == "queued").count();
+        assert_eq!(world.replay().await, queued, "{fault:?}");
+        assert_eq!(world.table.records().len(), before + 5 + queued, "{fault:?}: nothing is lost");
     }
 }

@@ -17,7 +17,7 @@ use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::receive::{Outcome, Receipt, Receiver};
 use group_ledger::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
-use group_ledger::redrive;
+use group_ledger::replay;
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
 use serde_json::Value;
@@ -143,7 +143,7 @@ fn every_binary_is_a_function_and_every_function_a_binary() {
         .collect();
     assert_eq!(receivers.iter().chain(&others).cloned().collect::<BTreeSet<_>>(), binaries);
     assert_eq!(receivers, [TencentChat::NAME, OpenIm::NAME]);
-    assert_eq!(others, [REDRIVE]);
+    assert_eq!(others, [REPLAY]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn every_reference_resolves_in_every_variant() {
         let (resources, outputs) = (stack.resources(), stack.outputs());
         assert!(stack.disallowed().is_empty() && stack.broken_rules().is_empty(), "{name}: {:?}", stack.disallowed());
         let functions: BTreeSet<String> = functions(&stack).into_keys().collect();
-        let wanted = variant.platforms.iter().chain([&REDRIVE]).map(|name| (*name).to_owned());
+        let wanted = variant.platforms.iter().chain([&REPLAY]).map(|name| (*name).to_owned());
         assert_eq!(functions, wanted.collect(), "{name}");
         assert_eq!(outputs.contains_key("TencentChatCallbackUrl"), functions.contains(TencentChat::NAME), "{name}");
         assert_eq!(outputs.contains_key("OpenImCallbackUrl"), functions.contains(OpenIm::NAME), "{name}");
@@ -215,7 +215,7 @@ fn the_routes_are_the_families_own_and_nothing_else_is_public() {
 }
 
 /// The function that no callback reaches.
-const REDRIVE: &str = "redrive";
+const REPLAY: &str = "replay";
 
 /// What Lambda's event source does in a function's name.
 const EVENT_SOURCE_ACTIONS: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
@@ -226,7 +226,7 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
     let mut settings = local_settings(&dynamodb.endpoint);
     for (name, value) in [
         ("AWS_ENDPOINT_URL_SQS", sqs.endpoint.clone()),
-        ("SPILL_QUEUE_URL", format!("{}/000000000000/spill", sqs.endpoint)),
+        ("FALLBACK_QUEUE_URL", format!("{}/000000000000/fallback-queue", sqs.endpoint)),
     ] {
         settings.insert(name.to_owned(), value);
     }
@@ -243,7 +243,7 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
             .map(|body| Sent::post(openim, "", body).event())
             .to_vec(),
         _ => {
-            let messages = files("tests/entries");
+            let messages = files("tests/envelopes");
             let message = |(id, body): &(String, String)| serde_json::json!({ "messageId": id, "body": body.trim() });
             vec![serde_json::json!({ "Records": messages.iter().map(message).collect::<Vec<_>>() }).to_string()]
         }
@@ -264,7 +264,7 @@ async fn each_role_allows_what_its_function_calls_and_nothing_more() {
     for (binary, function) in functions(&stack) {
         let mut needed = actions(&binary, 200).await;
         needed.extend(actions(&binary, 500).await);
-        if binary == REDRIVE {
+        if binary == REPLAY {
             needed.extend(EVENT_SOURCE_ACTIONS.map(str::to_owned));
         }
         let role = function["Role"].as_str().unwrap().trim_matches(['<', '>']).trim_end_matches(".Arn");
@@ -278,7 +278,7 @@ async fn each_role_allows_what_its_function_calls_and_nothing_more() {
                     actions => strings(actions),
                 };
                 for action in actions {
-                    let own = if action.starts_with("sqs:") { "<Spill.Arn>" } else { "<GroupChanges.Arn>" };
+                    let own = if action.starts_with("sqs:") { "<FallbackQueue.Arn>" } else { "<GroupChanges.Arn>" };
                     assert_eq!(statement["Resource"], own, "{binary}: {action}");
                     allowed.insert(action);
                 }
@@ -309,11 +309,11 @@ fn the_documentation_names_what_sam_adds_to_roles() {
 }
 
 #[test]
-fn the_spill_keeps_what_it_is_given_until_it_is_written() {
+fn the_fallback_queue_keeps_what_it_is_given_until_it_is_written() {
     let stack = whole_stack();
     let queues: BTreeMap<String, Value> =
         stack.resources_of("AWS::SQS::Queue").into_iter().map(|queue| (queue.id, queue.properties)).collect();
-    assert!(queues.keys().eq(["Spill", "SpillDeadLetters"]));
+    assert!(queues.keys().eq(["FallbackQueue", "DeadLetterQueue"]));
     for (id, queue) in &queues {
         assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{id}");
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
@@ -330,13 +330,13 @@ fn the_spill_keeps_what_it_is_given_until_it_is_written() {
         assert_eq!(statement["Resource"], format!("<{id}.Arn>"));
         assert_eq!([&statement["Effect"], &statement["Condition"]["Bool"]["aws:SecureTransport"]], ["Deny", "false"]);
     }
-    let policy = &queues["Spill"]["RedrivePolicy"];
-    assert_eq!(policy["deadLetterTargetArn"], "<SpillDeadLetters.Arn>");
+    let policy = &queues["FallbackQueue"]["RedrivePolicy"];
+    assert_eq!(policy["deadLetterTargetArn"], "<DeadLetterQueue.Arn>");
     let (visibility, receives) =
-        (queues["Spill"]["VisibilityTimeout"].as_u64().unwrap(), policy["maxReceiveCount"].as_u64().unwrap());
+        (queues["FallbackQueue"]["VisibilityTimeout"].as_u64().unwrap(), policy["maxReceiveCount"].as_u64().unwrap());
     let hours = visibility * receives / 3600;
     assert_eq!(hours, 50, "docs/reliability.md and docs/operations.md say 50 hours");
-    let function = &functions(&stack)[REDRIVE];
+    let function = &functions(&stack)[REPLAY];
     assert!(visibility >= 6 * function["Timeout"].as_u64().unwrap(), "Lambda asks for six times the time-out");
 
     let source = only(&stack, "AWS::Lambda::EventSourceMapping");
@@ -372,7 +372,7 @@ fn the_table_is_keyed_and_kept_as_the_code_expects() {
 /// The settings that a function asks for when it starts.
 fn settings_read<P: Platform>() -> BTreeSet<String> {
     let (mut settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
-    settings.insert("SPILL_QUEUE_URL".to_owned(), "http://127.0.0.1:1/spill".to_owned());
+    settings.insert("FALLBACK_QUEUE_URL".to_owned(), "http://127.0.0.1:1/fallback-queue".to_owned());
     let lookup = |name: &str| {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
@@ -381,14 +381,14 @@ fn settings_read<P: Platform>() -> BTreeSet<String> {
     read.into_inner()
 }
 
-/// Those that the redrive asks for.
-fn settings_read_by_redrive() -> BTreeSet<String> {
+/// Those that the replay asks for.
+fn settings_read_by_replay() -> BTreeSet<String> {
     let (settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
     let lookup = |name: &str| {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
     };
-    redrive::ledger(&Settings::new(&lookup)).unwrap();
+    replay::ledger(&Settings::new(&lookup)).unwrap();
     read.into_inner()
 }
 
@@ -403,8 +403,8 @@ fn each_function_is_given_the_settings_it_reads() {
         assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{binary}");
     }
     // It has the platforms' common ones too.
-    let given = keys(&functions(&whole_stack())[REDRIVE]["Environment"]["Variables"]);
-    assert!(settings_read_by_redrive().difference(&own.into()).all(|name| given.contains(name)));
+    let given = keys(&functions(&whole_stack())[REPLAY]["Environment"]["Variables"]);
+    assert!(settings_read_by_replay().difference(&own.into()).all(|name| given.contains(name)));
 }
 
 #[test]
@@ -425,14 +425,14 @@ fn secrets_are_not_echoed() {
 #[test]
 fn time_outs_and_memory_fit_into_each_other() {
     let functions = functions(&whole_stack());
-    assert!(WARM_UP_TIMEOUT < TencentChat::PATIENCE / 4, "a slow start uses up the sender's patience");
+    assert!(WARM_UP_TIMEOUT < TencentChat::SENDER_TIMEOUT / 4, "a slow start uses up the sender's patience");
     for (binary, patience, holds_back) in
-        [(TencentChat::NAME, TencentChat::PATIENCE, true), (OpenIm::NAME, OpenIm::PATIENCE, false)]
+        [(TencentChat::NAME, TencentChat::SENDER_TIMEOUT, true), (OpenIm::NAME, OpenIm::SENDER_TIMEOUT, false)]
     {
         let timeout = Duration::from_secs(functions[binary]["Timeout"].as_u64().unwrap());
         let now = Instant::now();
         let budget = Budget::new(now, patience, Duration::ZERO, Some(timeout));
-        let spent = budget.for_ledger(now) + budget.for_spill(now + budget.for_ledger(now));
+        let spent = budget.for_ledger(now) + budget.for_fallback_queue(now + budget.for_ledger(now));
         assert!(spent < patience && spent < timeout, "{binary} is cut off in its work");
         assert!(!holds_back || budget.until_given_up(now) > patience, "{binary} cannot be too late");
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
@@ -444,7 +444,7 @@ fn time_outs_and_memory_fit_into_each_other() {
     }
     let alarms = alarms(&whole_stack());
     let threshold = Duration::from_millis(alarms["LatencyAlarm"]["Threshold"].as_u64().unwrap());
-    assert!(threshold < TencentChat::PATIENCE);
+    assert!(threshold < TencentChat::SENDER_TIMEOUT);
     assert_eq!(alarms["LatencyAlarm"]["EvaluateLowSampleCountPercentile"], "ignore");
 }
 
@@ -525,7 +525,7 @@ async fn line_for(receiver: &Receiver<OpenIm>, credentials: &str, body: &str) ->
     let event = Sent::post("/openim", "", body).header("authorization", &authorization).event();
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let budget = Budget::new(Instant::now(), OpenIm::PATIENCE, Duration::ZERO, None);
+    let budget = Budget::new(Instant::now(), OpenIm::SENDER_TIMEOUT, Duration::ZERO, None);
     line(receiver, &receiver.receive(&request, &budget).await)
 }
 
@@ -575,7 +575,7 @@ async fn alarms_watch_metrics_that_are_written() {
                     "ApproximateAgeOfOldestMessage"
                     | "ApproximateNumberOfMessagesVisible"
                     | "ApproximateNumberOfMessagesNotVisible",
-                    [("QueueName", "<Spill.QueueName>" | "<SpillDeadLetters.QueueName>")],
+                    [("QueueName", "<FallbackQueue.QueueName>" | "<DeadLetterQueue.QueueName>")],
                 ) => {}
                 _ if all.contains(&metric) => {}
                 _ => unwritten.push((id.clone(), metric)),
@@ -588,7 +588,7 @@ async fn alarms_watch_metrics_that_are_written() {
 /// What a platform's release is rolled back for.
 fn rollback_alarms(platform: &str) -> BTreeSet<String> {
     let own = if platform == TencentChat::NAME { "<TencentChatErrorsAlarm>" } else { "<OpenImErrorsAlarm>" };
-    let common = ["<DefectsAlarm>", "<KnownCallersRefusedAlarm>", "<NotStoredAlarm>", "<QuarantinedAlarm>"];
+    let common = ["<DefectsAlarm>", "<KnownCallersRejectedAlarm>", "<NotStoredAlarm>", "<QuarantinedAlarm>"];
     common.into_iter().chain([own]).map(str::to_owned).collect()
 }
 
@@ -631,9 +631,9 @@ fn rollback_alarms_see_one_bad_callback_within_a_minute() {
         let alarm = &alarms[id.trim_matches(['<', '>'])];
         assert_eq!([&alarm["Period"], &alarm["Threshold"], &alarm["DatapointsToAlarm"]], [60, 1, 1], "{id}");
         assert_eq!(alarm["Statistic"], "Sum", "{id}");
-        // Anybody can be refused.
+        // Anybody can be rejected.
         assert!(
-            watched(alarm).iter().all(|(.., dimensions)| dimensions.get("Outcome").is_none_or(|one| one != "refused"))
+            watched(alarm).iter().all(|(.., dimensions)| dimensions.get("Outcome").is_none_or(|one| one != "rejected"))
         );
     }
 }

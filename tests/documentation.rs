@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use group_ledger::refusal::Refusal;
+use group_ledger::rejection::Rejection;
 
 fn readme() -> String {
     fs::read_to_string("README.md").unwrap()
@@ -11,22 +11,22 @@ fn readme() -> String {
 #[test]
 fn the_readme_lists_every_code_with_its_sentence() {
     let readme = readme();
-    for refusal in Refusal::ALL {
-        let row = format!("| {} | {} | {refusal} |", refusal.code(), refusal.status());
+    for rejection in Rejection::ALL {
+        let row = format!("| {} | {} | {rejection} |", rejection.code(), rejection.status());
         assert!(readme.contains(&row), "the README has no row {row}");
     }
 }
 
-/// A refusal that the list leaves out would be in no test and in no documentation.
+/// A rejection that the list leaves out would be in no test and in no documentation.
 #[test]
-fn the_list_of_refusals_is_whole() {
-    let code = fs::read_to_string("src/refusal.rs").unwrap();
-    assert_eq!(code.matches("#[error(").count(), Refusal::ALL.len());
+fn the_list_of_rejections_is_whole() {
+    let code = fs::read_to_string("src/rejection.rs").unwrap();
+    assert_eq!(code.matches("#[error(").count(), Rejection::ALL.len());
 }
 
 #[test]
-fn codes_are_stable_and_no_two_refusals_share_one() {
-    let codes: Vec<u32> = Refusal::ALL.map(Refusal::code).into();
+fn codes_are_stable_and_no_two_rejections_share_one() {
+    let codes: Vec<u32> = Rejection::ALL.map(Rejection::code).into();
     assert_eq!(
         codes,
         [

@@ -7,7 +7,7 @@
 use group_ledger::event::{Event, Response};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
-use group_ledger::refusal::Refusal;
+use group_ledger::rejection::Rejection;
 use group_ledger::request::MAX_BODY_BYTES;
 use group_ledger::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
@@ -144,22 +144,22 @@ fn matrix() -> impl Iterator<Item = (Form, Map<String, Value>, Sent)> {
 }
 
 /// The platform's answer to a request that came to this.
-fn answer(sent: &Sent, refusal: Option<Refusal>) -> String {
+fn answer(sent: &Sent, rejection: Option<Rejection>) -> String {
     let event = sent.event();
     let event = Event::parse(&event).unwrap();
-    OpenIm::respond(Some(&event.request(Timestamp::now()).unwrap()), refusal).into_owned()
+    OpenIm::respond(Some(&event.request(Timestamp::now()).unwrap()), rejection).into_owned()
 }
 
-/// Every outcome of every request: success, and every refusal that there is.
+/// Every outcome of every request: success, and every rejection that there is.
 #[test]
 fn no_answer_alters_the_setting_of_a_groups_information() {
-    let outcomes: Vec<_> = [None].into_iter().chain(Refusal::ALL.map(Some)).collect();
+    let outcomes: Vec<_> = [None].into_iter().chain(Rejection::ALL.map(Some)).collect();
     let (mut held, mut altered) = (0, 0);
     for (number, (form, request, sent)) in matrix().enumerate() {
-        // Each request with success and one refusal after the other; each refusal with hundreds of requests of each form.
-        for refusal in [None, outcomes[1 + number % (outcomes.len() - 1)]] {
+        // Each request with success and one rejection after the other; each rejection with hundreds of requests of each form.
+        for rejection in [None, outcomes[1 + number % (outcomes.len() - 1)]] {
             held += 1;
-            altered += u32::from(!is_unaltered(form, &request, &answer(&sent, refusal)));
+            altered += u32::from(!is_unaltered(form, &request, &answer(&sent, rejection)));
         }
     }
     assert_eq!((held, altered), (HELD, 0));
@@ -198,8 +198,8 @@ fn a_hook_is_known_wherever_its_command_is() {
             ("/openim/groupCommand".to_owned(), String::new()),
         ] {
             let sent = Sent { path, query, ..Sent::post("", "", sent.body.clone()) };
-            for refusal in [None, Some(Refusal::BadCredentials), Some(Refusal::CommandMismatch)] {
-                assert!(is_unaltered(form, &request, &answer(&sent, refusal)), "{} {}", sent.path, sent.query);
+            for rejection in [None, Some(Rejection::BadCredentials), Some(Rejection::CommandMismatch)] {
+                assert!(is_unaltered(form, &request, &answer(&sent, rejection)), "{} {}", sent.path, sent.query);
             }
         }
     }
@@ -249,11 +249,11 @@ fn the_other_hooks_get_no_field_back_and_go_on() {
         let body = json!({ "callbackCommand": command, "groupID": "g", "groupName": "n", "userID": "u", "ex": "e" });
         for path in [format!("/openim/{command}"), "/openim".to_owned()] {
             let sent = Sent::post(&path, "", body.to_string());
-            for refusal in [None].into_iter().chain(Refusal::ALL.map(Some)) {
-                let answer: Map<String, Value> = serde_json::from_str(&answer(&sent, refusal)).unwrap();
-                assert!(answer.keys().eq(codes), "{command} {refusal:?}");
-                assert_eq!(goes_on(&answer), [true, true], "{command} {refusal:?}");
-                assert_eq!(answer["errCode"], refusal.map_or(0, Refusal::code), "{command}");
+            for rejection in [None].into_iter().chain(Rejection::ALL.map(Some)) {
+                let answer: Map<String, Value> = serde_json::from_str(&answer(&sent, rejection)).unwrap();
+                assert!(answer.keys().eq(codes), "{command} {rejection:?}");
+                assert_eq!(goes_on(&answer), [true, true], "{command} {rejection:?}");
+                assert_eq!(answer["errCode"], rejection.map_or(0, Rejection::code), "{command}");
             }
         }
     }
@@ -268,7 +268,7 @@ fn a_documented_hook_gets_plain_values_back() {
     assert_eq!([&answer["groupID"], &answer["groupName"], &answer["ex"]], ["g1", "n", "e"]);
 }
 
-/// An event after the fact is answered as before: its refusal says so.
+/// An event after the fact is answered as before: its rejection says so.
 #[test]
 fn no_other_callback_gets_its_fields_back() {
     for (path, command) in [
@@ -278,8 +278,8 @@ fn no_other_callback_gets_its_fields_back() {
     ] {
         let sent = Sent::post(path, "", json!({ "callbackCommand": command, "groupID": "g" }).to_string());
         assert_eq!(answer(&sent, None), OpenIm::respond(None, None));
-        let refused: Value = serde_json::from_str(&answer(&sent, Some(Refusal::BadCredentials))).unwrap();
-        assert_eq!([&refused["actionCode"], &refused["errCode"]], [1, 40101]);
-        assert!(refused.get("groupID").is_none());
+        let rejected: Value = serde_json::from_str(&answer(&sent, Some(Rejection::BadCredentials))).unwrap();
+        assert_eq!([&rejected["actionCode"], &rejected["errCode"]], [1, 40101]);
+        assert!(rejected.get("groupID").is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use group_ledger::entry::Entry;
+use group_ledger::envelope::Envelope;
 use group_ledger::event::Event;
 use group_ledger::function;
 use group_ledger::ledger::Stored;
@@ -12,7 +12,7 @@ use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform, Undecodable};
 use group_ledger::receive::{Outcome, read};
-use group_ledger::refusal::Refusal;
+use group_ledger::rejection::Rejection;
 use group_ledger::request::{Request, Verified};
 use group_ledger::settings::{SettingError, Settings};
 use group_ledger::timestamp::Timestamp;
@@ -22,7 +22,7 @@ use crate::ledger::receipt;
 use crate::support::{PATIENCE, Sent, Table, assert_answer, files, local_settings};
 
 #[tokio::test]
-async fn what_is_no_api_gateway_event_is_refused() {
+async fn what_is_no_api_gateway_event_is_rejected() {
     let context = json!({ "http": { "method": "POST" } });
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let events = [
@@ -128,7 +128,7 @@ struct Defective(OpenIm, AtomicUsize);
 
 impl Platform for Defective {
     const NAME: &'static str = OpenIm::NAME;
-    const PATIENCE: Duration = OpenIm::PATIENCE;
+    const SENDER_TIMEOUT: Duration = OpenIm::SENDER_TIMEOUT;
     const PARAMETERS: &'static [&'static str] = OpenIm::PARAMETERS;
 
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
@@ -154,7 +154,7 @@ impl Platform for Defective {
         OpenIm::records(command)
     }
 
-    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection> {
         assert!(!request.body.ends_with(br#""verify"}"#), "a defect");
         self.0.verify(request)
     }
@@ -168,9 +168,9 @@ impl Platform for Defective {
         self.0.is_known_caller(request)
     }
 
-    fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
+    fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
         assert!(!request.is_some_and(|request| request.body.ends_with(br#""respond"}"#)), "a defect");
-        OpenIm::respond(request, refusal)
+        OpenIm::respond(request, rejection)
     }
 }
 
@@ -197,9 +197,9 @@ async fn a_panic_after_decoding_keeps_the_callback() {
     let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
     for (panics, outcome, quarantined, logged) in [
         ("0", Outcome::Recorded, 0, 0),
-        ("1", Outcome::Quarantined(Refusal::Defect), 1, 0),
-        ("2", Outcome::NotStored(Refusal::Defect), 0, 1),
-        ("3", Outcome::NotStored(Refusal::Defect), 0, 0),
+        ("1", Outcome::Quarantined(Rejection::Defect), 1, 0),
+        ("2", Outcome::NotStored(Rejection::Defect), 0, 1),
+        ("3", Outcome::NotStored(Rejection::Defect), 0, 0),
     ] {
         let table = Table::start().await;
         let receiver = table.receiver::<Defective>(&[("PANICS", panics)]);
@@ -213,8 +213,8 @@ async fn a_panic_after_decoding_keeps_the_callback() {
         assert_eq!((table.quarantined().len(), texts.len()), (quarantined, logged), "{panics}");
         // What the log has ends in quarantine too, for a version without the defect.
         for text in texts {
-            let entries = Entry::from_text(&text).unwrap();
-            assert_eq!(receiver.ledger().write(&entries, PATIENCE).await, Ok(Stored::Recorded));
+            let envelopes = Envelope::from_text(&text).unwrap();
+            assert_eq!(receiver.ledger().write(&envelopes, PATIENCE).await, Ok(Stored::Recorded));
             let kept = table.quarantined().remove(0);
             assert_eq!([&kept["raw"], &kept["code"]], [&json!(body), &json!(50001)]);
         }

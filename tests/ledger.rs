@@ -195,7 +195,7 @@ async fn a_receipt_says_what_was_received() {
 }
 
 /// A receipt of the change and of what is not understood, with `settings`: their outcomes, whether a fault is told of, and
-/// how many entries are left for the log.
+/// how many envelopes are left for the log.
 async fn receipts(table: &Table, settings: &[(&str, &str)]) -> Vec<(String, bool, usize)> {
     let receiver = table.receiver::<OpenIm>(settings);
     let mut receipts = Vec::new();
@@ -214,24 +214,24 @@ async fn where_a_callback_is_kept_is_said() {
     let table = Table::start().await;
     let queues = crate::reliability::queues().await;
     let down = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
-    let spill = [("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()), ("SPILL_QUEUE_URL", queues.spill.as_str())];
+    let fallback_queue = [("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()), ("FALLBACK_QUEUE_URL", queues.fallback_queue.as_str())];
     let row = |outcome: &str, fault, unstored| (outcome.to_owned(), fault, unstored);
 
-    let kept = receipts(&table, &spill).await;
+    let kept = receipts(&table, &fallback_queue).await;
     assert_eq!(kept, [row("recorded", false, 0), row("quarantined", false, 0)]);
-    let kept = receipts(&table, &[down, spill[0], spill[1]]).await;
-    assert_eq!(kept, [row("spilled", true, 0), row("quarantined", true, 0)]);
-    assert_eq!(queues.depth(&queues.spill).await.unwrap(), 2);
+    let kept = receipts(&table, &[down, fallback_queue[0], fallback_queue[1]]).await;
+    assert_eq!(kept, [row("queued", true, 0), row("quarantined", true, 0)]);
+    assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 2);
     let sqs_down = ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1");
-    let kept = receipts(&table, &[down, sqs_down, spill[1]]).await;
+    let kept = receipts(&table, &[down, sqs_down, fallback_queue[1]]).await;
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
     let kept = receipts(&table, &[down]).await;
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
 
-    let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here"), spill[0], spill[1]]);
-    assert_eq!((receiver.metrics_namespace(), receiver.has_spill()), (Some("Here"), true));
+    let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here"), fallback_queue[0], fallback_queue[1]]);
+    assert_eq!((receiver.metrics_namespace(), receiver.has_fallback_queue()), (Some("Here"), true));
     let receiver = table.receiver::<OpenIm>(&[]);
-    assert_eq!((receiver.metrics_namespace(), receiver.has_spill()), (None, false));
+    assert_eq!((receiver.metrics_namespace(), receiver.has_fallback_queue()), (None, false));
 }
 
 #[tokio::test]
@@ -274,7 +274,7 @@ async fn warming_up_finds_the_table_and_writes_nothing() {
     assert_eq!(table.receiver::<OpenIm>(&[]).ledger().warm_up().await, Ok(()));
     assert!(table.records().is_empty());
     let error = table.receiver::<OpenIm>(&[("TABLE_NAME", "another-table")]).ledger().warm_up().await.unwrap_err();
-    assert_eq!(error.to_string(), "DynamoDB refused: ResourceNotFoundException");
+    assert_eq!(error.to_string(), "DynamoDB rejected: ResourceNotFoundException");
 }
 
 #[tokio::test]
@@ -386,7 +386,7 @@ async fn a_group_id_of_any_length_has_a_key() {
 }
 
 #[tokio::test]
-async fn values_that_dynamodb_would_refuse_are_kept_as_text() {
+async fn values_that_dynamodb_would_reject_are_kept_as_text() {
     let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
     let pairs = format!(
         r#"{{"Key":"","Value":"x"}},{{"Key":"huge","Value":1e300}},{{"Key":"tiny","Value":1e-300}},
@@ -407,8 +407,8 @@ async fn values_that_dynamodb_would_refuse_are_kept_as_text() {
     assert_eq!(fields.len(), 5);
 }
 
-/// A way to `endpoint` that refuses, as DynamoDB refuses what is no valid item, every put of an item with `attribute`.
-async fn refusing(endpoint: &str, attribute: &str) -> String {
+/// A way to `endpoint` that rejects, as DynamoDB rejects what is no valid item, every put of an item with `attribute`.
+async fn rejecting(endpoint: &str, attribute: &str) -> String {
     const ANSWER: &str = r#"{"__type":"com.amazon.coral.validate#ValidationException","message":"no"}"#;
     let (upstream, attribute) = (endpoint.trim_start_matches("http://").to_owned(), format!("\"{attribute}\":"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -440,7 +440,7 @@ async fn refusing(endpoint: &str, attribute: &str) -> String {
 async fn a_change_that_dynamodb_will_not_take_is_left_to_the_raw_body() {
     for (attribute, status) in [("change", 200), ("raw", 503)] {
         let table = Table::start().await;
-        let settings = local_settings(&refusing(&table.endpoint, attribute).await);
+        let settings = local_settings(&rejecting(&table.endpoint, attribute).await);
         let response = info_changed().to(&receiver::<TencentChat>(&settings).unwrap()).await;
         assert_answer::<TencentChat>(&response, status, attribute);
         let records = table.records();
@@ -477,13 +477,13 @@ async fn openims_group_id_is_found_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn the_redrive_says_which_messages_are_to_be_put_back() {
-    use group_ledger::redrive::{self, Batch, Message};
+async fn the_replay_says_which_messages_are_to_be_put_back() {
+    use group_ledger::replay::{self, Batch, Message};
     use group_ledger::settings::Settings;
 
     let table = Table::start().await;
     let settings = table.settings(&[]);
-    let ledger = redrive::ledger(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+    let ledger = replay::ledger(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
     let batch = || {
         let message = |id: &str, body: String| Message { message_id: id.to_owned(), body };
         Batch {
@@ -495,7 +495,7 @@ async fn the_redrive_says_which_messages_are_to_be_put_back() {
         }
     };
     for (time_left, put_back) in [(None, &["bad"][..]), (Some(Duration::ZERO), &["first", "again", "bad"][..])] {
-        let failures = redrive::redrive(&ledger, batch(), time_left).await.batch_item_failures;
+        let failures = replay::replay(&ledger, batch(), time_left).await.batch_item_failures;
         let failures: Vec<_> = failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
         assert_eq!(failures, put_back, "{time_left:?}");
         assert_eq!(table.records().len(), 1);
@@ -503,12 +503,12 @@ async fn the_redrive_says_which_messages_are_to_be_put_back() {
 }
 
 #[tokio::test]
-async fn what_no_item_can_hold_is_refused_wherever_it_would_go() {
+async fn what_no_item_can_hold_is_rejected_wherever_it_would_go() {
     let queues = crate::reliability::queues().await;
     let down = [
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
         ("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()),
-        ("SPILL_QUEUE_URL", queues.spill.as_str()),
+        ("FALLBACK_QUEUE_URL", queues.fallback_queue.as_str()),
     ];
     let table = Table::start().await;
     let id = "g".repeat(450_000);
@@ -518,14 +518,14 @@ async fn what_no_item_can_hold_is_refused_wherever_it_would_go() {
         assert_answer::<OpenIm>(&callback.to(&table.receiver::<OpenIm>(settings)).await, 413, "group id");
     }
     assert!(table.items().is_empty());
-    assert_eq!(queues.depth(&queues.spill).await.unwrap(), 0);
+    assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 0);
 
     // A large body goes whole as long as an item holds it, and in parts where none does.
     for (bytes, messages) in [(400_000, 1), (1_000_000, 3)] {
-        let before = queues.depth(&queues.spill).await.unwrap();
+        let before = queues.depth(&queues.fallback_queue).await.unwrap();
         let callback = create_group(&random_members(bytes), "");
         assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&down)).await, 200, "large");
-        assert_eq!(queues.depth(&queues.spill).await.unwrap() - before, messages, "{bytes}");
+        assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap() - before, messages, "{bytes}");
     }
 }
 
@@ -562,25 +562,25 @@ async fn records_of_one_body_and_time_have_parts_of_their_own() {
 }
 
 #[tokio::test]
-async fn the_spill_takes_no_text_that_is_too_long_for_a_message() {
+async fn the_fallback_queue_takes_no_text_that_is_too_long_for_a_message() {
     use group_ledger::aws::{FUNCTION_TIMEOUTS, config};
-    use group_ledger::entry::MAX_TEXT_BYTES;
+    use group_ledger::envelope::MAX_TEXT_BYTES;
     use group_ledger::settings::Settings;
-    use group_ledger::spill::{Spill, SpillError};
+    use group_ledger::fallback_queue::{FallbackQueue, FallbackQueueError};
 
     let queues = crate::reliability::queues().await;
     let mut settings = local_settings("http://127.0.0.1:1");
-    settings.insert("SPILL_QUEUE_URL".to_owned(), queues.spill.clone());
+    settings.insert("FALLBACK_QUEUE_URL".to_owned(), queues.fallback_queue.clone());
     settings.insert("AWS_ENDPOINT_URL_SQS".to_owned(), queues.endpoint.clone());
     let lookup = |name: &str| settings.get(name).cloned();
     let settings = Settings::new(&lookup);
-    let spill = Spill::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
+    let fallback_queue = FallbackQueue::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
     let texts = |bytes| ["x".repeat(10), "x".repeat(bytes)];
-    assert_eq!(spill.send(&texts(MAX_TEXT_BYTES + 1), PATIENCE).await, Err(SpillError::TooLarge));
-    assert_eq!(queues.depth(spill.queue_url()).await.unwrap(), 0, "nothing is sent of what is not sent whole");
-    assert_eq!(spill.send(&texts(MAX_TEXT_BYTES), PATIENCE).await, Ok(()));
-    assert_eq!(queues.depth(spill.queue_url()).await.unwrap(), 2);
-    let received = spill.client().receive_message().queue_url(spill.queue_url()).send().await.unwrap();
+    assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES + 1), PATIENCE).await, Err(FallbackQueueError::TooLarge));
+    assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 0, "nothing is sent of what is not sent whole");
+    assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES), PATIENCE).await, Ok(()));
+    assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 2);
+    let received = fallback_queue.client().receive_message().queue_url(fallback_queue.queue_url()).send().await.unwrap();
     assert!(received.messages.unwrap()[0].body.as_ref().unwrap().starts_with('x'));
 }
 

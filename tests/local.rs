@@ -121,20 +121,20 @@ pub(crate) fn queues(stack: &Stack) -> Queues {
     let url = |name| format!("{endpoint}/000000000000/{name}");
     Queues {
         client: queue::client(&endpoint),
-        spill: url("spill"),
-        dead_letters: url("spill-dead-letters"),
+        fallback_queue: url("fallback-queue"),
+        dead_letters: url("fallback-queue-dead-letters"),
         endpoint: endpoint.clone(),
     }
 }
 
-/// Waits until the spill is empty.
+/// Waits until the fallback queue is empty.
 pub(crate) async fn drained(queues: &Queues) {
     let drained = async {
-        while queues.depth(&queues.spill).await.unwrap() > 0 {
+        while queues.depth(&queues.fallback_queue).await.unwrap() > 0 {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(2 * PATIENCE, drained).await.expect("the redrive does not keep up");
+    timeout(2 * PATIENCE, drained).await.expect("the replay does not keep up");
 }
 
 /// The records in a stopped stack's ledger.
@@ -224,14 +224,14 @@ async fn an_outage_of_dynamodb_is_bridged() {
     stack.signal("-INT", true).await;
     let (status, output, folder) = stack.end().await;
     assert_eq!(status.code(), Some(0), "{output}");
-    assert_eq!(output.matches(r#""outcome":"spilled""#).count(), 10, "{output}");
+    assert_eq!(output.matches(r#""outcome":"queued""#).count(), 10, "{output}");
     assert_eq!(records(&folder).len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_being_killed() {
     let mut folder = TempDir::new().unwrap();
-    let (mut acknowledged, mut spilled) = (Vec::new(), 0);
+    let (mut acknowledged, mut queued) = (Vec::new(), 0);
     for round in 0..3 {
         let stack = Stack::start(folder, &[]).await;
         let answered = Arc::new(AtomicUsize::new(0));
@@ -263,7 +263,7 @@ async fn what_was_acknowledged_survives_being_killed() {
         stack.signal("-KILL", true).await;
         acknowledged.extend(senders.join_all().await.into_iter().flatten());
         let (_, output, kept) = stack.end().await;
-        spilled += output.matches(r#""outcome":"spilled""#).count();
+        queued += output.matches(r#""outcome":"queued""#).count();
         folder = kept;
     }
     let recorded: Vec<_> =
@@ -271,7 +271,7 @@ async fn what_was_acknowledged_survives_being_killed() {
     assert!(acknowledged.len() >= 60, "{}", acknowledged.len());
     // The local SQS dies with the stack, so what a busy machine has made a function spill is not in question.
     let lost = acknowledged.iter().filter(|group| !recorded.contains(group)).count();
-    assert!(lost <= spilled, "{lost} were acknowledged and are lost, {spilled} of them in the spill");
+    assert!(lost <= queued, "{lost} were acknowledged and are lost, {queued} of them in the fallback queue");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

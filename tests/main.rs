@@ -15,7 +15,7 @@ mod circuit_breaker;
 mod commands;
 mod deployment;
 mod documentation;
-mod entries;
+mod envelopes;
 mod hooks;
 mod hostile;
 mod ledger;

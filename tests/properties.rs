@@ -176,10 +176,10 @@ fn answers<P: Platform>(sent: &Sent) {
     let (platform, event) = (platform::<P>(), sent.event());
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let refusal = match read(&platform, &request) {
+    let rejection = match read(&platform, &request) {
         Ok(_) => None,
-        Err(Unread::NotGenuine(refusal)) => Some(refusal),
-        Err(Unread::Undecodable(reason)) => Some(reason.refusal),
+        Err(Unread::NotGenuine(rejection)) => Some(rejection),
+        Err(Unread::Undecodable(reason)) => Some(reason.rejection),
     };
-    serde_json::from_str::<Value>(&P::respond(Some(&request), refusal)).unwrap();
+    serde_json::from_str::<Value>(&P::respond(Some(&request), rejection)).unwrap();
 }

@@ -5,8 +5,8 @@ use std::process::Output;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Undecodable};
-use group_ledger::quarantine::{Callback, Quarantined, decode_again};
-use group_ledger::refusal::Refusal;
+use group_ledger::quarantine::{Callback, Quarantined, reprocess};
+use group_ledger::rejection::Rejection;
 use group_ledger::timestamp::Timestamp;
 use serde_json::json;
 use tokio::process::Command;
@@ -77,7 +77,7 @@ fn what_is_decoded_again_is_not_verified_again() {
         Sent::post("/openim", "", r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#).event();
     let event = group_ledger::event::Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    assert!(matches!(decode_again::<OpenIm>(&request), Ok(Decoded::Change(change)) if change.group_id == "g1"));
+    assert!(matches!(reprocess::<OpenIm>(&request), Ok(Decoded::Change(change)) if change.group_id == "g1"));
 }
 
 #[tokio::test]
@@ -115,9 +115,9 @@ async fn what_a_request_was_signed_by_is_not_kept() {
     assert_eq!(kept[1]["request"]["query"], "CallbackCommand=Group.CallbackAfterGroupFull&ClientIP=203.0.113.7");
 }
 
-async fn redecode(table: &Table) -> String {
+async fn run_reprocess(table: &Table) -> String {
     let examples = std::path::PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().join("examples");
-    let mut command = Command::new(examples.join("redecode"));
+    let mut command = Command::new(examples.join("reprocess"));
     command.env_clear().envs(table.settings(&[])).arg("3");
     let Output { status, stdout, stderr } = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
@@ -130,13 +130,13 @@ async fn quarantine(table: &Table, platform: &str, app_id: &str, sent: &Sent) {
     let event = sent.event();
     let event = group_ledger::event::Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let reason = Undecodable { refusal: Refusal::NoGroupId, command: None };
+    let reason = Undecodable { rejection: Rejection::NoGroupId, command: None };
     let kept = match platform {
         "openim" => Callback::new::<OpenIm>(app_id, reason, &request, None),
         _ => Callback::new::<TencentChat>(app_id, reason, &request, None),
     };
-    let entries: Vec<_> = Quarantined::from(kept).into();
-    ledger.ledger().write(&entries, PATIENCE).await.unwrap();
+    let envelopes: Vec<_> = Quarantined::from(kept).into();
+    ledger.ledger().write(&envelopes, PATIENCE).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +162,7 @@ async fn what_is_understood_by_now_is_recorded_at_its_own_time_and_leaves_quaran
     }
     let before = table.items();
 
-    assert_eq!(redecode(&table).await, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
+    assert_eq!(run_reprocess(&table).await, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
     let records = table.records();
     let yesterday = Timestamp::from_unix_millis(yesterday).unwrap().to_string();
     assert_eq!(
@@ -178,7 +178,7 @@ async fn what_is_understood_by_now_is_recorded_at_its_own_time_and_leaves_quaran
     for item in &before {
         table.put(item);
     }
-    let again = redecode(&table).await;
+    let again = run_reprocess(&table).await;
     assert_eq!(again, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
     assert_eq!(table.records(), records);
     assert_eq!(table.quarantined().len(), 1);

@@ -69,14 +69,14 @@ pub(crate) fn snapshot(name: &str, value: &Value) {
 #[test]
 fn every_snapshot_has_its_fixture() {
     let fixtures: Vec<String> =
-        [("cases", "tests/cases"), ("entry", "tests/entries"), ("event", "events"), ("wire", "tests/wire")]
+        [("cases", "tests/cases"), ("envelope", "tests/envelopes"), ("event", "events"), ("wire", "tests/wire")]
             .into_iter()
             .flat_map(|(prefix, folder)| {
                 files(folder).into_iter().map(move |(name, _)| format!("{prefix}-{name}.snap"))
             })
             .collect();
-    for entry in fs::read_dir("tests/snapshots").unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    for envelope in fs::read_dir("tests/snapshots").unwrap() {
+        let name = envelope.unwrap().file_name().into_string().unwrap();
         assert!(fixtures.contains(&name), "{name} has no fixture");
     }
 }

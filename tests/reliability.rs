@@ -12,10 +12,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use group_ledger::aws::{self, FUNCTION_TIMEOUTS, Timeouts};
-use group_ledger::entry::Entry;
+use group_ledger::envelope::Envelope;
 use group_ledger::ledger::Ledger;
 use group_ledger::settings::Settings;
-use group_ledger::spill::Spill;
+use group_ledger::fallback_queue::FallbackQueue;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
@@ -34,10 +34,10 @@ use crate::template::Template;
 
 /// What Lambda gives a function, as the template says.
 pub(crate) const TIME_LEFT: Duration = Duration::from_secs(3);
-/// What it gives the redrive.
-const REDRIVES_TIME: Duration = Duration::from_secs(30);
+/// What it gives the replay.
+const REPLAY_TIME: Duration = Duration::from_secs(30);
 /// How long Tencent waits.
-const TENCENTS_PATIENCE: Duration = Duration::from_secs(2);
+const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The faults of every service.
 const FAULTS: [Fault; 15] = [
@@ -72,7 +72,7 @@ const SQSS_FAULTS: [Fault; 3] = [
     Fault::Answer(400, "QueueDoesNotExist"),
 ];
 
-/// The faults that TLS changes: those of the connection, where it ends without a word of TLS, and one refusal of each kind.
+/// The faults that TLS changes: those of the connection, where it ends without a word of TLS, and one rejection of each kind.
 const TLS_FAULTS: [Fault; 10] = [
     Fault::Refused,
     Fault::NoHandshake,
@@ -138,40 +138,40 @@ struct Case {
     transport: Transport,
     platform: Platform,
     ledger: (Fault, usize),
-    spill: (Fault, usize),
+    fallback_queue: (Fault, usize),
 }
 
-/// A table, a spill, and a way to each on which things go wrong.
+/// A table, a fallback queue, and a way to each on which things go wrong.
 pub(crate) struct World {
     pub(crate) table: Table,
     queues: Queues,
     pub(crate) to_ledger: Proxy,
-    to_spill: Proxy,
+    to_fallback_queue: Proxy,
     /// The certificates of the authorities that the functions trust.
     trusted: NamedTempFile,
 }
 
 impl World {
-    pub(crate) async fn start(ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
-        Self::start_over(Transport::Plain, ledger, spill).await
+    pub(crate) async fn start(ledger: (Fault, usize), fallback_queue: (Fault, usize)) -> Self {
+        Self::start_over(Transport::Plain, ledger, fallback_queue).await
     }
 
-    async fn start_over(transport: Transport, ledger: (Fault, usize), spill: (Fault, usize)) -> Self {
+    async fn start_over(transport: Transport, ledger: (Fault, usize), fallback_queue: (Fault, usize)) -> Self {
         let table = Table::start().await;
         let queues = queues().await;
         let to_ledger = Proxy::start(transport, &table.endpoint, ledger.0, ledger.1);
-        let to_spill = Proxy::start(transport, &queues.endpoint, spill.0, spill.1);
+        let to_fallback_queue = Proxy::start(transport, &queues.endpoint, fallback_queue.0, fallback_queue.1);
         let mut trusted = NamedTempFile::new().unwrap();
         trusted.write_all(authority().as_bytes()).unwrap();
-        Self { table, queues, to_ledger, to_spill, trusted }
+        Self { table, queues, to_ledger, to_fallback_queue, trusted }
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
-        let spill = self.queues.spill.replace(&self.queues.endpoint, &self.to_spill.endpoint);
+        let fallback_queue = self.queues.fallback_queue.replace(&self.queues.endpoint, &self.to_fallback_queue.endpoint);
         self.table.settings(&[
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.to_ledger.endpoint),
-            ("AWS_ENDPOINT_URL_SQS", &self.to_spill.endpoint),
-            ("SPILL_QUEUE_URL", &spill),
+            ("AWS_ENDPOINT_URL_SQS", &self.to_fallback_queue.endpoint),
+            ("FALLBACK_QUEUE_URL", &fallback_queue),
             ("SSL_CERT_FILE", self.trusted.path().to_str().unwrap()),
         ])
     }
@@ -186,18 +186,18 @@ impl World {
         function
     }
 
-    /// Lets the redrive write what is in the spill, with nothing in its way; how many messages there were.
-    pub(crate) async fn redrive(&self) -> usize {
-        let redrive = Function::start("redrive", &self.table.settings(&[])).await;
+    /// Lets the replay write what is in the fallback queue, with nothing in its way; how many messages there were.
+    pub(crate) async fn replay(&self) -> usize {
+        let replay = Function::start("replay", &self.table.settings(&[])).await;
         let mut messages = 0;
         loop {
-            let invoke = |event| async { Ok(redrive.invoke(event, REDRIVES_TIME).await.body.unwrap()) };
+            let invoke = |event| async { Ok(replay.invoke(event, REPLAY_TIME).await.body.unwrap()) };
             match event_source::poll(&self.queues, invoke).await.unwrap() {
                 0 => break,
                 some => messages += some,
             }
         }
-        assert_eq!(self.queues.depth(&self.queues.spill).await.unwrap(), 0, "the redrive failed");
+        assert_eq!(self.queues.depth(&self.queues.fallback_queue).await.unwrap(), 0, "the replay failed");
         messages
     }
 }
@@ -232,24 +232,24 @@ async fn tool(name: &str, settings: &BTreeMap<String, String>, input: &str) -> S
 
 /// Holds one case to the invariant; what became of its callback.
 async fn check(case: Case) -> String {
-    let Case { transport, platform, ledger, spill } = case;
-    let world = World::start_over(transport, ledger, spill).await;
+    let Case { transport, platform, ledger, fallback_queue } = case;
+    let world = World::start_over(transport, ledger, fallback_queue).await;
     let function = world.function(platform, ledger.1).await;
     let answer = function.invoke(platform.callback().event(), TIME_LEFT).await;
     let log = function.kill().await;
 
     let status = status(&answer).unwrap_or_else(|| panic!("{case:?}: the function failed: {log}"));
     let records = world.table.records().len();
-    let spilled = usize::try_from(world.queues.depth(&world.queues.spill).await.unwrap()).unwrap();
+    let queued = usize::try_from(world.queues.depth(&world.queues.fallback_queue).await.unwrap()).unwrap();
     let logged = log.matches(r#""message":"recover""#).count();
     let outcomes = log.lines().rfind(|line| line.contains(r#""message":"callback""#)).unwrap().to_owned();
     if status == 200 {
-        assert!(records + spilled > 0, "{case:?}: success without a durable copy: {outcomes}");
+        assert!(records + queued > 0, "{case:?}: success without a durable copy: {outcomes}");
         assert_eq!(logged, 0, "{case:?}: {outcomes}");
-        assert!(answer.took < TENCENTS_PATIENCE, "{case:?}: answered after {:?}", answer.took);
+        assert!(answer.took < TENCENT_TIMEOUT, "{case:?}: answered after {:?}", answer.took);
     } else {
         assert_eq!((status, logged), (503, 1), "{case:?}: {outcomes}");
-        let is_held_back = answer.took >= TENCENTS_PATIENCE;
+        let is_held_back = answer.took >= TENCENT_TIMEOUT;
         assert!(is_held_back || platform == Platform::OpenIm, "{case:?}: answered after {:?}", answer.took);
         assert!(answer.took < TIME_LEFT, "{case:?}: answered after {:?}", answer.took);
     }
@@ -257,14 +257,14 @@ async fn check(case: Case) -> String {
     let outcome: Value = serde_json::from_str(&outcomes).unwrap();
     let outcome = outcome["outcome"].as_str().unwrap().to_owned();
     // The fault was met; and SQS is not asked while DynamoDB is well, so that one kind of fault of it is enough then.
-    for (proxy, fault, is_asked) in [(&world.to_ledger, ledger, true), (&world.to_spill, spill, outcome != "recorded")]
+    for (proxy, fault, is_asked) in [(&world.to_ledger, ledger, true), (&world.to_fallback_queue, fallback_queue, outcome != "recorded")]
     {
         let is_reached = fault.1 == 0 || !fault.0.prevents_connections();
         assert_eq!(proxy.requests() > 0, is_asked && is_reached, "{case:?}: {} requests", proxy.requests());
     }
 
     // All is well again.
-    world.redrive().await;
+    world.replay().await;
     if status != 200 {
         let said = tool("recover", &world.table.settings(&[]), &log).await;
         assert!(said.ends_with(" 0 failed."), "{case:?}: {said}");
@@ -305,7 +305,7 @@ fn ways(fault: Fault) -> impl Iterator<Item = (Fault, usize)> {
 
 fn on_both_platforms(transport: Transport, ways: impl Iterator<Item = [(Fault, usize); 2]>) -> Vec<Case> {
     let platforms = [Platform::TencentChat, Platform::OpenIm];
-    ways.flat_map(|[ledger, spill]| platforms.map(|platform| Case { transport, platform, ledger, spill })).collect()
+    ways.flat_map(|[ledger, fallback_queue]| platforms.map(|platform| Case { transport, platform, ledger, fallback_queue })).collect()
 }
 
 fn cases_of_dynamodb() -> Vec<Case> {
@@ -315,7 +315,7 @@ fn cases_of_dynamodb() -> Vec<Case> {
 
 fn cases_of_sqs() -> Vec<Case> {
     let faults = FAULTS.into_iter().chain(SQSS_FAULTS);
-    on_both_platforms(Transport::Plain, faults.flat_map(ways).map(|spill| [(DOWN, ALWAYS), spill]))
+    on_both_platforms(Transport::Plain, faults.flat_map(ways).map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue]))
 }
 
 /// But for the one that is among those of SQS.
@@ -332,20 +332,20 @@ fn cases_of_sqs_alone() -> Vec<Case> {
 fn cases_over_tls() -> Vec<Case> {
     let ways = || TLS_FAULTS.into_iter().flat_map(ways).filter(|way| way.1 != 2);
     let both = TLS_FAULTS.into_iter().filter(|fault| *fault != DOWN).map(|fault| [(fault, ALWAYS); 2]);
-    let ways = ways().map(|ledger| [ledger, FINE]).chain(ways().map(|spill| [(DOWN, ALWAYS), spill])).chain(both);
+    let ways = ways().map(|ledger| [ledger, FINE]).chain(ways().map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue])).chain(both);
     on_both_platforms(Transport::Tls, ways)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_of_dynamodb_loses_nothing() {
     let outcomes = check_all(cases_of_dynamodb()).await;
-    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["recorded", "spilled"], "{outcomes:?}");
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["recorded", "queued"], "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_of_sqs_during_one_of_dynamodb_loses_nothing() {
     let outcomes = check_all(cases_of_sqs()).await;
-    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "spilled"], "{outcomes:?}");
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "queued"], "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -363,14 +363,14 @@ async fn sqs_is_not_asked_while_dynamodb_is_well() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_over_tls_loses_nothing() {
     let outcomes = check_all(cases_over_tls()).await;
-    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "recorded", "spilled"], "{outcomes:?}");
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["not_stored", "recorded", "queued"], "{outcomes:?}");
 }
 
 /// With no limit of time but an attempt's, so that a slow machine counts the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_is_met_at_as_many_attempts_as_the_cases_say() {
     let text = sample();
-    let entries = Entry::from_text(&text).unwrap();
+    let envelopes = Envelope::from_text(&text).unwrap();
     let of_both = || FAULTS.into_iter().filter(|fault| !fault.prevents_connections());
     for fault in of_both().chain(DYNAMODBS_FAULTS).chain(SQSS_FAULTS) {
         let world = World::start((fault, ALWAYS), (fault, ALWAYS)).await;
@@ -382,13 +382,13 @@ async fn a_fault_is_met_at_as_many_attempts_as_the_cases_say() {
         let config = aws::config(&settings, Timeouts { attempt, connect: PATIENCE }).unwrap();
         if !SQSS_FAULTS.contains(&fault) {
             let ledger = Ledger::from_settings(&settings, &config).unwrap();
-            assert!(ledger.write(&entries, PATIENCE).await.is_err(), "{fault:?} of DynamoDB");
+            assert!(ledger.write(&envelopes, PATIENCE).await.is_err(), "{fault:?} of DynamoDB");
             assert_eq!(world.to_ledger.requests(), attempts(fault), "{fault:?} of DynamoDB");
         }
         if !DYNAMODBS_FAULTS.contains(&fault) {
-            let spill = Spill::from_settings(&settings, &config).unwrap().unwrap();
-            assert!(spill.send(std::slice::from_ref(&text), PATIENCE).await.is_err(), "{fault:?} of SQS");
-            assert_eq!(world.to_spill.requests(), attempts(fault), "{fault:?} of SQS");
+            let fallback_queue = FallbackQueue::from_settings(&settings, &config).unwrap().unwrap();
+            assert!(fallback_queue.send(std::slice::from_ref(&text), PATIENCE).await.is_err(), "{fault:?} of SQS");
+            assert_eq!(world.to_fallback_queue.requests(), attempts(fault), "{fault:?} of SQS");
         }
     }
 }
@@ -424,7 +424,7 @@ async fn an_answer_is_held_back_for_certain() {
         let callback = Sent { received_at: now - waited, ..Platform::TencentChat.callback() };
         let answer = function.invoke(callback.event(), TIME_LEFT).await;
         assert_eq!(status(&answer), Some(503));
-        assert!(answer.took >= TENCENTS_PATIENCE, "answered after {:?}", answer.took);
+        assert!(answer.took >= TENCENT_TIMEOUT, "answered after {:?}", answer.took);
     }
 }
 
@@ -432,8 +432,8 @@ async fn an_answer_is_held_back_for_certain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_that_is_about_to_be_ended_answers_before() {
     for platform in [Platform::TencentChat, Platform::OpenIm] {
-        for (spill, outcome) in [(FINE, 200), ((Fault::Hang, ALWAYS), 503)] {
-            let world = World::start((Fault::Hang, ALWAYS), spill).await;
+        for (fallback_queue, outcome) in [(FINE, 200), ((Fault::Hang, ALWAYS), 503)] {
+            let world = World::start((Fault::Hang, ALWAYS), fallback_queue).await;
             let function = world.function(platform, ALWAYS).await;
             let time_left = Duration::from_secs(1);
             let answer = function.invoke(platform.callback().event(), time_left).await;
@@ -456,7 +456,7 @@ async fn however_a_callback_comes_to_the_ledger_it_is_one_record() {
     }
     let log = function.kill().await;
     assert_eq!(world.table.records().len(), 1, "each write was done, and its answer lost");
-    assert!(world.redrive().await >= 2, "each message was sent, and its answer lost");
+    assert!(world.replay().await >= 2, "each message was sent, and its answer lost");
     for _ in 0..2 {
         let said = tool("recover", &world.table.settings(&[]), &log).await;
         assert!(said.ends_with(" 0 failed."), "{said}");
@@ -474,7 +474,7 @@ async fn a_ledger_that_failed_is_left_alone_for_a_while() {
     }
     // The first callback's attempts.
     assert!(world.to_ledger.requests() <= 3, "{} requests", world.to_ledger.requests());
-    assert_eq!(world.redrive().await, 20);
+    assert_eq!(world.replay().await, 20);
     assert_eq!(world.table.records().len(), 20);
 }
 
@@ -492,7 +492,7 @@ async fn a_connection_that_died_while_the_function_was_frozen_costs_a_retry() {
             function.freeze(false).await;
         }
         assert_eq!(world.table.records().len(), 2);
-        assert_eq!(world.to_spill.requests(), 0);
+        assert_eq!(world.to_fallback_queue.requests(), 0);
     }
 }
 
@@ -507,25 +507,25 @@ async fn a_clock_that_has_jumped_loses_nothing() {
             let callback = Sent { received_at, ..Platform::OpenIm.callback() };
             let answer = function.invoke(callback.event(), time_left).await;
             assert_eq!(status(&answer), Some(200), "{received_at} {time_left:?}");
-            world.redrive().await;
+            world.replay().await;
             assert_eq!(world.table.records().len(), 1, "{received_at} {time_left:?}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_not_understood_is_spilled_too() {
+async fn what_was_not_understood_is_queued_too() {
     let world = World::start((DOWN, ALWAYS), FINE).await;
     let function = world.function(Platform::OpenIm, ALWAYS).await;
     let callback = Sent::post("/openim/callbackAfterQuitGroupCommand", "", "{");
     assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(400));
-    assert_eq!(world.redrive().await, 1);
+    assert_eq!(world.replay().await, 1);
     let kept = world.table.quarantined();
     assert_eq!([&kept[0]["code"], &kept[0]["raw"]], [&json!(40001), &json!("{")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_body_is_spilled_in_parts() {
+async fn a_large_body_is_queued_in_parts() {
     let body = format!(
         r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","Name":"n","EventTime":1715049600123,"MemberList":[{}]}}"#,
         random_members(1_000_000)
@@ -534,7 +534,7 @@ async fn a_large_body_is_spilled_in_parts() {
     let function = world.function(Platform::TencentChat, ALWAYS).await;
     let callback = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
     assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
-    let messages = world.redrive().await;
+    let messages = world.replay().await;
     let records = world.table.records();
     assert_eq!(records.len(), 1);
     assert_eq!(records[0]["raw_parts"], messages - 1, "a message for each part, and one for the record");
@@ -542,83 +542,83 @@ async fn a_large_body_is_spilled_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_redrive_puts_back_what_it_cannot_write_and_nothing_else() {
+async fn the_replay_puts_back_what_it_cannot_write_and_nothing_else() {
     let world = World::start((DOWN, ALWAYS), FINE).await;
     let function = world.function(Platform::OpenIm, ALWAYS).await;
     assert_eq!(status(&function.invoke(Platform::OpenIm.callback().event(), TIME_LEFT).await), Some(200));
-    let Queues { client, spill, .. } = &world.queues;
-    client.send_message().queue_url(spill).message_body("nonsense").send().await.unwrap();
+    let Queues { client, fallback_queue, .. } = &world.queues;
+    client.send_message().queue_url(fallback_queue).message_body("nonsense").send().await.unwrap();
 
-    let redrive = Function::start("redrive", &world.table.settings(&[])).await;
+    let replay = Function::start("replay", &world.table.settings(&[])).await;
     let invoke = |event: String| async {
         let event = event;
         let events: Value = serde_json::from_str(&event).unwrap();
         let bad = events["Records"].as_array().unwrap().iter().find(|record| record["body"] == "nonsense").unwrap();
-        let answer = redrive.invoke(event.clone(), REDRIVES_TIME).await.body.unwrap();
+        let answer = replay.invoke(event.clone(), REPLAY_TIME).await.body.unwrap();
         let failures = json!({ "batchItemFailures": [{ "itemIdentifier": bad["messageId"] }] });
         assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), failures);
         Ok(answer)
     };
     assert_eq!(event_source::poll(&world.queues, invoke).await.unwrap(), 2);
     assert_eq!(world.table.records().len(), 1);
-    assert_eq!(world.queues.depth(spill).await.unwrap(), 1);
-    assert!(!redrive.kill().await.contains("nonsense"));
+    assert_eq!(world.queues.depth(fallback_queue).await.unwrap(), 1);
+    assert!(!replay.kill().await.contains("nonsense"));
 
     // Where the table does not answer, or the time is over, everything is put back.
     let nowhere = world.table.settings(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);
     for (settings, time_left) in [(&nowhere, 30_000), (&world.table.settings(&[]), 100)] {
-        let redrive = Function::start("redrive", settings).await;
+        let replay = Function::start("replay", settings).await;
         let messages = [json!({ "messageId": "1", "body": sample() }), json!({ "messageId": "2", "body": sample() })];
         let event = json!({ "Records": messages }).to_string();
-        let answer = redrive.invoke(event, Duration::from_millis(time_left)).await.body.unwrap();
+        let answer = replay.invoke(event, Duration::from_millis(time_left)).await.body.unwrap();
         let failures = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }, { "itemIdentifier": "2" }] });
         assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), failures);
         // What is no batch fails as a whole.
-        assert!(redrive.invoke("{}".to_owned(), TIME_LEFT).await.body.is_none());
+        assert!(replay.invoke("{}".to_owned(), TIME_LEFT).await.body.is_none());
     }
 }
 
-/// An entry's text.
+/// An envelope's text.
 pub(crate) fn sample() -> String {
-    std::fs::read_to_string("tests/entries/record.txt").unwrap().trim().to_owned()
+    std::fs::read_to_string("tests/envelopes/record.txt").unwrap().trim().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_letters_go_back_into_the_spill() {
+async fn dead_letters_go_back_into_the_fallback_queue() {
     let world = World::start(FINE, FINE).await;
-    let Queues { client, dead_letters, spill, endpoint } = &world.queues;
+    let Queues { client, dead_letters, fallback_queue, endpoint } = &world.queues;
     for _ in 0..12 {
         client.send_message().queue_url(dead_letters).message_body(sample()).send().await.unwrap();
     }
     let settings = world.table.settings(&[
         ("AWS_ENDPOINT_URL_SQS", endpoint),
-        ("SPILL_QUEUE_URL", spill),
-        ("DEAD_LETTERS_QUEUE_URL", dead_letters),
+        ("FALLBACK_QUEUE_URL", fallback_queue),
+        ("DEAD_LETTER_QUEUE_URL", dead_letters),
     ]);
     let said = tool("redrive_dlq", &settings, "").await;
-    assert_eq!(said, "12 dead letters are back in the spill; 0 are left.");
+    assert_eq!(said, "12 dead letters are back in the fallback queue; 0 are left.");
     assert_eq!(world.queues.depth(dead_letters).await.unwrap(), 0);
-    assert_eq!(world.redrive().await, 12);
+    assert_eq!(world.replay().await, 12);
     assert_eq!(world.table.records().len(), 1, "twelve times the same callback");
 }
 
 /// A message that cannot be written is given up after its retries, and not lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_redrive_cannot_write_becomes_a_dead_letter() {
+async fn what_the_replay_cannot_write_becomes_a_dead_letter() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let mut definitions = Template::read().unwrap().queues().unwrap();
-    definitions.spill.max_receive_count = Some(1);
+    definitions.fallback_queue.max_receive_count = Some(1);
     definitions.visibility_seconds = 1;
     let queues = queue::serve(listener, definitions).await.unwrap();
-    queues.client.send_message().queue_url(&queues.spill).message_body("nonsense").send().await.unwrap();
+    queues.client.send_message().queue_url(&queues.fallback_queue).message_body("nonsense").send().await.unwrap();
     let table = Table::start().await;
-    let redrive = Function::start("redrive", &table.settings(&[])).await;
+    let replay = Function::start("replay", &table.settings(&[])).await;
     let given_up = async {
         while queues.depth(&queues.dead_letters).await.unwrap() == 0 {
-            let invoke = |event| async { Ok(redrive.invoke(event, REDRIVES_TIME).await.body.unwrap()) };
+            let invoke = |event| async { Ok(replay.invoke(event, REPLAY_TIME).await.body.unwrap()) };
             event_source::poll(&queues, invoke).await.unwrap();
         }
     };
     timeout(PATIENCE, given_up).await.unwrap();
-    assert_eq!(queues.depth(&queues.spill).await.unwrap(), 0);
+    assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 0);
 }

@@ -25,7 +25,7 @@ fn sam_local(subcommand: &str, table: &Table, tokens: &str, folder: &TempDir) ->
     let environment = json!({ "Parameters": {
         "TABLE_NAME": TABLE,
         "AWS_ENDPOINT_URL_DYNAMODB": format!("http://host.docker.internal:{port}"),
-        "SPILL_QUEUE_URL": "",
+        "FALLBACK_QUEUE_URL": "",
         "TENCENT_SDK_APP_ID": "1400000000",
         "TENCENT_CALLBACK_TOKENS": tokens,
         "TENCENT_ALLOW_UNSIGNED": "true",

@@ -34,7 +34,7 @@ fn a_bad_setting_stops_the_start_and_names_the_variable() {
     for (name, value) in [
         ("OPENIM_APP_ID", "a#b"),
         ("OPENIM_APP_ID", too_long.as_str()),
-        ("SPILL_QUEUE_URL", "hunter2"),
+        ("FALLBACK_QUEUE_URL", "hunter2"),
         ("OPENIM_CREDENTIALS", "hunter2"),
         ("OPENIM_CREDENTIALS", "hunter2:"),
         ("OPENIM_CREDENTIALS", ":hunter2"),

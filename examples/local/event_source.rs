@@ -11,12 +11,12 @@ use crate::queue::Queues;
 /// The most messages of one invocation, as the template's `BatchSize`.
 const BATCH: i32 = 10;
 
-/// Takes one batch of messages from the spill, waiting for up to a second, and hands it to `invoke`; how many there were.
+/// Takes one batch of messages from the fallback queue, waiting for up to a second, and hands it to `invoke`; how many there were.
 pub(crate) async fn poll<F>(queues: &Queues, invoke: impl FnOnce(String) -> F) -> Result<usize>
 where
     F: Future<Output = Result<String>>,
 {
-    let receive = queues.client.receive_message().queue_url(&queues.spill);
+    let receive = queues.client.receive_message().queue_url(&queues.fallback_queue);
     let received = receive.max_number_of_messages(BATCH).wait_time_seconds(1).send().await;
     let messages = received.map_err(SdkError::into_service_error)?.messages.unwrap_or_default();
     if messages.is_empty() {
@@ -28,7 +28,7 @@ where
     for message in &messages {
         let id = message.message_id.as_deref();
         if !failed.iter().any(|failure| failure["itemIdentifier"].as_str() == id) {
-            let delete = queues.client.delete_message().queue_url(&queues.spill);
+            let delete = queues.client.delete_message().queue_url(&queues.fallback_queue);
             let delete = delete.set_receipt_handle(message.receipt_handle.clone()).send().await;
             delete.map_err(SdkError::into_service_error)?;
         }
@@ -46,7 +46,7 @@ fn event(messages: &[Message]) -> String {
             "attributes": {},
             "messageAttributes": {},
             "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:spill",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:fallback-queue",
             "awsRegion": "us-east-1",
         })
     });

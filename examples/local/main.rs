@@ -29,8 +29,8 @@ Settings, from the environment:
   FUNCTIONS_DIR   where the function binaries are, target/release by default
 and the functions' own settings, which the README lists.
 
-SIGUSR1 (`make outage`) cuts DynamoDB off, so that callbacks go to the spill in SQS; a second one brings it back, and the
-redrive takes them to the ledger.";
+SIGUSR1 (`make outage`) cuts DynamoDB off, so that callbacks go to the fallback queue in SQS; a second one brings it back, and the
+replay takes them to the ledger.";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -25,15 +25,15 @@ use rustack_sqs_model::operations::SqsOperation;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-const SPILL: &str = "spill";
-const DEAD_LETTERS: &str = "spill-dead-letters";
+const FALLBACK_QUEUE: &str = "fallback-queue";
+const DEAD_LETTERS: &str = "fallback-queue-dead-letters";
 
 /// The queues' URLs, and a client for them.
 #[derive(Clone)]
 pub(crate) struct Queues {
     pub(crate) client: Client,
     pub(crate) endpoint: String,
-    pub(crate) spill: String,
+    pub(crate) fallback_queue: String,
     pub(crate) dead_letters: String,
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn serve(listener: TcpListener, definitions: Definitions) -> Re
 impl Queues {
     async fn create(
         endpoint: String,
-        Definitions { spill, dead_letters, visibility_seconds }: Definitions,
+        Definitions { fallback_queue, dead_letters, visibility_seconds }: Definitions,
     ) -> Result<Self> {
         let client = client(&endpoint);
         let dead_letters = create(&client, DEAD_LETTERS, &dead_letters, None, visibility_seconds).await?;
@@ -64,8 +64,8 @@ impl Queues {
             client.get_queue_attributes().queue_url(&dead_letters).attribute_names(arn.clone()).send().await;
         let attributes = attributes.map_err(SdkError::into_service_error)?.attributes.unwrap_or_default();
         let target = attributes.get(&arn).context("the queue of dead letters has no ARN")?;
-        let spill = create(&client, SPILL, &spill, Some(target), visibility_seconds).await?;
-        Ok(Self { client, endpoint, spill, dead_letters })
+        let fallback_queue = create(&client, FALLBACK_QUEUE, &fallback_queue, Some(target), visibility_seconds).await?;
+        Ok(Self { client, endpoint, fallback_queue, dead_letters })
     }
 
     /// How many messages a queue holds, under way ones included.
@@ -171,7 +171,7 @@ async fn create(
 
 /// The queues' definitions.
 pub(crate) struct Definitions {
-    pub(crate) spill: Definition,
+    pub(crate) fallback_queue: Definition,
     pub(crate) dead_letters: Definition,
     /// After which a message that was not deleted is received again.
     pub(crate) visibility_seconds: u64,

@@ -1,5 +1,5 @@
 //! The local stack: the Lambda API (`cargo lambda watch`) and one process a function, DynamoDB and SQS, and the event
-//! source that hands the spill's messages to the redrive.
+//! source that hands the fallback queue's messages to the replay.
 
 use std::env;
 use std::fs::{self, File};
@@ -128,9 +128,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
             ":memory:" => println!("\nStopped."),
             file => println!("\nStopped. The records are kept in {file}."),
         }
-        let left = queues.depth(&queues.spill).await? + queues.depth(&queues.dead_letters).await?;
+        let left = queues.depth(&queues.fallback_queue).await? + queues.depth(&queues.dead_letters).await?;
         if left > 0 {
-            println!("{left} callbacks were still in the spill, and are gone: the local SQS keeps nothing.");
+            println!("{left} callbacks were still in the fallback queue, and are gone: the local SQS keeps nothing.");
         }
     }
     ended
@@ -140,10 +140,10 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 async fn toggle(dynamodb: &mut Dynamodb, options: &Options) -> Result<()> {
     if dynamodb.is_cut_off() {
         dynamodb.bring_back(listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?);
-        println!("DynamoDB is back: the redrive takes what was spilled to the ledger.");
+        println!("DynamoDB is back: the replay takes what was queued to the ledger.");
     } else {
         dynamodb.cut_off().await?;
-        println!("DynamoDB is cut off: callbacks go to the spill. `make outage` again brings it back.");
+        println!("DynamoDB is cut off: callbacks go to the fallback queue. `make outage` again brings it back.");
     }
     Ok(())
 }
@@ -162,8 +162,8 @@ async fn serve(options: &Options, template: &Template, queues: &Queues, processe
             }
         })
         .await?;
-    let (receivers, redrive) = (template.callback_functions(), template.other_functions());
-    for name in receivers.iter().chain(&redrive) {
+    let (receivers, replay) = (template.callback_functions(), template.other_functions());
+    for name in receivers.iter().chain(&replay) {
         processes.start(name, "its last line says why", &function(name, options, queues)?, None)?;
     }
     processes
@@ -178,16 +178,16 @@ async fn serve(options: &Options, template: &Template, queues: &Queues, processe
     println!("{}", greeting(options, &receivers));
     tokio::select! {
         error = processes.first_to_end() => Err(error),
-        error = redrives(options.port, queues, &redrive) => Err(error),
+        error = replays(options.port, queues, &replay) => Err(error),
     }
 }
 
-/// Hands the spill's messages to the redrive, as Lambda's event source does.
-async fn redrives(port: u16, queues: &Queues, functions: &[String]) -> anyhow::Error {
-    let Some(name) = functions.first() else { return anyhow!("the template has no redrive") };
+/// Hands the fallback queue's messages to the replay, as Lambda's event source does.
+async fn replays(port: u16, queues: &Queues, functions: &[String]) -> anyhow::Error {
+    let Some(name) = functions.first() else { return anyhow!("the template has no replay") };
     loop {
         if let Err(error) = event_source::poll(queues, |event| invoke(port, name, event)).await {
-            eprintln!("the redrive failed, and is tried again: {error:#}");
+            eprintln!("the replay failed, and is tried again: {error:#}");
             sleep(Duration::from_secs(1)).await;
         }
     }
@@ -315,7 +315,7 @@ fn function(name: &str, options: &Options, queues: &Queues) -> Result<Command> {
         .env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", options.dynamodb_port))
         .env("TABLE_NAME", &options.table)
         .env("AWS_ENDPOINT_URL_SQS", &queues.endpoint)
-        .env("SPILL_QUEUE_URL", &queues.spill);
+        .env("FALLBACK_QUEUE_URL", &queues.fallback_queue);
     for (name, default) in LOCAL_SETTINGS {
         command.env(name, setting(name, default));
     }
@@ -350,7 +350,7 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     };
     format!(
         "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
-         {:13}http://127.0.0.1:{sqs_port} (the spill)\n\nTry it:\n\n{attempt}\n\n\
+         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n\n\
          Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
         "DynamoDB", "SQS",
     )

@@ -22,7 +22,7 @@ impl Template {
         self.functions(|function| function.get("Properties").and_then(|properties| properties.get("Events")).is_some())
     }
 
-    /// The binaries of the functions that they do not reach: the redrive.
+    /// The binaries of the functions that they do not reach: the replay.
     pub(crate) fn other_functions(&self) -> Vec<String> {
         let callback_functions = self.callback_functions();
         self.functions(|_| true).into_iter().filter(|name| !callback_functions.contains(name)).collect()
@@ -47,7 +47,7 @@ impl Template {
         Ok(definition)
     }
 
-    /// The definitions of the spill and of its dead letters.
+    /// The definitions of the fallback queue and of its dead letters.
     pub(crate) fn queues(&self) -> Result<Definitions> {
         let definitions = self.resources("AWS::SQS::Queue").map(|queue| {
             let properties = queue.get("Properties").context("a queue has no properties")?;
@@ -59,10 +59,10 @@ impl Template {
             })
         });
         let definitions: Result<Vec<_>> = definitions.collect();
-        let (spill, dead_letters) = definitions?.into_iter().partition(|queue| queue.max_receive_count.is_some());
+        let (fallback_queue, dead_letters) = definitions?.into_iter().partition(|queue| queue.max_receive_count.is_some());
         let only = |mut queues: Vec<_>| queues.pop().filter(|_| queues.is_empty());
         Ok(Definitions {
-            spill: only(spill).context("the template has not one queue with dead letters")?,
+            fallback_queue: only(fallback_queue).context("the template has not one queue with dead letters")?,
             dead_letters: only(dead_letters).context("the template has not one queue of dead letters")?,
             visibility_seconds: 30,
         })

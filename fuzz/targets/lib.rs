@@ -27,21 +27,21 @@ pub fn platforms<P: Platform>() -> [P; 2] {
 
 /// Verifies, decodes, makes the record and the answer.
 pub fn run<P: Platform>(platform: &P, request: &Request<'_>) {
-    let refusal = match read(platform, request) {
+    let rejection = match read(platform, request) {
         Ok(Decoded::Change(change)) => {
             let record = Record::new(P::NAME, platform.app_id(), change, request, Some(30));
             assert!(record.group_key.len() <= 2048);
-            assert!(record.change_key().len() <= 1024 && record.clash_key().len() <= 1024 + request.request_id.len());
+            assert!(record.change_key().len() <= 1024 && record.collision_key().len() <= 1024 + request.request_id.len());
             None
         }
         Ok(_) => None,
-        Err(Unread::NotGenuine(refusal)) => {
+        Err(Unread::NotGenuine(rejection)) => {
             platform.is_known_caller(request);
-            Some(refusal)
+            Some(rejection)
         }
-        Err(Unread::Undecodable(reason)) => Some(reason.refusal),
+        Err(Unread::Undecodable(reason)) => Some(reason.rejection),
     };
-    assert!(P::respond(Some(request), refusal).starts_with('{'));
+    assert!(P::respond(Some(request), rejection).starts_with('{'));
 }
 
 /// A request out of fuzzed bytes: a line with path and query, and the body.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::change::{Detail, Kind};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::timestamp::Timestamp;
 
 /// A recorded command: its spellings, what it means and which fields its callback has.
@@ -79,12 +79,12 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotJson`]
-    pub fn parse(body: &'a [u8]) -> Result<Self, Refusal> {
+    /// [`Rejection::NotJson`]
+    pub fn parse(body: &'a [u8]) -> Result<Self, Rejection> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self { fields: fields.into_vec(), nested: Vec::new() }),
-            _ => Err(Refusal::NotJson),
+            _ => Err(Rejection::NotJson),
         }
     }
 
@@ -181,7 +181,7 @@ pub fn number(value: Value<'_>) -> Option<Detail<'_>> {
     }
 }
 
-/// A value of any type. What DynamoDB could refuse (numbers outside its range, deep structures) becomes its JSON text.
+/// A value of any type. What DynamoDB could reject (numbers outside its range, deep structures) becomes its JSON text.
 #[must_use]
 pub fn scalar(value: Value<'_>) -> Detail<'_> {
     match value {
@@ -221,7 +221,7 @@ mod tests {
 
     use super::{Body, scalar, time_millis};
     use crate::change::Detail;
-    use crate::refusal::Refusal;
+    use crate::rejection::Rejection;
 
     #[test]
     fn times_are_read_from_numbers_and_digits() {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_no_json_object_are_refused() {
+    fn bodies_that_are_no_json_object_are_rejected() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
         for body in [
             b"".as_slice(),
@@ -286,7 +286,7 @@ mod tests {
             b"{\"a\":\"\\ud83d\"}",
             deep.as_bytes(),
         ] {
-            assert_eq!(Body::parse(body).err(), Some(Refusal::NotJson), "{}", String::from_utf8_lossy(body));
+            assert_eq!(Body::parse(body).err(), Some(Rejection::NotJson), "{}", String::from_utf8_lossy(body));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::change::GroupChange;
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
 
@@ -21,7 +21,7 @@ pub trait Platform: Sized + Send + Sync {
     const NAME: &'static str;
 
     /// How long the sender waits for an answer.
-    const PATIENCE: Duration;
+    const SENDER_TIMEOUT: Duration;
 
     /// Whether the sender retries after a timeout, which is the only time it does.
     fn retries_after_timeout(&self) -> bool;
@@ -50,7 +50,7 @@ pub trait Platform: Sized + Send + Sync {
     /// # Errors
     ///
     /// Where it is not.
-    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal>;
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection>;
 
     /// Reads what changed. Pure: no clock, no environment.
     ///
@@ -59,14 +59,14 @@ pub trait Platform: Sized + Send + Sync {
     /// Where the request is no callback of this family.
     fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>>;
 
-    /// Whether a refused request names our app or user, as one of a stranger does not. Says nothing of its being genuine.
+    /// Whether a rejected request names our app or user, as one of a stranger does not. Says nothing of its being genuine.
     fn is_known_caller(&self, request: &Request<'_>) -> bool;
 
-    /// The body of the answer (JSON): success, or the refusal in the platform's words.
+    /// The body of the answer (JSON): success, or the rejection in the platform's words.
     ///
     /// Sees the request whatever became of it, unverified ones included, because an answer can change what the sender is
     /// about to do; `None` where what invoked the function is no request. Total: answers whatever the request holds.
-    fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str>;
+    fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str>;
 }
 
 /// What a request turned out to be.
@@ -83,13 +83,13 @@ pub enum Decoded<'r> {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Undecodable<'r> {
     /// Why.
-    pub refusal: Refusal,
+    pub rejection: Rejection,
     /// The command, where the request is genuine and names one.
     pub command: Option<Cow<'r, str>>,
 }
 
-impl From<Refusal> for Undecodable<'_> {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, command: None }
+impl From<Rejection> for Undecodable<'_> {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, command: None }
     }
 }

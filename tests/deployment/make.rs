@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::cloudformation::PYTHON;
 
-const FUNCTIONS: [&str; 3] = ["OpenImFunction", "RedriveFunction", "TencentChatFunction"];
+const FUNCTIONS: [&str; 3] = ["OpenImFunction", "ReplayFunction", "TencentChatFunction"];
 
 /// A checkout with nothing in it but what `make deploy` needs.
 struct Checkout(TempDir);
@@ -38,7 +38,7 @@ impl Checkout {
         let python = fs::canonicalize(".").unwrap().join(PYTHON);
         assert!(python.exists(), "{PYTHON} is missing: `make tools` installs it");
         checkout.program("python", &format!("exec '{}' \"$@\"", python.display()));
-        let build = "if [ \"$1\" = build ]; then for name in OpenImFunction RedriveFunction TencentChatFunction; do \
+        let build = "if [ \"$1\" = build ]; then for name in OpenImFunction ReplayFunction TencentChatFunction; do \
                      mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap; done; \
                      cp template.yaml .aws-sam/build/template.yaml; fi";
         checkout.program("sam", &format!("echo \"$*\" >> sam.log\n{build}"));
@@ -91,8 +91,8 @@ impl Checkout {
         }
     }
 
-    /// Deploys, which must be refused before anything is built; why it was.
-    fn refused(&self, variables: &[&str]) -> String {
+    /// Deploys, which must be rejected before anything is built; why it was.
+    fn rejected(&self, variables: &[&str]) -> String {
         let deployed = self.deploy(variables);
         assert!(!deployed.is_done, "{}", deployed.output);
         assert_eq!(deployed.sam, [""; 0], "{}", deployed.output);
@@ -147,24 +147,24 @@ fn sam_is_called_with_the_parameters_and_the_stacks_name() {
 }
 
 #[test]
-fn a_stack_name_too_long_for_the_functions_is_refused() {
+fn a_stack_name_too_long_for_the_functions_is_rejected() {
     let checkout = Checkout::new();
     let longest = "s".repeat(64 - "-tencent-chat".len());
     assert!(checkout.deploy(&[&format!("STACK_NAME={longest}")]).is_done);
-    let refused = checkout.refused(&[&format!("STACK_NAME={longest}s")]);
-    assert!(refused.contains("It may have 51") && refused.contains("STACK_NAME="), "{refused}");
+    let rejected = checkout.rejected(&[&format!("STACK_NAME={longest}s")]);
+    assert!(rejected.contains("It may have 51") && rejected.contains("STACK_NAME="), "{rejected}");
 
     let samconfig = fs::read_to_string("samconfig.toml").unwrap();
     checkout.write("samconfig.toml", &samconfig.replace("\"group-ledger\"", &format!("\"{longest}s\"")));
-    let refused = checkout.refused(&[]);
-    assert!(refused.contains("It may have 51") && refused.contains("samconfig.toml"), "{refused}");
+    let rejected = checkout.rejected(&[]);
+    assert!(rejected.contains("It may have 51") && rejected.contains("samconfig.toml"), "{rejected}");
     assert!(checkout.deploy(&["STACK_NAME=short"]).is_done);
-    let refused = checkout.refused(&["STACK_NAME=under_score"]);
-    assert!(refused.contains("letters, digits and hyphens"), "{refused}");
+    let rejected = checkout.rejected(&["STACK_NAME=under_score"]);
+    assert!(rejected.contains("letters, digits and hyphens"), "{rejected}");
 }
 
 #[test]
-fn a_parameter_that_yaml_takes_for_no_text_is_refused() {
+fn a_parameter_that_yaml_takes_for_no_text_is_rejected() {
     let checkout = Checkout::new();
     for (value, advice) in [
         ("true", "Quote it: TencentAllowUnsigned: '…'"),
@@ -176,9 +176,9 @@ fn a_parameter_that_yaml_takes_for_no_text_is_refused() {
         ("", "''"),
     ] {
         checkout.write("parameters.yaml", &format!("TencentAllowUnsigned: {value}\n"));
-        let refused = checkout.refused(&[]);
-        assert!(refused.contains("TencentAllowUnsigned") && refused.contains(advice), "{value}: {refused}");
-        assert!(value.len() < 4 || !refused.contains(value), "{value} may be a secret: {refused}");
+        let rejected = checkout.rejected(&[]);
+        assert!(rejected.contains("TencentAllowUnsigned") && rejected.contains(advice), "{value}: {rejected}");
+        assert!(value.len() < 4 || !rejected.contains(value), "{value} may be a secret: {rejected}");
         checkout.write("parameters.yaml", &format!("TencentAllowUnsigned: '{value}'\n"));
         assert!(checkout.deploy(&[]).is_done, "{value}");
     }
@@ -186,10 +186,10 @@ fn a_parameter_that_yaml_takes_for_no_text_is_refused() {
 
 /// SAM leaves it out without a word.
 #[test]
-fn a_parameter_that_the_template_does_not_have_is_refused() {
+fn a_parameter_that_the_template_does_not_have_is_rejected() {
     let checkout = Checkout::new();
     checkout.write("parameters.yaml", "TencentCallbackToken: 'token'\n");
-    assert!(checkout.refused(&[]).contains("no parameter TencentCallbackToken"));
+    assert!(checkout.rejected(&[]).contains("no parameter TencentCallbackToken"));
     fs::remove_file(checkout.0.path().join("parameters.yaml")).unwrap();
-    assert!(checkout.refused(&[]).contains("parameters.example.yaml"));
+    assert!(checkout.rejected(&[]).contains("parameters.example.yaml"));
 }

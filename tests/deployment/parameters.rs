@@ -77,7 +77,7 @@ fn start<P: Platform>(given: &Parameters) -> Option<Result<(), String>> {
     let variables: BTreeMap<String, String> =
         serde_json::from_value(function["Environment"]["Variables"].clone()).unwrap();
     settings.extend(variables);
-    settings.insert("SPILL_QUEUE_URL".to_owned(), "https://localhost/spill".to_owned());
+    settings.insert("FALLBACK_QUEUE_URL".to_owned(), "https://localhost/fallback_queue".to_owned());
     // CloudFormation puts the secrets in place of the references.
     let pattern = regex_lite::Regex::new(r"\{\{resolve:(secretsmanager|ssm-secure|ssm):[^{}]+\}\}").unwrap();
     for value in settings.values_mut() {
@@ -180,7 +180,7 @@ fn what_the_functions_take_the_template_takes() {
 
 /// What leaves a platform without a function, or with one that does not start, is told before it is deployed.
 #[test]
-fn what_is_set_up_by_half_or_out_of_bounds_is_refused() {
+fn what_is_set_up_by_half_or_out_of_bounds_is_rejected() {
     for (pairs, rule) in [
         (&[("TencentSdkAppId", "1400000000")][..], "TencentNeedsTokens"),
         (&[("TencentCallbackTokens", "token")], "TencentNeedsSdkAppId"),

@@ -52,7 +52,7 @@ pub(crate) enum Fault {
     SlowAnswer,
     /// The service does its work, and its answer is something else.
     Garbage,
-    /// The service refuses, with a status and an error code.
+    /// The service rejects, with a status and an error code.
     Answer(u16, &'static str),
     /// The service throttles, and says why.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
@@ -209,13 +209,13 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
             Some(Fault::Closed) => return Ok(()),
             Some(Fault::Hang) => std::future::pending::<()>().await,
             Some(Fault::Answer(status, code)) => {
-                send(&mut client, &refusal(status, code, "")).await?;
+                send(&mut client, &rejection(status, code, "")).await?;
                 continue;
             }
             Some(Fault::Throttled(reason)) => {
                 let reasons =
                     format!(r#","throttlingReasons":[{{"reason":"{reason}","resource":"arn:aws:dynamodb"}}]"#);
-                send(&mut client, &refusal(400, "ThrottlingException", &reasons)).await?;
+                send(&mut client, &rejection(400, "ThrottlingException", &reasons)).await?;
                 continue;
             }
             _ => {}
@@ -250,7 +250,7 @@ async fn send(client: &mut impl Client, bytes: &[u8]) -> std::io::Result<()> {
     client.flush().await
 }
 
-fn refusal(status: u16, code: &str, more: &str) -> Vec<u8> {
+fn rejection(status: u16, code: &str, more: &str) -> Vec<u8> {
     let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"no"{more}}}"#);
     let head =
         format!("HTTP/1.1 {status} No\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-errortype: {code}\r\n");

@@ -106,7 +106,7 @@ impl Started {
             .env("OPENIM_ALLOW_ANONYMOUS", "true")
             // As the template has them.
             .env("METRICS_NAMESPACE", "GroupLedger/here")
-            .env("SPILL_QUEUE_URL", format!("{}/000000000000/spill", dynamodb.sqs))
+            .env("FALLBACK_QUEUE_URL", format!("{}/000000000000/fallback-queue", dynamodb.sqs))
             .env("AWS_ENDPOINT_URL_SQS", &dynamodb.sqs)
             // As each of the clients is told of them; Node has the others built in.
             .env("SSL_CERT_FILE", &authorities.all)

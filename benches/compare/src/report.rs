@@ -233,8 +233,8 @@ fn size(path: &Path) -> Result<u64> {
     if path.is_file() {
         return Ok(fs::metadata(path)?.len());
     }
-    let entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    entries.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
+    let envelopes: Vec<PathBuf> = fs::read_dir(path)?.map(|envelope| Ok(envelope?.path())).collect::<Result<_>>()?;
+    envelopes.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
 }
 
 /// When and on which machine this was, and with what it ran.

@@ -11,7 +11,7 @@ use serde_json_borrow::Value;
 use crate::change::{Detail, GroupChange, Kind};
 use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, string, text, user};
 use crate::platform::{Decoded, Undecodable};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::Request;
 
 /// The recorded commands, by the names of `pkg/callbackstruct/group.go`. Other spellings are of other versions, of the
@@ -175,9 +175,9 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     let mut body = Body::parse(&request.body)?;
     let in_body = body.take("callbackCommand").and_then(string).filter(|command| !command.is_empty());
     let mut spellings = in_body.into_iter().chain(url_commands(request).map(Cow::Borrowed));
-    let spelling = spellings.next().ok_or(Refusal::NoCommand)?;
+    let spelling = spellings.next().ok_or(Rejection::NoCommand)?;
     if spellings.any(|other| !is_same(&spelling, &other)) {
-        return Err(Undecodable { refusal: Refusal::CommandMismatch, command: Some(spelling) });
+        return Err(Undecodable { rejection: Rejection::CommandMismatch, command: Some(spelling) });
     }
     flatten(&mut body);
 
@@ -192,7 +192,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
         (Some(command), Some(group_id)) => (command, Cow::Borrowed(command.name), group_id),
         (None, Some(group_id)) => (&UNKNOWN, spelling, group_id),
         (Some(command), None) => {
-            return Err(Undecodable { refusal: Refusal::NoGroupId, command: Some(Cow::Borrowed(command.name)) });
+            return Err(Undecodable { rejection: Rejection::NoGroupId, command: Some(Cow::Borrowed(command.name)) });
         }
         // Users', friends': every family has commands of this form.
         (None, None) => return Ok(Decoded::Ignored(spelling)),

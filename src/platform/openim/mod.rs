@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::platform::{Decoded, Platform, Undecodable};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
 
@@ -30,7 +30,7 @@ impl Platform for OpenIm {
     const NAME: &'static str = "openim";
 
     /// `timeout` of an event in `webhooks.yml`, which is 5 for each.
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
 
     fn retries_after_timeout(&self) -> bool {
         false
@@ -77,7 +77,7 @@ impl Platform for OpenIm {
         decode::find(command).is_some() || decode::is_after(command)
     }
 
-    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection> {
         verify::verify(request, &self.credentials)
     }
 
@@ -89,7 +89,7 @@ impl Platform for OpenIm {
         verify::is_known_caller(request, &self.credentials)
     }
 
-    fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
-        respond::respond(request, refusal)
+    fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
+        respond::respond(request, rejection)
     }
 }

@@ -2,7 +2,7 @@
 //! the action as it was.
 //!
 //! The server looks neither at the HTTP status nor, since v3.7, at `actionCode` 1: it applies the fields of any JSON object
-//! to the request that it is about to carry out, a refusal's included. So a hook gets its own fields back whatever became of
+//! to the request that it is about to carry out, a rejection's included. So a hook gets its own fields back whatever became of
 //! it. They are the caller's own, so a stranger learns nothing by them.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use serde_json_borrow::Value;
 
 use super::decode::{find, flatten, is_after, unwrap, url_commands};
 use crate::platform::command::{Body, string};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{MAX_BODY_BYTES, Request};
 
 /// What the server takes from the answer to `callbackBeforeSetGroupInfoCommand` in any case (`webhookBeforeSetGroupInfo` in
@@ -23,18 +23,18 @@ const APPLIED_WHERE_PRESENT: [&str; 4] = ["ex", "needVerification", "lookMemberI
 /// What no version is known to apply.
 const NOTIFICATION: &str = "notification";
 
-pub(super) fn respond(request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
-    let hook = request.and_then(|request| hook(request, refusal.is_none()));
-    if hook.is_none() && refusal.is_none() {
+pub(super) fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
+    let hook = request.and_then(|request| hook(request, rejection.is_none()));
+    if hook.is_none() && rejection.is_none() {
         return Cow::Borrowed(r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#);
     }
     let mut answer = hook.as_ref().map(|hook| hook.fields.clone()).unwrap_or_default();
     // Up to v3.6 an `actionCode` other than 0 makes the action fail; `nextCode` 1 does in every version.
-    let action_code = u32::from(refusal.is_some() && hook.is_none());
-    let error = refusal.map_or_else(|| "Success".to_owned(), |refusal| refusal.to_string());
+    let action_code = u32::from(rejection.is_some() && hook.is_none());
+    let error = rejection.map_or_else(|| "Success".to_owned(), |rejection| rejection.to_string());
     answer.extend([
         ("actionCode".to_owned(), action_code.into()),
-        ("errCode".to_owned(), refusal.map_or(0, Refusal::code).into()),
+        ("errCode".to_owned(), rejection.map_or(0, Rejection::code).into()),
         ("errMsg".to_owned(), error.into()),
         ("errDlt".to_owned(), "".into()),
         ("nextCode".to_owned(), 0.into()),

@@ -7,23 +7,23 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{Request, Verified};
 
 pub(super) fn verify<'r, 'a>(
     request: &'r Request<'a>,
     credentials: &[SecretString],
-) -> Result<Verified<'r, 'a>, Refusal> {
+) -> Result<Verified<'r, 'a>, Rejection> {
     if credentials.is_empty() {
         return Ok(Verified::vouch(request));
     }
-    let presented = request.headers.get("authorization").and_then(basic).ok_or(Refusal::BadCredentials)?;
+    let presented = request.headers.get("authorization").and_then(basic).ok_or(Rejection::BadCredentials)?;
     let presented = Sha256::digest(presented);
     // Digests, so that the time taken does not tell a pair's length; every pair, so that it does not tell which matched.
     let matches = credentials.iter().fold(Choice::from(0), |matches, pair| {
         matches | Sha256::digest(pair.expose_secret()).as_slice().ct_eq(&presented)
     });
-    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Refusal::BadCredentials) }
+    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Rejection::BadCredentials) }
 }
 
 /// Whether the request presents one of the credentials' user names, or nobody has to present any.

@@ -10,7 +10,7 @@ use serde_json_borrow::Value;
 use crate::change::{Detail, GroupChange, Kind};
 use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, scalar, string, text, user};
 use crate::platform::{Decoded, Undecodable};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::Request;
 
 use super::COMMAND_PARAMETER;
@@ -209,7 +209,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     let group_id = match { group_id }.find(|id| !id.is_empty()) {
         Some(group_id) => group_id,
         None if command.kind.has_group() => {
-            return Err(Undecodable { refusal: Refusal::NoGroupId, command: Some(name) });
+            return Err(Undecodable { rejection: Rejection::NoGroupId, command: Some(name) });
         }
         None => Cow::Borrowed(""),
     };
@@ -233,11 +233,11 @@ fn command<'r>(url: Option<&'r str>, body: Option<Cow<'r, str>>) -> Result<Cow<'
     let url = url.filter(|command| !command.is_empty());
     match (url, body.filter(|command| !command.is_empty())) {
         (Some(url), Some(body)) if url != body => {
-            Err(Undecodable { refusal: Refusal::CommandMismatch, command: Some(body) })
+            Err(Undecodable { rejection: Rejection::CommandMismatch, command: Some(body) })
         }
         (_, Some(command)) => Ok(command),
         (Some(command), None) => Ok(Cow::Borrowed(command)),
-        (None, None) => Err(Refusal::NoCommand.into()),
+        (None, None) => Err(Rejection::NoCommand.into()),
     }
 }
 

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::platform::{Decoded, Platform, Undecodable};
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
 
@@ -33,7 +33,7 @@ impl Platform for TencentChat {
     const NAME: &'static str = "tencent-chat";
 
     /// "Webhook Overview", on time-outs.
-    const PATIENCE: Duration = Duration::from_secs(2);
+    const SENDER_TIMEOUT: Duration = Duration::from_secs(2);
 
     fn retries_after_timeout(&self) -> bool {
         self.retries_after_timeout
@@ -70,7 +70,7 @@ impl Platform for TencentChat {
         decode::row(command).is_some()
     }
 
-    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Refusal> {
+    fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection> {
         verify::verify(request, &self.sdk_app_id, &self.tokens)
     }
 
@@ -82,7 +82,7 @@ impl Platform for TencentChat {
         request.query.get("SdkAppid") == Some(&self.sdk_app_id)
     }
 
-    fn respond(_request: Option<&Request<'_>>, refusal: Option<Refusal>) -> Cow<'static, str> {
+    fn respond(_request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
         /// "Response Packet" of every command's page.
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
@@ -92,10 +92,10 @@ impl Platform for TencentChat {
             error_code: u32,
         }
 
-        let Some(refusal) = refusal else {
+        let Some(rejection) = rejection else {
             return Cow::Borrowed(r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#);
         };
-        let answer = Answer { action_status: "FAIL", error_info: refusal.to_string(), error_code: refusal.code() };
+        let answer = Answer { action_status: "FAIL", error_info: rejection.to_string(), error_code: rejection.code() };
         Cow::Owned(serde_json::to_string(&answer).unwrap_or_default())
     }
 }

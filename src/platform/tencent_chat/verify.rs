@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::COMMAND_PARAMETER;
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 use crate::request::{Request, Verified};
 
-/// How far `RequestTime` may be off, either way: refuse "more than 1 minute"
+/// How far `RequestTime` may be off, either way: reject "more than 1 minute"
 /// (<https://cloud.tencent.com/document/product/269/32431>).
 const WINDOW_SECONDS: u64 = 60;
 
@@ -19,22 +19,22 @@ pub(super) fn verify<'r, 'a>(
     request: &'r Request<'a>,
     sdk_app_id: &str,
     tokens: &[SecretString],
-) -> Result<Verified<'r, 'a>, Refusal> {
+) -> Result<Verified<'r, 'a>, Rejection> {
     let query = &request.query;
     query.at_most_once(&["SdkAppid", COMMAND_PARAMETER, "Sign", "RequestTime"])?;
     if query.get("SdkAppid") != Some(sdk_app_id) {
-        return Err(Refusal::ForeignApp);
+        return Err(Rejection::ForeignApp);
     }
     if tokens.is_empty() {
         return Ok(Verified::vouch(request));
     }
 
     // Digits before hashing: the time is hashed as it was sent, so nothing but a time may get that far.
-    let time = query.get("RequestTime").filter(|time| is_digits(time)).ok_or(Refusal::NoSign)?;
-    let sign = query.get("Sign").and_then(from_hex).ok_or(Refusal::NoSign)?;
-    let seconds: i64 = time.parse().map_err(|_| Refusal::StaleSign)?;
+    let time = query.get("RequestTime").filter(|time| is_digits(time)).ok_or(Rejection::NoSign)?;
+    let sign = query.get("Sign").and_then(from_hex).ok_or(Rejection::NoSign)?;
+    let seconds: i64 = time.parse().map_err(|_| Rejection::StaleSign)?;
     if request.received_at.unix_seconds().abs_diff(seconds) > WINDOW_SECONDS {
-        return Err(Refusal::StaleSign);
+        return Err(Rejection::StaleSign);
     }
 
     // Every token is tried, so that the time taken does not tell which one matched.
@@ -42,7 +42,7 @@ pub(super) fn verify<'r, 'a>(
         let digest = Sha256::new().chain_update(token.expose_secret()).chain_update(time).finalize();
         matches | digest.as_slice().ct_eq(&sign)
     });
-    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Refusal::WrongSign) }
+    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Rejection::WrongSign) }
 }
 
 fn is_digits(text: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Entries as text: what a queue or a log holds is read again, whichever version wrote it.
 
-use group_ledger::entry::{Entry, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEntry, Texts, pieces};
+use group_ledger::envelope::{Envelope, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEnvelope, Texts, pieces};
 use group_ledger::event::Event;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
@@ -8,7 +8,7 @@ use group_ledger::platform::{Decoded, Platform, Undecodable};
 use group_ledger::quarantine::{Callback, Quarantined};
 use group_ledger::receive::{Unread, read};
 use group_ledger::record::Record;
-use group_ledger::refusal::Refusal;
+use group_ledger::rejection::Rejection;
 use group_ledger::settings::Settings;
 use group_ledger::timestamp::Timestamp;
 use serde_json::{Value, json as object};
@@ -16,36 +16,36 @@ use serde_json::{Value, json as object};
 use crate::records::snapshot;
 use crate::support::{Sent, files, local_settings, random_members};
 
-/// The entries that an event comes to, as JSON, after they were text.
+/// The envelopes that an event comes to, as JSON, after they were text.
 fn through_text<P: Platform>(event: &str) -> (Vec<Value>, Vec<Value>) {
     let settings = local_settings("http://127.0.0.1:1");
     let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
     let event = Event::parse(event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let entries: Vec<Entry<'_>> = match read(&platform, &request) {
+    let envelopes: Vec<Envelope<'_>> = match read(&platform, &request) {
         Ok(Decoded::Change(change)) => Record::new(P::NAME, platform.app_id(), change, &request, Some(1)).into(),
         Err(Unread::Undecodable(reason)) => {
             Quarantined::from(Callback::new::<P>(platform.app_id(), reason, &request, None)).into()
         }
         _ => panic!("nothing is written"),
     };
-    let texts = entries.iter().map(Entry::to_text);
+    let texts = envelopes.iter().map(Envelope::to_text);
     let read_again = texts.map(|text| {
         assert!(text.len() <= MAX_TEXT_BYTES && text.starts_with("H4sI"), "{}", text.len());
         json(&one(&text))
     });
-    (read_again.collect(), entries.iter().map(json).collect())
+    (read_again.collect(), envelopes.iter().map(json).collect())
 }
 
-/// The one entry of a text.
-fn one(text: &str) -> Entry<'static> {
-    let mut entries = Entry::from_text(text).unwrap();
-    assert_eq!(entries.len(), 1);
-    entries.remove(0)
+/// The one envelope of a text.
+fn one(text: &str) -> Envelope<'static> {
+    let mut envelopes = Envelope::from_text(text).unwrap();
+    assert_eq!(envelopes.len(), 1);
+    envelopes.remove(0)
 }
 
-fn json(entry: &Entry<'_>) -> Value {
-    serde_json::to_value(entry).unwrap()
+fn json(envelope: &Envelope<'_>) -> Value {
+    serde_json::to_value(envelope).unwrap()
 }
 
 #[test]
@@ -53,16 +53,16 @@ fn an_entry_is_the_same_after_it_was_text() {
     for (name, event) in files("events") {
         let through_text =
             if name.starts_with("openim") { through_text::<OpenIm> } else { through_text::<TencentChat> };
-        let (read_again, entries) = through_text(&event);
-        assert_eq!(read_again, entries, "{name}");
+        let (read_again, envelopes) = through_text(&event);
+        assert_eq!(read_again, envelopes, "{name}");
     }
     // Every kind of detail, and texts that trip readers up.
     let body = r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"\u0000\uffff","groupName":"","needVerification":1,
         "initMemberList":[{"userID":"\ud83d\ude00"}],"further":[{"a":null,"b":true}]}"#;
     let quarantined = Sent::post("/openim/callbackAfterQuitGroupCommand", "command=x", b"{\xff".to_vec());
     for sent in [Sent::post("/openim", "", body), quarantined.header("operationID", "op-1")] {
-        let (read_again, entries) = through_text::<OpenIm>(&sent.event());
-        assert_eq!(read_again, entries);
+        let (read_again, envelopes) = through_text::<OpenIm>(&sent.event());
+        assert_eq!(read_again, envelopes);
     }
 }
 
@@ -73,18 +73,18 @@ fn a_large_entry_keeps_what_changed() {
         let name = "a".repeat(bytes);
         let body = format!(r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g","Name":"{name}"}}"#);
         let sent = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
-        let (read_again, entries) = through_text::<TencentChat>(&sent.event());
-        assert!(read_again == entries, "{bytes}");
+        let (read_again, envelopes) = through_text::<TencentChat>(&sent.event());
+        assert!(read_again == envelopes, "{bytes}");
     }
 }
 
 #[test]
 fn an_entry_says_what_it_is() {
-    let said: Vec<_> = files("tests/entries")
+    let said: Vec<_> = files("tests/envelopes")
         .into_iter()
         .map(|(name, text)| {
-            let entry = one(text.trim());
-            (name, entry.platform().map(str::to_owned), entry.kind())
+            let envelope = one(text.trim());
+            (name, envelope.platform().map(str::to_owned), envelope.kind())
         })
         .collect();
     let said: Vec<_> = said.iter().map(|(name, platform, kind)| (name.as_str(), platform.as_deref(), *kind)).collect();
@@ -101,19 +101,19 @@ fn an_entry_says_what_it_is() {
 /// What earlier versions wrote. A change of the form that cannot read these loses what is in a queue when it is deployed.
 #[test]
 fn what_earlier_versions_wrote_is_read() {
-    for (name, text) in files("tests/entries") {
-        snapshot(&format!("entry-{name}"), &json(&one(text.trim())));
+    for (name, text) in files("tests/envelopes") {
+        snapshot(&format!("envelope-{name}"), &json(&one(text.trim())));
     }
 }
 
 #[test]
-fn what_is_no_entry_is_refused() {
-    let (name, text) = files("tests/entries").remove(0);
+fn what_is_no_entry_is_rejected() {
+    let (name, text) = files("tests/envelopes").remove(0);
     let text = text.trim();
     let (head, tail) = text.split_at(text.len() / 2);
     let damaged = format!("{head}AAAA{tail}");
-    for no_entry in ["", "no entry", "H4sI", "e30=", head, tail, &damaged] {
-        assert_eq!(Entry::from_text(no_entry).err(), Some(NotAnEntry), "{name}: {no_entry}");
+    for no_entry in ["", "no envelope", "H4sI", "e30=", head, tail, &damaged] {
+        assert_eq!(Envelope::from_text(no_entry).err(), Some(NotAnEnvelope), "{name}: {no_entry}");
     }
 }
 
@@ -124,14 +124,14 @@ fn a_record_that_is_too_long_for_a_message_goes_without_what_changed() {
         r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g","EventTime":1715049600123,"MemberList":[{}]}}"#,
         random_members(740_000)
     );
-    let (read_again, entries) =
+    let (read_again, envelopes) =
         through_text::<TencentChat>(&Sent::post("/tencent-chat", "SdkAppid=1400000000", body).event());
-    assert_eq!((read_again.len(), entries.len()), (1, 1));
-    let details = |entry: &Value| entry["record"]["change"]["details"].as_array().unwrap().len();
-    assert_eq!([details(&read_again[0]), details(&entries[0])], [0, 1]);
-    let omitted = |entry: &Value| entry["record"]["details_omitted"].clone();
-    assert_eq!([omitted(&read_again[0]), omitted(&entries[0])], [true, false]);
-    assert_eq!(read_again[0]["record"]["raw"], entries[0]["record"]["raw"]);
+    assert_eq!((read_again.len(), envelopes.len()), (1, 1));
+    let details = |envelope: &Value| envelope["record"]["change"]["details"].as_array().unwrap().len();
+    assert_eq!([details(&read_again[0]), details(&envelopes[0])], [0, 1]);
+    let omitted = |envelope: &Value| envelope["record"]["details_omitted"].clone();
+    assert_eq!([omitted(&read_again[0]), omitted(&envelopes[0])], [true, false]);
+    assert_eq!(read_again[0]["record"]["raw"], envelopes[0]["record"]["raw"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn texts_are_found_in_a_log_of_any_form() {
     let mut lines: Vec<String> = [long.as_str(), "H4sIwhole==", &other, "eyJjYWxsYmFjayI6e30="]
         .iter()
         .flat_map(|text| pieces(text))
-        .map(|piece| object!({ "message": object!({ "entry": piece, "request_id": "H-1" }).to_string() }).to_string())
+        .map(|piece| object!({ "message": object!({ "envelope": piece, "request_id": "H-1" }).to_string() }).to_string())
         .collect();
     // In any order, and some twice.
     lines.reverse();
@@ -163,10 +163,10 @@ fn a_callback_kept_as_it_came_comes_to_entries() {
     let event = sent.header("operationID", "op-1").event();
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let reason = Undecodable { refusal: Refusal::Defect, command: None };
+    let reason = Undecodable { rejection: Rejection::Defect, command: None };
     let callback = Callback::new::<OpenIm>("openim", reason, &request, Some(1));
-    let entries: Vec<Entry<'_>> = Quarantined::from(callback.clone()).into();
-    let read_again = Entry::from_text(&callback.to_text()).unwrap();
+    let envelopes: Vec<Envelope<'_>> = Quarantined::from(callback.clone()).into();
+    let read_again = Envelope::from_text(&callback.to_text()).unwrap();
     assert!(read_again.len() > 1, "in parts");
-    assert!(read_again.iter().map(json).eq(entries.iter().map(json)));
+    assert!(read_again.iter().map(json).eq(envelopes.iter().map(json)));
 }

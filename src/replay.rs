@@ -1,4 +1,4 @@
-//! The redrive: takes what is in the spill and writes it to the ledger, under the keys it would have had.
+//! The replay: takes what is in the fallback queue and writes it to the ledger, under the keys it would have had.
 //!
 //! Lambda invokes it with up to ten of the queue's messages, and puts those back that it reports as failed, until it gives
 //! them up to the dead-letter queue.
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use crate::aws::{self, FUNCTION_TIMEOUTS};
-use crate::entry::Entry;
+use crate::envelope::Envelope;
 use crate::lambda::{caught, start_logging, time_left};
 use crate::ledger::{Ledger, Stored};
 use crate::settings::{SettingError, Settings};
 
-/// How long one entry may take.
+/// How long one envelope may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What of the function's time is kept for answering.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ pub struct Batch {
 pub struct Message {
     /// Its id in the queue.
     pub message_id: String,
-    /// An entry's text.
+    /// An envelope's text.
     pub body: String,
 }
 
@@ -70,7 +70,7 @@ pub async fn run() -> ExitCode {
     let handler = service_fn(|event: LambdaEvent<Batch>| {
         let left = time_left(&event.context);
         let ledger = &ledger;
-        async move { Ok::<_, Infallible>(redrive(ledger, event.payload, left).await) }
+        async move { Ok::<_, Infallible>(replay(ledger, event.payload, left).await) }
     });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,7 +91,7 @@ pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
 }
 
 /// Writes what the messages hold. Those that the function's time is over for are put back.
-pub async fn redrive(ledger: &Ledger, batch: Batch, time_left: Option<Duration>) -> Failures {
+pub async fn replay(ledger: &Ledger, batch: Batch, time_left: Option<Duration>) -> Failures {
     let ends = time_left.map(|left| Instant::now() + left.saturating_sub(MARGIN));
     let mut failures = Failures::default();
     for Message { message_id, body } in batch.messages {
@@ -103,25 +103,25 @@ pub async fn redrive(ledger: &Ledger, batch: Batch, time_left: Option<Duration>)
     failures
 }
 
-/// Writes one message's entry; whether it is in the ledger.
+/// Writes one message's envelope; whether it is in the ledger.
 async fn write(ledger: &Ledger, message_id: &str, body: &str, within: Duration) -> bool {
-    let entries = match Entry::from_text(body) {
-        Ok(entries) => entries,
+    let envelopes = match Envelope::from_text(body) {
+        Ok(envelopes) => envelopes,
         Err(error) => {
-            error!(message_id, %error, "redrive");
+            error!(message_id, %error, "replay");
             return false;
         }
     };
-    let entry = entries.last();
-    let (platform, kind) = (entry.and_then(Entry::platform), entry.and_then(Entry::kind));
-    match ledger.write(&entries, within).await {
+    let envelope = envelopes.last();
+    let (platform, kind) = (envelope.and_then(Envelope::platform), envelope.and_then(Envelope::kind));
+    match ledger.write(&envelopes, within).await {
         Ok(stored) => {
             let outcome = if stored == Stored::Recorded { "recorded" } else { "duplicate" };
-            info!(platform, kind, outcome, message_id, "redrive");
+            info!(platform, kind, outcome, message_id, "replay");
             true
         }
         Err(error) => {
-            warn!(platform, kind, outcome = "not_stored", %error, message_id, "redrive");
+            warn!(platform, kind, outcome = "not_stored", %error, message_id, "replay");
             false
         }
     }

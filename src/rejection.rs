@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a callback was refused, with the status and the stable code that its sender is told.
+/// Why a callback was rejected, with the status and the stable code that its sender is told.
 ///
-/// The text of a refusal is the sentence of the answer; it never carries anything of the callback.
+/// The text of a rejection is the sentence of the answer; it never carries anything of the callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Deserialize, Serialize)]
 #[serde(into = "u32", try_from = "u32")]
-pub enum Refusal {
+pub enum Rejection {
     /// The body is not one JSON object in UTF-8.
     #[error("The body is not a JSON object.")]
     NotJson,
@@ -58,8 +58,8 @@ pub enum Refusal {
     NotStored,
 }
 
-impl Refusal {
-    /// Every refusal, for the tests that hold documentation and answers against this list.
+impl Rejection {
+    /// Every rejection, for the tests that hold documentation and answers against this list.
     pub const ALL: [Self; 16] = [
         Self::NotJson,
         Self::NoCommand,
@@ -109,16 +109,16 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for u32 {
-    fn from(refusal: Refusal) -> Self {
-        refusal.code()
+impl From<Rejection> for u32 {
+    fn from(rejection: Rejection) -> Self {
+        rejection.code()
     }
 }
 
-impl TryFrom<u32> for Refusal {
+impl TryFrom<u32> for Rejection {
     type Error = &'static str;
 
     fn try_from(code: u32) -> Result<Self, Self::Error> {
-        Self::ALL.into_iter().find(|refusal| refusal.code() == code).ok_or("no code of a refusal")
+        Self::ALL.into_iter().find(|rejection| rejection.code() == code).ok_or("no code of a rejection")
     }
 }

@@ -16,12 +16,12 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::read::GzDecoder;
 use group_ledger::aws;
-use group_ledger::entry::Entry;
+use group_ledger::envelope::Envelope;
 use group_ledger::ledger::{Ledger, Stored};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
-use group_ledger::quarantine::{decode_again, group_key};
+use group_ledger::quarantine::{reprocess, group_key};
 use group_ledger::record::{PARTITION_KEY, Part, Record, SORT_KEY};
 use group_ledger::request::{Query, Request};
 use group_ledger::settings::Settings;
@@ -35,7 +35,7 @@ const HELP: &str = "\
 Decodes what is in quarantine again, records what is understood now and takes it out of quarantine.
 Stopping it midway loses nothing: run it again.
 
-  redecode [DAYS]   looks at the last DAYS days, today among them; 35 by default
+  reprocess [DAYS]   looks at the last DAYS days, today among them; 35 by default
 
 The table and who may write to it, from the environment: TABLE_NAME, AWS_REGION and AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --format env` prints them);
@@ -123,13 +123,13 @@ async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, ta
     let parts = parts(item)?;
     let body = body(ledger, item, &parts).await.context("its body cannot be read")?;
     let request = request(item, &body)?;
-    match decode_again::<P>(&request) {
+    match reprocess::<P>(&request) {
         Ok(Decoded::Change(change)) => {
             println!("  {key}  {}", change.kind.as_str());
             let mut record = Record::new(P::NAME, platform.app_id(), change, &request, None);
             record.expires_at = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
-            let entries: Vec<Entry<'_>> = record.into();
-            match ledger.write(&entries, PATIENCE).await? {
+            let envelopes: Vec<Envelope<'_>> = record.into();
+            match ledger.write(&envelopes, PATIENCE).await? {
                 Stored::Recorded => tally.recorded += 1,
                 Stored::Duplicate => tally.duplicates += 1,
             }
@@ -139,7 +139,7 @@ async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, ta
             tally.ignored += 1;
         }
         Err(reason) => {
-            println!("  {key}  stays: {}", reason.refusal);
+            println!("  {key}  stays: {}", reason.rejection);
             tally.kept += 1;
             return Ok(());
         }

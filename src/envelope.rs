@@ -1,10 +1,10 @@
-//! An entry: one thing that is written, and its form as text, in which a queue or a log carries it to the ledger.
+//! An envelope: one thing that is written, and its form as text, in which a queue or a log carries it to the ledger.
 //!
 //! The text is JSON, compressed, in base64: of characters that every queue and log takes, with a checksum, and
 //! recognisable by its beginning (`H4sIA`, gzip's). What is in a queue may be older than the code that reads it, so the
-//! form is a contract; `tests/entries/` has samples of it.
+//! form is a contract; `tests/envelopes/` has samples of it.
 //!
-//! A log's lines may be shorter than a text, which is then there in pieces, a line each. And where making an entry or its
+//! A log's lines may be shorter than a text, which is then there in pieces, a line each. And where making an envelope or its
 //! text met a defect, the log has the callback itself, as JSON in base64 and nothing more ([`Callback`]).
 
 use std::borrow::Cow;
@@ -23,14 +23,14 @@ use crate::ledger::Ledger;
 use crate::quarantine::{Callback, Quarantined};
 use crate::record::{Part, Raw, Record, hex};
 
-/// The longest text of an entry, in bytes: SQS takes 1 MiB.
+/// The longest text of an envelope, in bytes: SQS takes 1 MiB.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 pub const MAX_TEXT_BYTES: usize = 1_000_000;
 
 /// The most of a text that a line of log has: a line of CloudWatch has 256 KiB at least.
 pub const MAX_PIECE_BYTES: usize = 200 * 1024;
 
-/// The most that an entry's text is decompressed to; what changed is at most a body of 1 MiB.
+/// The most that an envelope's text is decompressed to; what changed is at most a body of 1 MiB.
 const MAX_JSON_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How a text begins, with gzip's first bytes.
@@ -43,28 +43,28 @@ const PIECE: &str = "PIECE-";
 /// One thing that is written.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Entry<'r> {
+pub enum Envelope<'r> {
     /// A change.
     Record(Record<'r>),
     /// A callback that was not understood.
     Quarantined(Quarantined<'r>),
-    /// A part of a body that is too large for its own entry.
+    /// A part of a body that is too large for its own envelope.
     Part(Part),
 }
 
-/// A text that is no entry.
+/// A text that is no envelope.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no entry")]
-pub struct NotAnEntry;
+#[error("this is no envelope")]
+pub struct NotAnEnvelope;
 
-impl Entry<'_> {
-    /// The entry as text, of [`MAX_TEXT_BYTES`] or less where it can be: what changed is spelled out as far as there is room,
+impl Envelope<'_> {
+    /// The envelope as text, of [`MAX_TEXT_BYTES`] or less where it can be: what changed is spelled out as far as there is room,
     /// because the raw body has it all.
     #[must_use]
     pub fn to_text(&self) -> String {
         let text = text_of(self);
         match self {
-            Entry::Record(record) if text.len() > MAX_TEXT_BYTES => text_of(&Entry::Record(record.without_details())),
+            Envelope::Record(record) if text.len() > MAX_TEXT_BYTES => text_of(&Envelope::Record(record.without_details())),
             _ => text,
         }
     }
@@ -73,9 +73,9 @@ impl Entry<'_> {
     #[must_use]
     pub fn group_key(&self) -> &str {
         match self {
-            Entry::Record(record) => &record.group_key,
-            Entry::Quarantined(kept) => &kept.group_key,
-            Entry::Part(part) => &part.group_key,
+            Envelope::Record(record) => &record.group_key,
+            Envelope::Quarantined(kept) => &kept.group_key,
+            Envelope::Part(part) => &part.group_key,
         }
     }
 
@@ -83,9 +83,9 @@ impl Entry<'_> {
     #[must_use]
     pub fn platform(&self) -> Option<&str> {
         match self {
-            Entry::Record(record) => Some(&record.platform),
-            Entry::Quarantined(kept) => Some(&kept.platform),
-            Entry::Part(_) => None,
+            Envelope::Record(record) => Some(&record.platform),
+            Envelope::Quarantined(kept) => Some(&kept.platform),
+            Envelope::Part(_) => None,
         }
     }
 
@@ -93,8 +93,8 @@ impl Entry<'_> {
     #[must_use]
     pub fn kind(&self) -> Option<&'static str> {
         match self {
-            Entry::Record(record) => Some(record.change.kind.as_str()),
-            Entry::Quarantined(_) | Entry::Part(_) => None,
+            Envelope::Record(record) => Some(record.change.kind.as_str()),
+            Envelope::Quarantined(_) | Envelope::Part(_) => None,
         }
     }
 }
@@ -108,22 +108,22 @@ impl Callback<'_> {
     }
 }
 
-impl Entry<'static> {
-    /// Reads a text: the entries that it comes to, in the order in which they are written. More than one where it is a
+impl Envelope<'static> {
+    /// Reads a text: the envelopes that it comes to, in the order in which they are written. More than one where it is a
     /// callback's with a large body.
     ///
     /// # Errors
     ///
-    /// Where it is no text of an entry.
-    pub fn from_text(text: &str) -> Result<Vec<Self>, NotAnEntry> {
-        let bytes = BASE64_STANDARD.decode(text).map_err(|_| NotAnEntry)?;
+    /// Where it is no text of an envelope.
+    pub fn from_text(text: &str) -> Result<Vec<Self>, NotAnEnvelope> {
+        let bytes = BASE64_STANDARD.decode(text).map_err(|_| NotAnEnvelope)?;
         if text.starts_with(CALLBACK) {
-            let mut callback: HashMap<String, Callback<'_>> = serde_json::from_slice(&bytes).map_err(|_| NotAnEntry)?;
-            return Ok(Quarantined::from(callback.remove("callback").ok_or(NotAnEntry)?).into());
+            let mut callback: HashMap<String, Callback<'_>> = serde_json::from_slice(&bytes).map_err(|_| NotAnEnvelope)?;
+            return Ok(Quarantined::from(callback.remove("callback").ok_or(NotAnEnvelope)?).into());
         }
         let mut json = Vec::new();
-        GzDecoder::new(bytes.as_slice()).take(MAX_JSON_BYTES).read_to_end(&mut json).map_err(|_| NotAnEntry)?;
-        Ok(vec![serde_json::from_slice(&json).map_err(|_| NotAnEntry)?])
+        GzDecoder::new(bytes.as_slice()).take(MAX_JSON_BYTES).read_to_end(&mut json).map_err(|_| NotAnEnvelope)?;
+        Ok(vec![serde_json::from_slice(&json).map_err(|_| NotAnEnvelope)?])
     }
 }
 
@@ -182,50 +182,50 @@ fn read_piece(piece: &str) -> Option<(&str, usize, usize, &str)> {
     Some((fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?, fields.next()?))
 }
 
-impl<'r> From<Record<'r>> for Vec<Entry<'r>> {
-    /// A record's entries, in the order in which they are written: parts of its body, where no item holds it whole, before
+impl<'r> From<Record<'r>> for Vec<Envelope<'r>> {
+    /// A record's envelopes, in the order in which they are written: parts of its body, where no item holds it whole, before
     /// the record that refers to them.
     fn from(record: Record<'r>) -> Self {
         let request_id = record.change.occurred_at.is_none().then(|| record.request_id.clone());
         let (digest, time, expires_at) = (record.digest.clone(), record.occurred_at, record.expires_at);
-        entries(Entry::Record(record), |raw| raw.split(&digest, time, request_id.as_deref(), expires_at))
+        envelopes(Envelope::Record(record), |raw| raw.split(&digest, time, request_id.as_deref(), expires_at))
     }
 }
 
-impl<'r> From<Quarantined<'r>> for Vec<Entry<'r>> {
+impl<'r> From<Quarantined<'r>> for Vec<Envelope<'r>> {
     /// As those of a record.
     fn from(kept: Quarantined<'r>) -> Self {
         let (digest, request_id) = (kept.digest.clone(), kept.request_id.clone());
         let (time, expires_at) = (kept.received_at, kept.expires_at);
-        entries(Entry::Quarantined(kept), |raw| raw.split(&digest, time, Some(&request_id), expires_at))
+        envelopes(Envelope::Quarantined(kept), |raw| raw.split(&digest, time, Some(&request_id), expires_at))
     }
 }
 
-/// An entry, with the parts of its body before it where no item holds it whole.
-fn entries<'r>(mut entry: Entry<'r>, split: impl FnOnce(&mut Raw<'r>) -> Vec<Part>) -> Vec<Entry<'r>> {
+/// An envelope, with the parts of its body before it where no item holds it whole.
+fn envelopes<'r>(mut envelope: Envelope<'r>, split: impl FnOnce(&mut Raw<'r>) -> Vec<Part>) -> Vec<Envelope<'r>> {
     // Only a compressed body may be that large; the item of any other is made once.
     let is_compressed = matches!(
-        &entry,
-        Entry::Record(Record { raw: Raw::Gzip(_), .. }) | Entry::Quarantined(Quarantined { raw: Raw::Gzip(_), .. })
+        &envelope,
+        Envelope::Record(Record { raw: Raw::Gzip(_), .. }) | Envelope::Quarantined(Quarantined { raw: Raw::Gzip(_), .. })
     );
-    if !is_compressed || Ledger::fits(&entry) {
-        return vec![entry];
+    if !is_compressed || Ledger::fits(&envelope) {
+        return vec![envelope];
     }
-    let parts = match &mut entry {
-        Entry::Record(record) => split(&mut record.raw),
-        Entry::Quarantined(kept) => split(&mut kept.raw),
-        Entry::Part(_) => Vec::new(),
+    let parts = match &mut envelope {
+        Envelope::Record(record) => split(&mut record.raw),
+        Envelope::Quarantined(kept) => split(&mut kept.raw),
+        Envelope::Part(_) => Vec::new(),
     };
     // Parts of what no item holds even without its body would be left behind.
-    let parts = if Ledger::fits(&entry) { parts } else { Vec::new() };
-    parts.into_iter().map(Entry::Part).chain([entry]).collect()
+    let parts = if Ledger::fits(&envelope) { parts } else { Vec::new() };
+    parts.into_iter().map(Envelope::Part).chain([envelope]).collect()
 }
 
-fn text_of(entry: &Entry<'_>) -> String {
+fn text_of(envelope: &Envelope<'_>) -> String {
     // Quickly: a sender waits, and its body is compressed already where it is large.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    // Neither a Vec nor an entry fails.
-    let json = serde_json::to_vec(entry).unwrap_or_default();
+    // Neither a Vec nor an envelope fails.
+    let json = serde_json::to_vec(envelope).unwrap_or_default();
     let _ = gzip.write_all(&json);
     BASE64_STANDARD.encode(gzip.finish().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! The spill: an SQS queue, where entries wait while the ledger does not take them. The redrive takes them from there.
+//! The fallback queue: an SQS queue, where envelopes wait while the ledger does not take them. The replay takes them from there.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use aws_types::SdkConfig;
 use tokio::time::timeout;
 
 use crate::aws::{CallError, retries};
-use crate::entry::MAX_TEXT_BYTES;
+use crate::envelope::MAX_TEXT_BYTES;
 use crate::lambda::caught;
 use crate::settings::{SettingError, Settings};
 
-/// The queue of entries.
+/// The queue of envelopes.
 #[derive(Clone, Debug)]
-pub struct Spill {
+pub struct FallbackQueue {
     client: Client,
     queue_url: String,
 }
 
-/// Why an entry is not, or not surely, in the queue. Says nothing of the entry.
+/// Why an envelope is not, or not surely, in the queue. Says nothing of the envelope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpillError {
+pub enum FallbackQueueError {
     /// The call failed.
     #[error("SQS {0}")]
     Call(#[from] CallError),
@@ -30,16 +30,16 @@ pub enum SpillError {
     TooLarge,
 }
 
-impl Spill {
-    /// The queue of `SPILL_QUEUE_URL`; `None` where there is none.
+impl FallbackQueue {
+    /// The queue of `FALLBACK_QUEUE_URL`; `None` where there is none.
     ///
     /// # Errors
     ///
     /// Where that is no URL.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Option<Self>, SettingError> {
-        let Some(queue_url) = settings.text("SPILL_QUEUE_URL") else { return Ok(None) };
+        let Some(queue_url) = settings.text("FALLBACK_QUEUE_URL") else { return Ok(None) };
         if !["https://", "http://"].iter().any(|scheme| queue_url.starts_with(scheme)) {
-            return Err(SettingError::new("SPILL_QUEUE_URL", "must be the URL of a queue"));
+            return Err(SettingError::new("FALLBACK_QUEUE_URL", "must be the URL of a queue"));
         }
         let mut config = Config::from(config).to_builder();
         config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_SQS")).set_retry_partition(Some(retries("SQS")));
@@ -58,15 +58,15 @@ impl Spill {
         &self.queue_url
     }
 
-    /// Sends the texts of a callback's entries, a message each, in their order and within a time. A message that was sent
+    /// Sends the texts of a callback's envelopes, a message each, in their order and within a time. A message that was sent
     /// twice is written once.
     ///
     /// # Errors
     ///
     /// Where one of them is not, or not surely, in the queue.
-    pub async fn send(&self, texts: &[String], within: Duration) -> Result<(), SpillError> {
+    pub async fn send(&self, texts: &[String], within: Duration) -> Result<(), FallbackQueueError> {
         if texts.iter().any(|text| text.len() > MAX_TEXT_BYTES) {
-            return Err(SpillError::TooLarge);
+            return Err(FallbackQueueError::TooLarge);
         }
         let send = async {
             for text in texts {
