@@ -28,14 +28,12 @@ def revision(architecture: str) -> str:
 def stamp(template: dict, mark: str) -> None:
     """Writes `mark` into every function of a template.
 
-    AutoPublishCodeSha256 makes SAM ask for a new version. Lambda publishes none while neither code nor configuration has
-    changed ("A version for this Lambda function exists"), and the whole deployment then fails: therefore the description too.
+    SAM names the version after it, and appends it to the function's description. The latter matters where nothing else of a
+    function changed: Lambda publishes no version of an unchanged function, and the whole deployment would fail.
     """
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            properties = resource["Properties"]
-            properties["AutoPublishCodeSha256"] = mark
-            properties["Description"] = f"{properties['Description']} Revision {mark[:12]}."
+            resource["Properties"]["AutoPublishCodeSha256"] = mark
 
 
 def main() -> None:
