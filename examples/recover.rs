@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use group_ledger::aws;
-use group_ledger::envelope::{Envelope, Texts};
-use group_ledger::ledger::{Ledger, Stored};
+use group_ledger::host::aws;
 use group_ledger::settings::Settings;
+use group_ledger::storage::envelope::{Envelope, Texts};
+use group_ledger::storage::ledger::{Ledger, Stored};
 
 use crate::tool::{TIMEOUTS, ended, helped};
 

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use group_ledger::aws;
+use group_ledger::host::aws;
 use group_ledger::settings::Settings;
-use group_ledger::fallback_queue::FallbackQueue;
+use group_ledger::storage::fallback_queue::FallbackQueue;
 
 use crate::tool::{TIMEOUTS, ended, helped};
 

@@ -15,17 +15,18 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::read::GzDecoder;
-use group_ledger::aws;
-use group_ledger::envelope::Envelope;
-use group_ledger::ledger::{Ledger, Stored};
+use group_ledger::domain::quarantine::group_key;
+use group_ledger::domain::record::{PARTITION_KEY, Part, Record, SORT_KEY};
+use group_ledger::domain::request::{Query, Request};
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::aws;
+use group_ledger::ingest::reprocess::reprocess;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
-use group_ledger::quarantine::{reprocess, group_key};
-use group_ledger::record::{PARTITION_KEY, Part, Record, SORT_KEY};
-use group_ledger::request::{Query, Request};
 use group_ledger::settings::Settings;
-use group_ledger::timestamp::Timestamp;
+use group_ledger::storage::envelope::Envelope;
+use group_ledger::storage::ledger::{Ledger, Stored};
 
 use crate::tool::{TIMEOUTS, ended, helped};
 

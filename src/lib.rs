@@ -3,37 +3,32 @@
 //! A callback goes one way, and no step knows a later one:
 //!
 //! ```text
-//! API Gateway event ─► event     (bytes, query, headers, received_at; no AWS types beyond it)
+//! API Gateway event ─► request   (host: bytes, query, headers, received_at; no AWS types beyond it)
 //!                   ─► verify    (platform: is it genuine, is it ours?)
 //!                   ─► decode    (platform: bytes -> GroupChange | Ignored)
-//!                   ─► record    (key, digest, raw body)
-//!                   ─► store     (ledger: one conditional PutItem; or spill: one SQS message ─► replay ─► ledger)
-//!                   ─► answer    (platform: its own words)
+//!                   ─► record    (domain: key, digest, raw body)
+//!                   ─► store     (storage: one conditional PutItem; or one SQS message ─► replay ─► the same PutItem)
+//!                   ─► respond   (platform: its own words)
 //! ```
 //!
-//! A platform is one folder under [`platform`] that says how it verifies, decodes and answers. [`receive`] is the way
-//! itself; [`function`] is the Lambda function around it.
+//! A room is a folder, and knows only the rooms below it:
+//!
+//! | room | what it is for |
+//! | --- | --- |
+//! | [`host`] | Lambda: events, AWS clients, log, metrics |
+//! | [`ingest`] | the way itself: verify, decode, record, store; replay and reprocessing |
+//! | [`platform`] | one folder a platform: how it verifies, decodes and answers |
+//! | [`storage`] | the table, the fallback queue, the circuit breaker |
+//! | [`domain`] | requests, changes, records, rejections, timestamps |
+//!
+//! [`settings`] reads the environment for whoever asks; `panics` turns a panic into a value.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
-pub mod aws;
-pub mod breaker;
-pub mod budget;
-pub mod change;
-pub mod envelope;
-pub mod event;
-pub mod function;
-mod lambda;
-pub mod ledger;
-pub mod metrics;
+pub mod domain;
+pub mod host;
+pub mod ingest;
+mod panics;
 pub mod platform;
-pub mod quarantine;
-pub mod receive;
-pub mod record;
-pub mod replay;
-pub mod rejection;
-pub mod request;
 pub mod settings;
-pub mod fallback_queue;
-pub mod store;
-pub mod timestamp;
+pub mod storage;

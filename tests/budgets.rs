@@ -11,14 +11,14 @@ use std::time::Duration;
 use allocation_counter::measure;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use group_ledger::event::{Event, Response};
+use group_ledger::domain::record::Record;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::{Event, Response};
+use group_ledger::ingest::receive::read;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
-use group_ledger::receive::read;
-use group_ledger::record::Record;
 use group_ledger::settings::Settings;
-use group_ledger::timestamp::Timestamp;
 
 use crate::support::lambda::Function;
 use crate::support::{Sent, Table, local_settings};
@@ -126,7 +126,8 @@ async fn instructions(callbacks: u64) -> u64 {
     let counts = tempfile::tempdir().unwrap();
     let file = counts.path().join("counts");
     let program = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())];
-    let settings = table.settings(&[("METRICS_NAMESPACE", "Here"), ("FALLBACK_QUEUE_URL", "http://127.0.0.1:1/fallback-queue")]);
+    let settings =
+        table.settings(&[("METRICS_NAMESPACE", "Here"), ("FALLBACK_QUEUE_URL", "http://127.0.0.1:1/fallback-queue")]);
     let function = Function::start_under(&program, "target/release/openim", &settings).await;
     for number in 0..callbacks {
         let body = format!(

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use group_ledger::budget::Budget;
-use group_ledger::event::Event;
-use group_ledger::ledger::WARM_UP_TIMEOUT;
-use group_ledger::metrics;
+use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
+use group_ledger::domain::time_budget::TimeBudget;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::Event;
+use group_ledger::host::metrics;
+use group_ledger::host::replay;
+use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::receive::{Outcome, Receipt, Receiver};
-use group_ledger::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
-use group_ledger::replay;
 use group_ledger::settings::Settings;
-use group_ledger::timestamp::Timestamp;
+use group_ledger::storage::ledger::WARM_UP_TIMEOUT;
 use serde_json::Value;
 
 use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, parameters, translate};
@@ -313,7 +313,7 @@ fn the_fallback_queue_keeps_what_it_is_given_until_it_is_written() {
     let stack = whole_stack();
     let queues: BTreeMap<String, Value> =
         stack.resources_of("AWS::SQS::Queue").into_iter().map(|queue| (queue.id, queue.properties)).collect();
-    assert!(queues.keys().eq(["FallbackQueue", "DeadLetterQueue"]));
+    assert!(queues.keys().eq(["DeadLetterQueue", "FallbackQueue"]));
     for (id, queue) in &queues {
         assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{id}");
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
@@ -431,7 +431,7 @@ fn time_outs_and_memory_fit_into_each_other() {
     {
         let timeout = Duration::from_secs(functions[binary]["Timeout"].as_u64().unwrap());
         let now = Instant::now();
-        let budget = Budget::new(now, patience, Duration::ZERO, Some(timeout));
+        let budget = TimeBudget::new(now, patience, Duration::ZERO, Some(timeout));
         let spent = budget.for_ledger(now) + budget.for_fallback_queue(now + budget.for_ledger(now));
         assert!(spent < patience && spent < timeout, "{binary} is cut off in its work");
         assert!(!holds_back || budget.until_given_up(now) > patience, "{binary} cannot be too late");
@@ -525,7 +525,7 @@ async fn line_for(receiver: &Receiver<OpenIm>, credentials: &str, body: &str) ->
     let event = Sent::post("/openim", "", body).header("authorization", &authorization).event();
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let budget = Budget::new(Instant::now(), OpenIm::SENDER_TIMEOUT, Duration::ZERO, None);
+    let budget = TimeBudget::new(Instant::now(), OpenIm::SENDER_TIMEOUT, Duration::ZERO, None);
     line(receiver, &receiver.receive(&request, &budget).await)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use group_ledger::rejection::Rejection;
+use group_ledger::domain::rejection::Rejection;
 
 fn readme() -> String {
     fs::read_to_string("README.md").unwrap()
@@ -20,7 +20,7 @@ fn the_readme_lists_every_code_with_its_sentence() {
 /// A rejection that the list leaves out would be in no test and in no documentation.
 #[test]
 fn the_list_of_rejections_is_whole() {
-    let code = fs::read_to_string("src/rejection.rs").unwrap();
+    let code = fs::read_to_string("src/domain/rejection.rs").unwrap();
     assert_eq!(code.matches("#[error(").count(), Rejection::ALL.len());
 }
 

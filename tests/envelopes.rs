@@ -1,16 +1,18 @@
 //! Entries as text: what a queue or a log holds is read again, whichever version wrote it.
 
-use group_ledger::envelope::{Envelope, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEnvelope, Texts, pieces};
-use group_ledger::event::Event;
+use group_ledger::domain::quarantine::Quarantined;
+use group_ledger::domain::quarantine::Undecodable;
+use group_ledger::domain::record::Record;
+use group_ledger::domain::rejection::Rejection;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::Event;
+use group_ledger::ingest::receive::{Unread, read};
+use group_ledger::ingest::reprocess::callback;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::platform::{Decoded, Platform, Undecodable};
-use group_ledger::quarantine::{Callback, Quarantined};
-use group_ledger::receive::{Unread, read};
-use group_ledger::record::Record;
-use group_ledger::rejection::Rejection;
+use group_ledger::platform::{Decoded, Platform};
 use group_ledger::settings::Settings;
-use group_ledger::timestamp::Timestamp;
+use group_ledger::storage::envelope::{Envelope, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEnvelope, Texts, pieces};
 use serde_json::{Value, json as object};
 
 use crate::records::snapshot;
@@ -25,7 +27,7 @@ fn through_text<P: Platform>(event: &str) -> (Vec<Value>, Vec<Value>) {
     let envelopes: Vec<Envelope<'_>> = match read(&platform, &request) {
         Ok(Decoded::Change(change)) => Record::new(P::NAME, platform.app_id(), change, &request, Some(1)).into(),
         Err(Unread::Undecodable(reason)) => {
-            Quarantined::from(Callback::new::<P>(platform.app_id(), reason, &request, None)).into()
+            Quarantined::from(callback::<P>(platform.app_id(), reason, &request, None)).into()
         }
         _ => panic!("nothing is written"),
     };
@@ -140,7 +142,9 @@ fn texts_are_found_in_a_log_of_any_form() {
     let mut lines: Vec<String> = [long.as_str(), "H4sIwhole==", &other, "eyJjYWxsYmFjayI6e30="]
         .iter()
         .flat_map(|text| pieces(text))
-        .map(|piece| object!({ "message": object!({ "envelope": piece, "request_id": "H-1" }).to_string() }).to_string())
+        .map(|piece| {
+            object!({ "message": object!({ "envelope": piece, "request_id": "H-1" }).to_string() }).to_string()
+        })
         .collect();
     // In any order, and some twice.
     lines.reverse();
@@ -164,7 +168,7 @@ fn a_callback_kept_as_it_came_comes_to_entries() {
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
     let reason = Undecodable { rejection: Rejection::Defect, command: None };
-    let callback = Callback::new::<OpenIm>("openim", reason, &request, Some(1));
+    let callback = callback::<OpenIm>("openim", reason, &request, Some(1));
     let envelopes: Vec<Envelope<'_>> = Quarantined::from(callback.clone()).into();
     let read_again = Envelope::from_text(&callback.to_text()).unwrap();
     assert!(read_again.len() > 1, "in parts");

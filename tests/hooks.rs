@@ -4,12 +4,12 @@
 //! it takes from it. Sources: `internal/rpc/group/callback.go`, `pkg/callbackstruct` and `pkg/common/webhook` of
 //! <https://github.com/openimsdk/open-im-server>.
 
-use group_ledger::event::{Event, Response};
+use group_ledger::domain::rejection::Rejection;
+use group_ledger::domain::request::MAX_BODY_BYTES;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::{Event, Response};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
-use group_ledger::rejection::Rejection;
-use group_ledger::request::MAX_BODY_BYTES;
-use group_ledger::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::support::{Sent, Table};

@@ -4,18 +4,19 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use group_ledger::envelope::Envelope;
-use group_ledger::event::Event;
-use group_ledger::function;
-use group_ledger::ledger::Stored;
+use group_ledger::domain::quarantine::Undecodable;
+use group_ledger::domain::rejection::Rejection;
+use group_ledger::domain::request::{Request, Verified};
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::Event;
+use group_ledger::host::function;
+use group_ledger::ingest::receive::{Outcome, read};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::platform::{Decoded, Platform, Undecodable};
-use group_ledger::receive::{Outcome, read};
-use group_ledger::rejection::Rejection;
-use group_ledger::request::{Request, Verified};
+use group_ledger::platform::{Decoded, Platform};
 use group_ledger::settings::{SettingError, Settings};
-use group_ledger::timestamp::Timestamp;
+use group_ledger::storage::envelope::Envelope;
+use group_ledger::storage::ledger::Stored;
 use serde_json::json;
 
 use crate::ledger::receipt;

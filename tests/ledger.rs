@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flate2::read::GzDecoder;
-use group_ledger::budget::Budget;
-use group_ledger::event::Event;
+use group_ledger::domain::time_budget::TimeBudget;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::Event;
+use group_ledger::ingest::receive::{Receipt, Receiver};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::receive::{Receipt, Receiver};
-use group_ledger::timestamp::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,7 +33,7 @@ pub(crate) async fn receipt<P: Platform, T>(
     let event = sent.event();
     let event = Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
-    let budget = Budget::new(Instant::now(), PATIENCE, Duration::ZERO, None);
+    let budget = TimeBudget::new(Instant::now(), PATIENCE, Duration::ZERO, None);
     read(&receiver.receive(&request, &budget).await)
 }
 
@@ -214,7 +214,8 @@ async fn where_a_callback_is_kept_is_said() {
     let table = Table::start().await;
     let queues = crate::reliability::queues().await;
     let down = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
-    let fallback_queue = [("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()), ("FALLBACK_QUEUE_URL", queues.fallback_queue.as_str())];
+    let fallback_queue =
+        [("AWS_ENDPOINT_URL_SQS", queues.endpoint.as_str()), ("FALLBACK_QUEUE_URL", queues.fallback_queue.as_str())];
     let row = |outcome: &str, fault, unstored| (outcome.to_owned(), fault, unstored);
 
     let kept = receipts(&table, &fallback_queue).await;
@@ -282,9 +283,9 @@ async fn a_typical_callback_costs_one_write_unit() {
     for (name, event) in crate::support::files("events") {
         let table = Table::start().await;
         if name.starts_with("openim") {
-            group_ledger::function::handle(&table.receiver::<OpenIm>(&[]), &event, None).await;
+            group_ledger::host::function::handle(&table.receiver::<OpenIm>(&[]), &event, None).await;
         } else {
-            group_ledger::function::handle(&table.receiver::<TencentChat>(&[]), &event, None).await;
+            group_ledger::host::function::handle(&table.receiver::<TencentChat>(&[]), &event, None).await;
         }
         // The documented OpenIM page sets every field there is.
         let units = if name == "openim-set-group-info-ex-documented" { 2.0 } else { 1.0 };
@@ -478,7 +479,7 @@ async fn openims_group_id_is_found_wherever_it_is() {
 
 #[tokio::test]
 async fn the_replay_says_which_messages_are_to_be_put_back() {
-    use group_ledger::replay::{self, Batch, Message};
+    use group_ledger::host::replay::{self, Batch, Message};
     use group_ledger::settings::Settings;
 
     let table = Table::start().await;
@@ -563,10 +564,10 @@ async fn records_of_one_body_and_time_have_parts_of_their_own() {
 
 #[tokio::test]
 async fn the_fallback_queue_takes_no_text_that_is_too_long_for_a_message() {
-    use group_ledger::aws::{FUNCTION_TIMEOUTS, config};
-    use group_ledger::envelope::MAX_TEXT_BYTES;
+    use group_ledger::host::aws::{FUNCTION_TIMEOUTS, config};
     use group_ledger::settings::Settings;
-    use group_ledger::fallback_queue::{FallbackQueue, FallbackQueueError};
+    use group_ledger::storage::envelope::MAX_TEXT_BYTES;
+    use group_ledger::storage::fallback_queue::{FallbackQueue, FallbackQueueError};
 
     let queues = crate::reliability::queues().await;
     let mut settings = local_settings("http://127.0.0.1:1");
@@ -574,13 +575,15 @@ async fn the_fallback_queue_takes_no_text_that_is_too_long_for_a_message() {
     settings.insert("AWS_ENDPOINT_URL_SQS".to_owned(), queues.endpoint.clone());
     let lookup = |name: &str| settings.get(name).cloned();
     let settings = Settings::new(&lookup);
-    let fallback_queue = FallbackQueue::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
+    let fallback_queue =
+        FallbackQueue::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
     let texts = |bytes| ["x".repeat(10), "x".repeat(bytes)];
     assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES + 1), PATIENCE).await, Err(FallbackQueueError::TooLarge));
     assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 0, "nothing is sent of what is not sent whole");
     assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES), PATIENCE).await, Ok(()));
     assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 2);
-    let received = fallback_queue.client().receive_message().queue_url(fallback_queue.queue_url()).send().await.unwrap();
+    let received =
+        fallback_queue.client().receive_message().queue_url(fallback_queue.queue_url()).send().await.unwrap();
     assert!(received.messages.unwrap()[0].body.as_ref().unwrap().starts_with('x'));
 }
 

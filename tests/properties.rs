@@ -4,15 +4,15 @@
 
 use std::borrow::Cow;
 
-use group_ledger::change::{Detail, GroupChange};
-use group_ledger::event::Event;
+use group_ledger::domain::change::{Detail, GroupChange};
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::Event;
+use group_ledger::ingest::receive::{Unread, read};
 use group_ledger::platform::Decoded;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::receive::{Unread, read};
 use group_ledger::settings::Settings;
-use group_ledger::timestamp::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};

@@ -2,12 +2,14 @@
 
 use std::process::Output;
 
+use group_ledger::domain::quarantine::Quarantined;
+use group_ledger::domain::quarantine::Undecodable;
+use group_ledger::domain::rejection::Rejection;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::ingest::reprocess::{callback, reprocess};
+use group_ledger::platform::Decoded;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::platform::{Decoded, Undecodable};
-use group_ledger::quarantine::{Callback, Quarantined, reprocess};
-use group_ledger::rejection::Rejection;
-use group_ledger::timestamp::Timestamp;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -75,7 +77,7 @@ async fn whichever_command_of_openim_is_recorded_is_kept() {
 fn what_is_decoded_again_is_not_verified_again() {
     let event =
         Sent::post("/openim", "", r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#).event();
-    let event = group_ledger::event::Event::parse(&event).unwrap();
+    let event = group_ledger::host::event::Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
     assert!(matches!(reprocess::<OpenIm>(&request), Ok(Decoded::Change(change)) if change.group_id == "g1"));
 }
@@ -128,12 +130,12 @@ async fn run_reprocess(table: &Table) -> String {
 async fn quarantine(table: &Table, platform: &str, app_id: &str, sent: &Sent) {
     let ledger = table.receiver::<OpenIm>(&[]);
     let event = sent.event();
-    let event = group_ledger::event::Event::parse(&event).unwrap();
+    let event = group_ledger::host::event::Event::parse(&event).unwrap();
     let request = event.request(Timestamp::now()).unwrap();
     let reason = Undecodable { rejection: Rejection::NoGroupId, command: None };
     let kept = match platform {
-        "openim" => Callback::new::<OpenIm>(app_id, reason, &request, None),
-        _ => Callback::new::<TencentChat>(app_id, reason, &request, None),
+        "openim" => callback::<OpenIm>(app_id, reason, &request, None),
+        _ => callback::<TencentChat>(app_id, reason, &request, None),
     };
     let envelopes: Vec<_> = Quarantined::from(kept).into();
     ledger.ledger().write(&envelopes, PATIENCE).await.unwrap();
@@ -162,7 +164,10 @@ async fn what_is_understood_by_now_is_recorded_at_its_own_time_and_leaves_quaran
     }
     let before = table.items();
 
-    assert_eq!(run_reprocess(&table).await, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
+    assert_eq!(
+        run_reprocess(&table).await,
+        "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine."
+    );
     let records = table.records();
     let yesterday = Timestamp::from_unix_millis(yesterday).unwrap().to_string();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use group_ledger::function;
+use group_ledger::host::function;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;

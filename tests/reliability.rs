@@ -11,11 +11,11 @@ use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use group_ledger::aws::{self, FUNCTION_TIMEOUTS, Timeouts};
-use group_ledger::envelope::Envelope;
-use group_ledger::ledger::Ledger;
+use group_ledger::host::aws::{self, FUNCTION_TIMEOUTS, Timeouts};
 use group_ledger::settings::Settings;
-use group_ledger::fallback_queue::FallbackQueue;
+use group_ledger::storage::envelope::Envelope;
+use group_ledger::storage::fallback_queue::FallbackQueue;
+use group_ledger::storage::ledger::Ledger;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
@@ -167,7 +167,8 @@ impl World {
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
-        let fallback_queue = self.queues.fallback_queue.replace(&self.queues.endpoint, &self.to_fallback_queue.endpoint);
+        let fallback_queue =
+            self.queues.fallback_queue.replace(&self.queues.endpoint, &self.to_fallback_queue.endpoint);
         self.table.settings(&[
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.to_ledger.endpoint),
             ("AWS_ENDPOINT_URL_SQS", &self.to_fallback_queue.endpoint),
@@ -257,7 +258,8 @@ async fn check(case: Case) -> String {
     let outcome: Value = serde_json::from_str(&outcomes).unwrap();
     let outcome = outcome["outcome"].as_str().unwrap().to_owned();
     // The fault was met; and SQS is not asked while DynamoDB is well, so that one kind of fault of it is enough then.
-    for (proxy, fault, is_asked) in [(&world.to_ledger, ledger, true), (&world.to_fallback_queue, fallback_queue, outcome != "recorded")]
+    for (proxy, fault, is_asked) in
+        [(&world.to_ledger, ledger, true), (&world.to_fallback_queue, fallback_queue, outcome != "recorded")]
     {
         let is_reached = fault.1 == 0 || !fault.0.prevents_connections();
         assert_eq!(proxy.requests() > 0, is_asked && is_reached, "{case:?}: {} requests", proxy.requests());
@@ -305,7 +307,10 @@ fn ways(fault: Fault) -> impl Iterator<Item = (Fault, usize)> {
 
 fn on_both_platforms(transport: Transport, ways: impl Iterator<Item = [(Fault, usize); 2]>) -> Vec<Case> {
     let platforms = [Platform::TencentChat, Platform::OpenIm];
-    ways.flat_map(|[ledger, fallback_queue]| platforms.map(|platform| Case { transport, platform, ledger, fallback_queue })).collect()
+    ways.flat_map(|[ledger, fallback_queue]| {
+        platforms.map(|platform| Case { transport, platform, ledger, fallback_queue })
+    })
+    .collect()
 }
 
 fn cases_of_dynamodb() -> Vec<Case> {
@@ -332,7 +337,10 @@ fn cases_of_sqs_alone() -> Vec<Case> {
 fn cases_over_tls() -> Vec<Case> {
     let ways = || TLS_FAULTS.into_iter().flat_map(ways).filter(|way| way.1 != 2);
     let both = TLS_FAULTS.into_iter().filter(|fault| *fault != DOWN).map(|fault| [(fault, ALWAYS); 2]);
-    let ways = ways().map(|ledger| [ledger, FINE]).chain(ways().map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue])).chain(both);
+    let ways = ways()
+        .map(|ledger| [ledger, FINE])
+        .chain(ways().map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue]))
+        .chain(both);
     on_both_platforms(Transport::Tls, ways)
 }
 
@@ -416,7 +424,7 @@ fn the_documentation_counts_each_case_once() {
 /// However long Tencent has waited by the clocks, it is waited for long enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_is_held_back_for_certain() {
-    let now = group_ledger::timestamp::Timestamp::now().unix_millis();
+    let now = group_ledger::domain::timestamp::Timestamp::now().unix_millis();
     for waited in [0, 1_000, 1_990] {
         let down = (DOWN, ALWAYS);
         let world = World::start(down, down).await;
@@ -499,7 +507,7 @@ async fn a_connection_that_died_while_the_function_was_frozen_costs_a_retry() {
 /// The clocks of API Gateway and of the function need not agree.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_has_jumped_loses_nothing() {
-    let now = group_ledger::timestamp::Timestamp::now().unix_millis();
+    let now = group_ledger::domain::timestamp::Timestamp::now().unix_millis();
     for received_at in [0, now - 1_900, now - 86_400_000, now + 1_900, now + 86_400_000, i64::MAX] {
         for time_left in [Duration::ZERO, TIME_LEFT, Duration::from_hours(24)] {
             let world = World::start((Fault::Hang, 1), FINE).await;

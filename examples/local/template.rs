@@ -59,7 +59,8 @@ impl Template {
             })
         });
         let definitions: Result<Vec<_>> = definitions.collect();
-        let (fallback_queue, dead_letters) = definitions?.into_iter().partition(|queue| queue.max_receive_count.is_some());
+        let (fallback_queue, dead_letters) =
+            definitions?.into_iter().partition(|queue| queue.max_receive_count.is_some());
         let only = |mut queues: Vec<_>| queues.pop().filter(|_| queues.is_empty());
         Ok(Definitions {
             fallback_queue: only(fallback_queue).context("the template has not one queue with dead letters")?,

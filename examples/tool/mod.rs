@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use group_ledger::aws::Timeouts;
+use group_ledger::host::aws::Timeouts;
 
 /// Patient: a page of a table is up to a megabyte, a receipt waits for messages, and an ocean may be in between.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };

@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
-use group_ledger::event::Event;
+use group_ledger::host::event::Event;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::timestamp::Timestamp;
+use group_ledger::domain::timestamp::Timestamp;
 use group_ledger_fuzz::{platforms, run};
 use libfuzzer_sys::fuzz_target;
 

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use group_ledger::platform::{Decoded, Platform};
-use group_ledger::receive::{Unread, read};
-use group_ledger::record::Record;
-use group_ledger::request::Request;
+use group_ledger::ingest::receive::{Unread, read};
+use group_ledger::domain::record::Record;
+use group_ledger::domain::request::Request;
 use group_ledger::settings::Settings;
 
 /// A platform whose senders must be genuine, and one that takes anybody's callbacks.
@@ -54,12 +54,12 @@ pub fn request(bytes: &[u8]) -> Option<Request<'_>> {
     Some(Request {
         method: "POST".into(),
         path: path.into(),
-        query: group_ledger::request::Query::parse(query),
+        query: group_ledger::domain::request::Query::parse(query),
         headers: [header("Operationid", "op"), header("authorization", "Basic dXNlcjpwYXNzd29yZA==")]
             .into_iter()
             .collect(),
         body: Cow::Borrowed(body.get(1..)?),
-        received_at: group_ledger::timestamp::Timestamp::from_unix_millis(1_669_872_112_000)?,
+        received_at: group_ledger::domain::timestamp::Timestamp::from_unix_millis(1_669_872_112_000)?,
         request_id: "request".into(),
     })
 }

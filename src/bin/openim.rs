@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use group_ledger::function;
+use group_ledger::host::function;
 use group_ledger::platform::openim::OpenIm;
 
 #[tokio::main(flavor = "current_thread")]

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use serde_json_borrow::Value;
 
-use crate::change::{Detail, Kind};
-use crate::rejection::Rejection;
-use crate::timestamp::Timestamp;
+use crate::domain::change::{Detail, Kind};
+use crate::domain::rejection::Rejection;
+use crate::domain::timestamp::Timestamp;
 
 /// A recorded command: its spellings, what it means and which fields its callback has.
 #[derive(Debug)]
@@ -220,8 +220,8 @@ mod tests {
     use serde_json_borrow::Value;
 
     use super::{Body, scalar, time_millis};
-    use crate::change::Detail;
-    use crate::rejection::Rejection;
+    use crate::domain::change::Detail;
+    use crate::domain::rejection::Rejection;
 
     #[test]
     fn times_are_read_from_numbers_and_digits() {

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::GroupChange;
-use crate::rejection::Rejection;
-use crate::request::{Request, Verified};
+use crate::domain::change::GroupChange;
+use crate::domain::quarantine::Undecodable;
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{Request, Verified};
 use crate::settings::{SettingError, Settings};
 
 pub mod command;
@@ -77,19 +76,4 @@ pub enum Decoded<'r> {
     Ignored(Cow<'r, str>),
     /// No callback but a console's check of the URL: an empty POST without a command.
     UrlCheck,
-}
-
-/// Why a request was not understood, and its command as far as that was.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Undecodable<'r> {
-    /// Why.
-    pub rejection: Rejection,
-    /// The command, where the request is genuine and names one.
-    pub command: Option<Cow<'r, str>>,
-}
-
-impl From<Rejection> for Undecodable<'_> {
-    fn from(rejection: Rejection) -> Self {
-        Self { rejection, command: None }
-    }
 }

@@ -8,16 +8,16 @@
 use std::hint::black_box;
 
 use criterion::{AxisScale, BenchmarkId, Criterion, PlotConfiguration, Throughput, criterion_group, criterion_main};
-use group_ledger::change::{Detail, GroupChange, Kind};
-use group_ledger::event::{Event, Response};
+use group_ledger::domain::change::{Detail, GroupChange, Kind};
+use group_ledger::host::event::{Event, Response};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
-use group_ledger::receive::read;
-use group_ledger::record::Record;
-use group_ledger::request::Request;
+use group_ledger::ingest::receive::read;
+use group_ledger::domain::record::Record;
+use group_ledger::domain::request::Request;
 use group_ledger::settings::Settings;
-use group_ledger::timestamp::Timestamp;
+use group_ledger::domain::timestamp::Timestamp;
 use serde_json::json;
 
 /// The token of the published example, which the signed sample event is signed with.

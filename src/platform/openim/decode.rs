@@ -8,11 +8,12 @@ use std::collections::HashSet;
 
 use serde_json_borrow::Value;
 
-use crate::change::{Detail, GroupChange, Kind};
+use crate::domain::change::{Detail, GroupChange, Kind};
+use crate::domain::quarantine::Undecodable;
+use crate::domain::rejection::Rejection;
+use crate::domain::request::Request;
+use crate::platform::Decoded;
 use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, string, text, user};
-use crate::platform::{Decoded, Undecodable};
-use crate::rejection::Rejection;
-use crate::request::Request;
 
 /// The recorded commands, by the names of `pkg/callbackstruct/group.go`. Other spellings are of other versions, of the
 /// documentation and of forks; all are compared without regard to case.

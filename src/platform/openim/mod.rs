@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::platform::{Decoded, Platform, Undecodable};
-use crate::rejection::Rejection;
-use crate::request::{Request, Verified};
+use crate::domain::quarantine::Undecodable;
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{Request, Verified};
+use crate::platform::{Decoded, Platform};
 use crate::settings::{SettingError, Settings};
 
 mod decode;

@@ -11,9 +11,9 @@ use serde_json::{Map, Value as Json};
 use serde_json_borrow::Value;
 
 use super::decode::{find, flatten, is_after, unwrap, url_commands};
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{MAX_BODY_BYTES, Request};
 use crate::platform::command::{Body, string};
-use crate::rejection::Rejection;
-use crate::request::{MAX_BODY_BYTES, Request};
 
 /// What the server takes from the answer to `callbackBeforeSetGroupInfoCommand` in any case (`webhookBeforeSetGroupInfo` in
 /// `internal/rpc/group/callback.go`): where one of them is absent, the request's own is blanked.

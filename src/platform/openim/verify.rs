@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::rejection::Rejection;
-use crate::request::{Request, Verified};
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{Request, Verified};
 
 pub(super) fn verify<'r, 'a>(
     request: &'r Request<'a>,

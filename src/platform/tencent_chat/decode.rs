@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use serde_json_borrow::Value;
 
-use crate::change::{Detail, GroupChange, Kind};
+use crate::domain::change::{Detail, GroupChange, Kind};
+use crate::domain::quarantine::Undecodable;
+use crate::domain::rejection::Rejection;
+use crate::domain::request::Request;
+use crate::platform::Decoded;
 use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, scalar, string, text, user};
-use crate::platform::{Decoded, Undecodable};
-use crate::rejection::Rejection;
-use crate::request::Request;
 
 use super::COMMAND_PARAMETER;
 

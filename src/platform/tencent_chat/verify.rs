@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::COMMAND_PARAMETER;
-use crate::rejection::Rejection;
-use crate::request::{Request, Verified};
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{Request, Verified};
 
 /// How far `RequestTime` may be off, either way: reject "more than 1 minute"
 /// (<https://cloud.tencent.com/document/product/269/32431>).

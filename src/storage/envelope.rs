@@ -19,9 +19,9 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ledger::Ledger;
-use crate::quarantine::{Callback, Quarantined};
-use crate::record::{Part, Raw, Record, hex};
+use crate::domain::quarantine::{Callback, Quarantined};
+use crate::domain::record::{Part, Raw, Record, hex};
+use crate::storage::ledger::Ledger;
 
 /// The longest text of an envelope, in bytes: SQS takes 1 MiB.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -64,7 +64,9 @@ impl Envelope<'_> {
     pub fn to_text(&self) -> String {
         let text = text_of(self);
         match self {
-            Envelope::Record(record) if text.len() > MAX_TEXT_BYTES => text_of(&Envelope::Record(record.without_details())),
+            Envelope::Record(record) if text.len() > MAX_TEXT_BYTES => {
+                text_of(&Envelope::Record(record.without_details()))
+            }
             _ => text,
         }
     }
@@ -118,7 +120,8 @@ impl Envelope<'static> {
     pub fn from_text(text: &str) -> Result<Vec<Self>, NotAnEnvelope> {
         let bytes = BASE64_STANDARD.decode(text).map_err(|_| NotAnEnvelope)?;
         if text.starts_with(CALLBACK) {
-            let mut callback: HashMap<String, Callback<'_>> = serde_json::from_slice(&bytes).map_err(|_| NotAnEnvelope)?;
+            let mut callback: HashMap<String, Callback<'_>> =
+                serde_json::from_slice(&bytes).map_err(|_| NotAnEnvelope)?;
             return Ok(Quarantined::from(callback.remove("callback").ok_or(NotAnEnvelope)?).into());
         }
         let mut json = Vec::new();
@@ -206,7 +209,8 @@ fn envelopes<'r>(mut envelope: Envelope<'r>, split: impl FnOnce(&mut Raw<'r>) ->
     // Only a compressed body may be that large; the item of any other is made once.
     let is_compressed = matches!(
         &envelope,
-        Envelope::Record(Record { raw: Raw::Gzip(_), .. }) | Envelope::Quarantined(Quarantined { raw: Raw::Gzip(_), .. })
+        Envelope::Record(Record { raw: Raw::Gzip(_), .. })
+            | Envelope::Quarantined(Quarantined { raw: Raw::Gzip(_), .. })
     );
     if !is_compressed || Ledger::fits(&envelope) {
         return vec![envelope];

@@ -1,8 +1,6 @@
-//! What every function is made of: its log, the time that Lambda leaves it, and panics that end one thing and no more.
+//! What every function has: its log, and the time that Lambda leaves it.
 
-use std::future::poll_fn;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::task::Poll;
+use std::panic::{self, PanicHookInfo};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lambda_runtime::Context;
@@ -29,29 +27,13 @@ pub(crate) fn time_left(context: &Context) -> Option<Duration> {
     (UNIX_EPOCH + Duration::from_millis(context.deadline)).elapsed().err().map(|error| error.duration())
 }
 
-/// What a future comes to; `None` where it panics, which drops it and ends nothing else.
-pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
-    // In a box, because the compiler gives up on futures that nest too deep.
-    let mut future = Box::pin(future);
-    // What a panic leaves behind is dropped with the future, but for the store's time of rest, which may be any.
-    poll_fn(move |context| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
-            .map_or(Poll::Ready(None), |poll| poll.map(Some))
-    })
-}
-
-/// What a function comes to; `None` where it panics.
-pub(crate) fn unwound<T>(function: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(function)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use lambda_runtime::Context;
 
-    use super::{caught, time_left};
+    use super::time_left;
 
     #[test]
     fn a_deadline_that_has_passed_is_none() {
@@ -64,11 +46,5 @@ mod tests {
         assert_eq!(at(now.checked_sub(Duration::from_secs(1)).unwrap()), None);
         let left = at(now + Duration::from_mins(1)).unwrap();
         assert!(left > Duration::from_secs(50) && left <= Duration::from_mins(1), "{left:?}");
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_caught_and_anything_else_is_not() {
-        assert_eq!(caught(async { 1 }).await, Some(1));
-        assert_eq!(caught(async { panic!("a defect") }).await, None::<()>);
     }
 }

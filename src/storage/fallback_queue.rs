@@ -7,10 +7,10 @@ use aws_sdk_sqs::config::Config;
 use aws_types::SdkConfig;
 use tokio::time::timeout;
 
-use crate::aws::{CallError, retries};
-use crate::envelope::MAX_TEXT_BYTES;
-use crate::lambda::caught;
+use crate::panics::caught;
 use crate::settings::{SettingError, Settings};
+use crate::storage::call::{CallError, retries};
+use crate::storage::envelope::MAX_TEXT_BYTES;
 
 /// The queue of envelopes.
 #[derive(Clone, Debug)]

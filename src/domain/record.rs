@@ -11,9 +11,9 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::change::GroupChange;
-use crate::request::Request;
-use crate::timestamp::Timestamp;
+use crate::domain::change::GroupChange;
+use crate::domain::request::Request;
+use crate::domain::timestamp::Timestamp;
 
 /// The attribute that is the table's partition key.
 pub const PARTITION_KEY: &str = "group_key";
@@ -260,7 +260,7 @@ pub(crate) mod base64_text {
 #[cfg(test)]
 mod tests {
     use super::{MAX_PART_BYTES, Raw};
-    use crate::timestamp::Timestamp;
+    use crate::domain::timestamp::Timestamp;
 
     #[test]
     fn a_compressed_body_is_split_without_a_byte_lost() {

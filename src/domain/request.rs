@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use crate::rejection::Rejection;
-use crate::timestamp::Timestamp;
+use crate::domain::rejection::Rejection;
+use crate::domain::timestamp::Timestamp;
 
 /// The largest body that is decoded: 1 MiB. A dismissed group of 6,000 members is a third of it.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;

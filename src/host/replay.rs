@@ -1,7 +1,5 @@
-//! The replay: takes what is in the fallback queue and writes it to the ledger, under the keys it would have had.
-//!
-//! Lambda invokes it with up to ten of the queue's messages, and puts those back that it reports as failed, until it gives
-//! them up to the dead-letter queue.
+//! The Lambda function that replays the fallback queue. Lambda invokes it with up to ten messages and puts those back that it
+//! reports as failed, until they become dead letters.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -9,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
-use tracing::{error, info, warn};
+use tracing::error;
 
-use crate::aws::{self, FUNCTION_TIMEOUTS};
-use crate::envelope::Envelope;
-use crate::lambda::{caught, start_logging, time_left};
-use crate::ledger::{Ledger, Stored};
+use crate::host::aws::{self, FUNCTION_TIMEOUTS};
+use crate::host::lambda::{start_logging, time_left};
+use crate::ingest::replay;
 use crate::settings::{SettingError, Settings};
+use crate::storage::ledger::Ledger;
 
-/// How long one envelope may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one message may take.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What of the function's time is kept for answering.
 const MARGIN: Duration = Duration::from_millis(500);
 
@@ -95,34 +93,11 @@ pub async fn replay(ledger: &Ledger, batch: Batch, time_left: Option<Duration>) 
     let ends = time_left.map(|left| Instant::now() + left.saturating_sub(MARGIN));
     let mut failures = Failures::default();
     for Message { message_id, body } in batch.messages {
-        let left = ends.map_or(PATIENCE, |ends| ends.saturating_duration_since(Instant::now()).min(PATIENCE));
-        if caught(write(ledger, &message_id, &body, left)).await != Some(true) {
+        let left =
+            ends.map_or(MESSAGE_TIMEOUT, |ends| ends.saturating_duration_since(Instant::now()).min(MESSAGE_TIMEOUT));
+        if !replay::replay(ledger, &message_id, &body, left).await {
             failures.batch_item_failures.push(Failure { item_identifier: message_id });
         }
     }
     failures
-}
-
-/// Writes one message's envelope; whether it is in the ledger.
-async fn write(ledger: &Ledger, message_id: &str, body: &str, within: Duration) -> bool {
-    let envelopes = match Envelope::from_text(body) {
-        Ok(envelopes) => envelopes,
-        Err(error) => {
-            error!(message_id, %error, "replay");
-            return false;
-        }
-    };
-    let envelope = envelopes.last();
-    let (platform, kind) = (envelope.and_then(Envelope::platform), envelope.and_then(Envelope::kind));
-    match ledger.write(&envelopes, within).await {
-        Ok(stored) => {
-            let outcome = if stored == Stored::Recorded { "recorded" } else { "duplicate" };
-            info!(platform, kind, outcome, message_id, "replay");
-            true
-        }
-        Err(error) => {
-            warn!(platform, kind, outcome = "not_stored", %error, message_id, "replay");
-            false
-        }
-    }
 }

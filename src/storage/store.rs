@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::aws::{CallError, FUNCTION_TIMEOUTS, Scope};
-use crate::breaker::{Breaker, Failure};
-use crate::budget::Budget;
-use crate::envelope::Envelope;
-use crate::lambda::{caught, unwound};
-use crate::ledger::{Ledger, LedgerError, Stored};
-use crate::fallback_queue::{FallbackQueue, FallbackQueueError};
+use crate::domain::time_budget::TimeBudget;
+use crate::panics::{caught, unwound};
+use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
+use crate::storage::circuit_breaker::{Breaker, Failure};
+use crate::storage::envelope::Envelope;
+use crate::storage::fallback_queue::{FallbackQueue, FallbackQueueError};
+use crate::storage::ledger::{Ledger, LedgerError, Stored};
 
 /// The ledger, and the fallback queue beside it.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Store {
     /// # Errors
     ///
     /// Where they are not, or not surely, kept anywhere.
-    pub async fn keep(&self, envelopes: &[Envelope<'_>], budget: &Budget) -> Result<Kept, NotKept> {
+    pub async fn keep(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Kept, NotKept> {
         let ledger = match self.write(envelopes, budget).await {
             Ok(stored) => return Ok(Kept::InLedger(stored)),
             Err(error) => error,
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Writes to the ledger, unless the circuit breaker is open. Without a fallback queue there is nowhere else to go.
-    async fn write(&self, envelopes: &[Envelope<'_>], budget: &Budget) -> Result<Stored, Option<LedgerError>> {
+    async fn write(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Stored, Option<LedgerError>> {
         let group = envelopes.last().map_or("", Envelope::group_key);
         let now = Instant::now();
         if self.fallback_queue.is_some() && !self.breaker.admits(group, now) {
@@ -131,7 +131,7 @@ fn texts<'e>(envelopes: &[Envelope<'e>], to_text: impl Fn(&Envelope<'e>) -> Stri
 /// What a failed call, which had `time`, says of the next ones.
 fn failure(error: &CallError, time: Duration) -> Failure {
     match error {
-        CallError::TimedOut if time < FUNCTION_TIMEOUTS.attempt => Failure::Nothing,
+        CallError::TimedOut if time < ATTEMPT_TIMEOUT => Failure::Nothing,
         CallError::Defect => Failure::Nothing,
         CallError::Throttled { scope: Scope::Partition, .. } => Failure::PartitionThrottled,
         CallError::Throttled { scope: Scope::Unknown, .. } => Failure::Throttled,
@@ -143,15 +143,15 @@ fn failure(error: &CallError, time: Duration) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::{Fault, failure, texts};
-    use crate::aws::{CallError, FUNCTION_TIMEOUTS, Scope};
-    use crate::breaker::Failure;
-    use crate::envelope::Envelope;
-    use crate::ledger::LedgerError;
-    use crate::fallback_queue::FallbackQueueError;
+    use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
+    use crate::storage::circuit_breaker::Failure;
+    use crate::storage::envelope::Envelope;
+    use crate::storage::fallback_queue::FallbackQueueError;
+    use crate::storage::ledger::LedgerError;
 
     #[test]
     fn only_service_failures_and_throttling_open_the_circuit_breaker() {
-        let attempt = FUNCTION_TIMEOUTS.attempt;
+        let attempt = ATTEMPT_TIMEOUT;
         let rejected = |code: &str| CallError::Rejected(code.to_owned());
         let throttled = |scope| CallError::Throttled { code: "ThrottlingException".to_owned(), scope };
         for (error, time, expected) in [
@@ -183,7 +183,10 @@ mod tests {
         let fallback_queue = Some(FallbackQueueError::Call(CallError::Unreachable));
         for (fault, text) in [
             (Fault { ledger: ledger.clone(), fallback_queue: None }, "DynamoDB did not answer in time"),
-            (Fault { ledger: None, fallback_queue: fallback_queue.clone() }, "DynamoDB failed a moment ago; SQS could not be reached"),
+            (
+                Fault { ledger: None, fallback_queue: fallback_queue.clone() },
+                "DynamoDB failed a moment ago; SQS could not be reached",
+            ),
             (Fault { ledger, fallback_queue }, "DynamoDB did not answer in time; SQS could not be reached"),
         ] {
             assert_eq!(fault.to_string(), text);

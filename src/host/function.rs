@@ -14,16 +14,17 @@ use serde_json::value::RawValue;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::budget::Budget;
-use crate::envelope::pieces;
-use crate::event::{Event, Response};
-use crate::lambda::{caught, start_logging, time_left, unwound};
-use crate::metrics;
+use crate::domain::rejection::Rejection;
+use crate::domain::time_budget::TimeBudget;
+use crate::domain::timestamp::Timestamp;
+use crate::host::event::{Event, Response};
+use crate::host::lambda::{start_logging, time_left};
+use crate::host::metrics;
+use crate::ingest::receive::{Outcome, Receipt, Receiver};
+use crate::panics::{caught, unwound};
 use crate::platform::Platform;
-use crate::receive::{Outcome, Receipt, Receiver};
-use crate::rejection::Rejection;
 use crate::settings::Settings;
-use crate::timestamp::Timestamp;
+use crate::storage::envelope::pieces;
 
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run<P: Platform>() -> ExitCode {
@@ -66,7 +67,7 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left:
     let request = event.as_ref().map_err(|rejection| *rejection);
     let request = request.and_then(|event| unwound(|| event.request(now)).unwrap_or(Err(Rejection::Defect)));
     let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
-    let budget = Budget::new(start, P::SENDER_TIMEOUT, waited, time_left);
+    let budget = TimeBudget::new(start, P::SENDER_TIMEOUT, waited, time_left);
     let receipt = match &request {
         Ok(request) => caught(receiver.receive(request, &budget)).await.unwrap_or(Receipt::of(Outcome::Defect)),
         Err(Rejection::Defect) => Receipt::of(Outcome::Defect),
@@ -80,10 +81,13 @@ pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left:
     }
     let rejection = receipt.outcome.rejection();
     // Answering a sender that retries only after a timeout would end it: wait until it has timed out.
-    if receiver.platform().retries_after_timeout() && matches!(rejection, Some(Rejection::NotStored | Rejection::Defect)) {
+    if receiver.platform().retries_after_timeout()
+        && matches!(rejection, Some(Rejection::NotStored | Rejection::Defect))
+    {
         sleep(budget.until_given_up(Instant::now())).await;
     }
-    let answer = unwound(|| P::respond(request.as_ref().ok(), rejection)).unwrap_or_else(|| P::respond(None, rejection));
+    let answer =
+        unwound(|| P::respond(request.as_ref().ok(), rejection)).unwrap_or_else(|| P::respond(None, rejection));
     Response::new(rejection.map_or(200, Rejection::status), answer)
 }
 

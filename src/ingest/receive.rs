@@ -2,19 +2,20 @@
 
 use std::borrow::Cow;
 
-use crate::aws::{self, FUNCTION_TIMEOUTS};
-use crate::budget::Budget;
-use crate::envelope::Envelope;
-use crate::lambda::unwound;
-use crate::ledger::{Ledger, LedgerError, Stored};
-use crate::platform::{Decoded, Platform, Undecodable};
-use crate::quarantine::{Callback, Quarantined};
-use crate::record::Record;
-use crate::rejection::Rejection;
-use crate::request::{MAX_BODY_BYTES, Request};
+use crate::domain::quarantine::{Callback, Quarantined, Undecodable};
+use crate::domain::record::Record;
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{MAX_BODY_BYTES, Request};
+use crate::domain::time_budget::TimeBudget;
+use crate::host::aws::{self, FUNCTION_TIMEOUTS};
+use crate::ingest::reprocess::callback;
+use crate::panics::unwound;
+use crate::platform::{Decoded, Platform};
 use crate::settings::{SettingError, Settings};
-use crate::fallback_queue::FallbackQueue;
-use crate::store::{Fault, Kept, NotKept, Store};
+use crate::storage::envelope::Envelope;
+use crate::storage::fallback_queue::FallbackQueue;
+use crate::storage::ledger::{Ledger, LedgerError, Stored};
+use crate::storage::store::{Fault, Kept, NotKept, Store};
 
 /// Receives the callbacks of one family.
 #[derive(Debug)]
@@ -195,7 +196,7 @@ impl<P: Platform> Receiver<P> {
     }
 
     /// Verifies, decodes and records one request, within its budget.
-    pub async fn receive<'r>(&'r self, request: &'r Request<'_>, budget: &Budget) -> Receipt<'r> {
+    pub async fn receive<'r>(&'r self, request: &'r Request<'_>, budget: &TimeBudget) -> Receipt<'r> {
         let (reason, receipt) = match read(&self.platform, request) {
             Ok(Decoded::Change(change)) => {
                 let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
@@ -234,7 +235,7 @@ impl<P: Platform> Receiver<P> {
         envelopes: &[Envelope<'_>],
         receipt: Receipt<'r>,
         request: &Request<'_>,
-        budget: &Budget,
+        budget: &TimeBudget,
     ) -> Receipt<'r> {
         let is_record = receipt.outcome == Outcome::Recorded;
         match self.store.keep(envelopes, budget).await {
@@ -273,6 +274,6 @@ impl<P: Platform> Receiver<P> {
     }
 
     fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {
-        Callback::new::<P>(self.platform.app_id(), reason, request, self.retention_days)
+        callback::<P>(self.platform.app_id(), reason, request, self.retention_days)
     }
 }

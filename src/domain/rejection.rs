@@ -44,7 +44,7 @@ pub enum Rejection {
     /// Not a POST.
     #[error("Only POST carries a callback.")]
     NotPost,
-    /// The body is larger than [`MAX_BODY_BYTES`](crate::request::MAX_BODY_BYTES), or than a record can hold.
+    /// The body is larger than [`MAX_BODY_BYTES`](crate::domain::request::MAX_BODY_BYTES), or than a record can hold.
     #[error("The body is too large.")]
     TooLarge,
     /// The body is compressed, which neither platform documents.

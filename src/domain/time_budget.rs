@@ -17,14 +17,14 @@ const TOO_LATE: Duration = Duration::from_millis(100);
 
 /// The time that one callback has.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub struct TimeBudget {
     /// When it must be answered.
     ends: Instant,
     /// When the sender has given up, or as near to it as the function's time allows.
     given_up: Instant,
 }
 
-impl Budget {
+impl TimeBudget {
     /// The budget of a callback whose sender has `patience` and has `waited`, in a function that has `function_left`
     /// before Lambda ends it, where that is known.
     ///
@@ -69,7 +69,7 @@ impl Budget {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Budget;
+    use super::TimeBudget;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -101,7 +101,7 @@ mod tests {
         ];
         for ([patience, waited], function_left, expected) in rows {
             let now = Instant::now();
-            let budget = Budget::new(now, ms(patience), ms(waited), function_left.map(ms));
+            let budget = TimeBudget::new(now, ms(patience), ms(waited), function_left.map(ms));
             let shares = [budget.for_ledger(now), budget.for_fallback_queue(now), budget.until_given_up(now)];
             let shares = shares.map(|share| u64::try_from(share.as_millis()).unwrap());
             assert_eq!(shares, expected, "{patience} {waited} {function_left:?}");
@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn what_is_used_is_gone() {
         let start = Instant::now();
-        let budget = Budget::new(start, ms(2000), ms(0), Some(ms(3000)));
+        let budget = TimeBudget::new(start, ms(2000), ms(0), Some(ms(3000)));
         assert_eq!(budget.for_fallback_queue(start + ms(1000)), ms(600));
         assert_eq!(budget.for_ledger(start + ms(1520)), ms(50));
         assert_eq!(budget.until_given_up(start + ms(1600)), ms(500));
-        for share in [Budget::for_ledger, Budget::for_fallback_queue, Budget::until_given_up] {
+        for share in [TimeBudget::for_ledger, TimeBudget::for_fallback_queue, TimeBudget::until_given_up] {
             assert_eq!(share(&budget, start + ms(2100)), ms(0));
         }
     }

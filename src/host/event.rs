@@ -11,9 +11,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json_borrow::Value;
 
-use crate::rejection::Rejection;
-use crate::request::{Headers, Query, Request};
-use crate::timestamp::Timestamp;
+use crate::domain::rejection::Rejection;
+use crate::domain::request::{Headers, Query, Request};
+use crate::domain::timestamp::Timestamp;
 
 /// An event. What is used of it: `rawPath`, `rawQueryString`, `headers`, `body`, `isBase64Encoded`, and of
 /// `requestContext` `http.method`, `requestId` and `timeEpoch`.

@@ -16,13 +16,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use aws_types::SdkConfig;
 use tokio::time::timeout;
 
-use crate::aws::{CallError, Scope, retries};
-use crate::change::Detail;
-use crate::envelope::Envelope;
-use crate::quarantine::Quarantined;
-use crate::record::{PARTITION_KEY, Part, Raw, Record, SORT_KEY, TIME_TO_LIVE};
+use crate::domain::change::Detail;
+use crate::domain::quarantine::Quarantined;
+use crate::domain::record::{PARTITION_KEY, Part, Raw, Record, SORT_KEY, TIME_TO_LIVE};
+use crate::domain::timestamp::Timestamp;
 use crate::settings::{SettingError, Settings};
-use crate::timestamp::Timestamp;
+use crate::storage::call::{CallError, Scope, retries};
+use crate::storage::envelope::Envelope;
 
 /// How long warming up may take; a sender may be waiting for the function to start.
 pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::receive::Receipt;
-use crate::timestamp::Timestamp;
+use crate::domain::timestamp::Timestamp;
+use crate::ingest::receive::Receipt;
 
 /// How many callbacks, by `Outcome`, by `Platform` too, and by `Kind` too. Alarms watch the first, which is there whichever
 /// platforms are deployed.
@@ -93,8 +93,8 @@ mod tests {
     use serde_json::Value;
 
     use super::line;
-    use crate::receive::{Outcome, Receipt};
-    use crate::timestamp::Timestamp;
+    use crate::domain::timestamp::Timestamp;
+    use crate::ingest::receive::{Outcome, Receipt};
 
     /// A dimension or metric that the line itself does not have makes CloudWatch drop the whole line.
     #[test]

@@ -7,13 +7,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{Decoded, Platform, Undecodable};
-use crate::record::{Raw, base64_text, change_key, digest, raw};
-use crate::request::{Request, Verified};
-use crate::timestamp::Timestamp;
-
-/// The headers that decoding reads.
-const KEPT_HEADERS: [&str; 3] = ["content-encoding", "content-type", "operationid"];
+use crate::domain::record::{Raw, base64_text, change_key, digest, raw};
+use crate::domain::rejection::Rejection;
+use crate::domain::timestamp::Timestamp;
 
 /// A genuine callback as it came: what is kept of it to decode it again.
 #[derive(Clone, Deserialize, Serialize)]
@@ -39,34 +35,6 @@ pub struct Callback<'r> {
     pub headers: Vec<(Cow<'static, str>, Cow<'r, str>)>,
     /// When DynamoDB may delete it, in seconds since 1970.
     pub expires_at: Option<i64>,
-}
-
-impl<'r> Callback<'r> {
-    /// What is kept of a request that could not be decoded or recorded, deleted `retention_days` after its receipt.
-    #[must_use]
-    pub fn new<P: Platform>(
-        app_id: &'r str,
-        reason: Undecodable<'r>,
-        request: &'r Request<'_>,
-        retention_days: Option<u32>,
-    ) -> Self {
-        let is_command = |segment: &&str| P::url_command(request) == Some(segment);
-        Self {
-            platform: Cow::Borrowed(P::NAME),
-            app_id: Cow::Borrowed(app_id),
-            reason,
-            received_at: request.received_at,
-            body: Cow::Borrowed(&request.body),
-            request_id: Cow::Borrowed(&request.request_id),
-            path: Cow::Borrowed(request.last_segment().filter(is_command).unwrap_or_default()),
-            query: request.query.only(P::PARAMETERS),
-            headers: KEPT_HEADERS
-                .into_iter()
-                .filter_map(|name| Some((Cow::Borrowed(name), Cow::Borrowed(request.headers.get(name)?))))
-                .collect(),
-            expires_at: retention_days.map(|days| request.received_at.after_days(days)),
-        }
-    }
 }
 
 /// One callback in quarantine, as it is written.
@@ -139,11 +107,17 @@ pub fn group_key(platform: &str, app_id: &str, day: &str) -> String {
     format!("quarantine#{platform}#{app_id}#{day}")
 }
 
-/// Decodes again what was in quarantine. It was verified when it came.
-///
-/// # Errors
-///
-/// Where it is still not understood.
-pub fn reprocess<'r, P: Platform>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
-    P::decode(Verified::vouch(request))
+/// Why a request was not understood, and its command as far as that was.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Undecodable<'r> {
+    /// Why.
+    pub rejection: Rejection,
+    /// The command, where the request is genuine and names one.
+    pub command: Option<Cow<'r, str>>,
+}
+
+impl From<Rejection> for Undecodable<'_> {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, command: None }
+    }
 }

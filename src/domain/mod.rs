@@ -1,0 +1,10 @@
+//! What the ledger is about: requests, changes, records, rejections, points in time and the time that a callback has. Knows no other room: no platform, no
+//! AWS, no clock but [`timestamp::Timestamp::now`].
+
+pub mod change;
+pub mod quarantine;
+pub mod record;
+pub mod rejection;
+pub mod request;
+pub mod time_budget;
+pub mod timestamp;

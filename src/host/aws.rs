@@ -1,0 +1,59 @@
+//! How the functions reach AWS: one HTTP client and one set of credentials and time-outs for every service.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls;
+use aws_types::SdkConfig;
+
+use crate::settings::{SettingError, Settings};
+use crate::storage::call::{ATTEMPT_TIMEOUT, ATTEMPTS};
+
+/// How long parts of a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// One attempt.
+    pub attempt: Duration,
+    /// Connecting, with TLS.
+    pub connect: Duration,
+}
+
+/// A function's: three attempts in a second.
+pub const FUNCTION_TIMEOUTS: Timeouts = Timeouts { attempt: ATTEMPT_TIMEOUT, connect: Duration::from_millis(250) };
+const FIRST_BACKOFF: Duration = Duration::from_millis(25);
+
+/// The configuration of every client, with the region and credentials that Lambda sets. Loads the root certificates, so
+/// it belongs in a function's start.
+///
+/// # Errors
+///
+/// Where one of these is not set.
+pub fn config(settings: &Settings<'_>, timeouts: Timeouts) -> Result<SdkConfig, SettingError> {
+    // From the environment and nowhere else: the SDK's whole chain of providers costs milliseconds and a megabyte.
+    let credentials = Credentials::new(
+        settings.required("AWS_ACCESS_KEY_ID")?,
+        settings.required("AWS_SECRET_ACCESS_KEY")?,
+        settings.text("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(timeouts.connect).operation_attempt_timeout(timeouts.attempt).build();
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(http_client)
+        .region(Region::new(settings.required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
+        // Watches the throughput of long streams; the time-outs above watch ours.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build())
+}

@@ -1,0 +1,64 @@
+//! What a call to an AWS service can come to, and how often it is tried.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// How long one attempt of a function may take. The services' own latency is a few milliseconds.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(300);
+/// How often a call is tried.
+pub const ATTEMPTS: u32 = 3;
+
+/// Retries as often as [`ATTEMPTS`] and the caller's time allow. The SDK's own rationing would leave none after some fifty
+/// failures, and one dead connection would then cost more than a retry.
+pub(crate) fn retries(service: &'static str) -> RetryPartition {
+    RetryPartition::custom(service).token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// Why a call to a service did not do what it was to do, or not surely. Says nothing of what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No answer in time.
+    #[error("did not answer in time")]
+    TimedOut,
+    /// No connection, or one that broke.
+    #[error("could not be reached")]
+    Unreachable,
+    /// The call ran into a defect of this program.
+    #[error("was not called, for a defect")]
+    Defect,
+    /// The service rejected, with its error code (`AccessDeniedException`, `ResourceNotFoundException`, …).
+    #[error("rejected: {0}")]
+    Rejected(String),
+    /// The service throttled the call.
+    #[error("rejected: {code}")]
+    Throttled {
+        /// Its error code.
+        code: String,
+        /// What was throttled.
+        scope: Scope,
+    },
+}
+
+/// What a service throttled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The partition of the item's key.
+    Partition,
+    /// The table or the account.
+    Table,
+    /// The service does not say.
+    Unknown,
+}
+
+impl<E: ProvideErrorMetadata> From<SdkError<E>> for CallError {
+    fn from(error: SdkError<E>) -> Self {
+        match error {
+            SdkError::ServiceError(error) => Self::Rejected(error.err().code().unwrap_or("unknown").to_owned()),
+            SdkError::TimeoutError(_) => Self::TimedOut,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::TimedOut,
+            _ => Self::Unreachable,
+        }
+    }
+}
