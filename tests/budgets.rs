@@ -12,8 +12,9 @@ use allocation_counter::measure;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use group_ledger::domain::record::Record;
+use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::{Event, Response};
+use group_ledger::host::event::response;
 use group_ledger::ingest::receive::read;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
@@ -36,7 +37,8 @@ fn a_function_is_small() {
         zip.write_all(&bytes).unwrap();
         let (size, zipped) = (bytes.len(), zip.finish().unwrap().len());
         assert!(size <= 6_000_000, "{binary} has {size} bytes");
-        assert!(zipped <= 2_500_000, "{binary} has {zipped} bytes in a zip");
+        // `lambda_http` and the crates under it are 0.1 MB of it.
+        assert!(zipped <= 2_800_000, "{binary} has {zipped} bytes in a zip");
     }
 }
 
@@ -60,23 +62,24 @@ fn there_is_one_of_each_stack() {
         let versions: Vec<_> = dependencies.iter().filter(|(name, _)| name == stack).collect();
         assert_eq!(versions.len(), 1, "{versions:?}");
     }
-    let others = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest", "lambda_http"];
+    let others = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest"];
     for other in others {
         assert!(!dependencies.iter().any(|(name, _)| name == other), "{other} is linked");
     }
     assert!(dependencies.len() <= MAX_DEPENDENCIES, "{} dependencies", dependencies.len());
 }
 
-/// Most are the SDK's own.
-const MAX_DEPENDENCIES: usize = 170;
+/// Most are the SDK's own; eight are `lambda_http`'s.
+const MAX_DEPENDENCIES: usize = 180;
 
 /// Reads, verifies, decodes, records and answers one event, but for the store.
 fn pure_path<P: Platform>(platform: &P, event: &str) -> String {
-    let event = Event::parse(event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let sent = crate::support::http(event);
+    let request = Request::of(&sent, Timestamp::now());
     let Ok(Decoded::Change(change)) = read(platform, &request) else { panic!("no change") };
     let record = Record::new(P::NAME, platform.app_id(), change, &request, None);
-    let answer = serde_json::to_string(&Response::new(200, P::respond(Some(&request), None))).unwrap();
+    let answer =
+        serde_json::to_string(&response(http::Response::new(P::respond(Some(&request), None).into_owned()))).unwrap();
     record.change_key() + &answer
 }
 
@@ -95,7 +98,8 @@ fn a_typical_callback_allocates_little() {
         ("tencent-chat-signed.json", allocations::<TencentChat>("tencent-chat-signed.json", "xxxxyyyy")),
         ("openim-set-group-info-ex.json", allocations::<OpenIm>("openim-set-group-info-ex.json", "")),
     ] {
-        assert!(allocations < 60, "{sample}: {allocations} allocations");
+        // Some 40 are ours; `lambda_http` makes a map of the headers, one of the query, and the context of owned texts.
+        assert!(allocations < 170, "{sample}: {allocations} allocations");
     }
 }
 

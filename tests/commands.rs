@@ -59,7 +59,7 @@ async fn every_row_is_true<P: Platform>(url: fn(&str) -> (String, String)) {
             let response = sent.to(&table.receiver::<P>(&[])).await;
             // What these answers have besides, tests/hooks.rs holds.
             if spelling.starts_with("callbackBeforeSetGroupInfo") {
-                assert_eq!(response.status_code, 200, "{spelling}");
+                assert_eq!(response.status(), 200, "{spelling}");
             } else {
                 assert_answer::<P>(&response, 200, spelling);
             }

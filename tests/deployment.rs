@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
+use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
 use group_ledger::host::metrics;
 use group_ledger::host::replay;
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
@@ -377,7 +377,7 @@ fn settings_read<P: Platform>() -> BTreeSet<String> {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
     };
-    Receiver::<P>::from_settings(&Settings::new(&lookup)).unwrap();
+    group_ledger::host::function::receiver::<P>(&Settings::new(&lookup)).unwrap();
     read.into_inner()
 }
 
@@ -520,18 +520,17 @@ fn written(line: &str) -> Vec<Metric> {
 }
 
 /// The line of metrics for a callback that was sent with these credentials and this body.
-async fn line_for(receiver: &Receiver<OpenIm>, credentials: &str, body: &str) -> String {
+async fn line_for(namespace: &str, receiver: &Receiver<OpenIm>, credentials: &str, body: &str) -> String {
     let authorization = format!("Basic {}", BASE64_STANDARD.encode(credentials));
     let event = Sent::post("/openim", "", body).header("authorization", &authorization).event();
-    let event = Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     let budget = TimeBudget::new(Instant::now(), OpenIm::SENDER_TIMEOUT, Duration::ZERO, None);
-    line(receiver, &receiver.receive(&request, &budget).await)
+    line(namespace, &receiver.receive(&request, &budget).await)
 }
 
 /// The line that counts a callback with this receipt.
-fn line(receiver: &Receiver<OpenIm>, receipt: &Receipt<'_>) -> String {
-    let namespace = receiver.metrics_namespace().unwrap();
+fn line(namespace: &str, receipt: &Receipt<'_>) -> String {
     metrics::line(namespace, OpenIm::NAME, receipt, Duration::from_millis(1), Timestamp::now())
 }
 
@@ -539,7 +538,8 @@ fn line(receiver: &Receiver<OpenIm>, receipt: &Receipt<'_>) -> String {
 async fn alarms_watch_metrics_that_are_written() {
     let stack = whole_stack();
     let namespace = &functions(&stack)[OpenIm::NAME]["Environment"]["Variables"]["METRICS_NAMESPACE"];
-    let more = [("METRICS_NAMESPACE", namespace.as_str().unwrap()), ("OPENIM_CREDENTIALS", "user:password")];
+    let namespace = namespace.as_str().unwrap();
+    let more = [("METRICS_NAMESPACE", namespace), ("OPENIM_CREDENTIALS", "user:password")];
     let table = Table::start().await;
     let receiver = table.receiver::<OpenIm>(&more);
     let without_table = {
@@ -550,13 +550,14 @@ async fn alarms_watch_metrics_that_are_written() {
     let change = r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#;
     let mut all = BTreeSet::new();
     for line in [
-        line_for(&receiver, "user:password", change).await,
-        line_for(&receiver, "user:password", r#"{"callbackCommand":"callbackAfterCreateGroupCommand"}"#).await,
-        line_for(&receiver, "user:wrong", change).await,
-        line_for(&receiver, "stranger:wrong", change).await,
-        line_for(&without_table, "user:password", change).await,
+        line_for(namespace, &receiver, "user:password", change).await,
+        line_for(namespace, &receiver, "user:password", r#"{"callbackCommand":"callbackAfterCreateGroupCommand"}"#)
+            .await,
+        line_for(namespace, &receiver, "user:wrong", change).await,
+        line_for(namespace, &receiver, "stranger:wrong", change).await,
+        line_for(namespace, &without_table, "user:password", change).await,
         // No request is known to meet one.
-        line(&receiver, &Receipt::of(Outcome::Defect)),
+        line(namespace, &Receipt::of(Outcome::Defect)),
     ] {
         all.extend(written(&line));
     }

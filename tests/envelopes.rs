@@ -4,8 +4,8 @@ use group_ledger::domain::quarantine::Quarantined;
 use group_ledger::domain::quarantine::Undecodable;
 use group_ledger::domain::record::Record;
 use group_ledger::domain::rejection::Rejection;
+use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
 use group_ledger::ingest::receive::{Unread, read};
 use group_ledger::ingest::reprocess::callback;
 use group_ledger::platform::openim::OpenIm;
@@ -22,8 +22,8 @@ use crate::support::{Sent, files, local_settings, random_members};
 fn through_text<P: Platform>(event: &str) -> (Vec<Value>, Vec<Value>) {
     let settings = local_settings("http://127.0.0.1:1");
     let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
-    let event = Event::parse(event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(event);
+    let request = Request::of(&http, Timestamp::now());
     let envelopes: Vec<Envelope<'_>> = match read(&platform, &request) {
         Ok(Decoded::Change(change)) => Record::new(P::NAME, platform.app_id(), change, &request, Some(1)).into(),
         Err(Unread::Undecodable(reason)) => {
@@ -86,16 +86,20 @@ fn an_entry_says_what_it_is() {
         .into_iter()
         .map(|(name, text)| {
             let envelope = one(text.trim());
-            (name, envelope.platform().map(str::to_owned), envelope.kind())
+            let room = envelope.group_key().split('#').next().unwrap().to_owned();
+            (name, room, envelope.platform().map(str::to_owned), envelope.kind())
         })
         .collect();
-    let said: Vec<_> = said.iter().map(|(name, platform, kind)| (name.as_str(), platform.as_deref(), *kind)).collect();
+    let said: Vec<_> = said
+        .iter()
+        .map(|(name, room, platform, kind)| (name.as_str(), room.as_str(), platform.as_deref(), *kind))
+        .collect();
     assert_eq!(
         said,
         [
-            ("part", None, None),
-            ("quarantined", Some("openim"), None),
-            ("record", Some("tencent-chat"), Some("group.created")),
+            ("part", "raw", None, None),
+            ("quarantined", "quarantine", Some("openim"), None),
+            ("record", "tencent-chat", Some("tencent-chat"), Some("group.created")),
         ]
     );
 }
@@ -136,6 +140,15 @@ fn a_record_that_is_too_long_for_a_message_goes_without_what_changed() {
     assert_eq!(read_again[0]["record"]["raw"], envelopes[0]["record"]["raw"]);
 }
 
+/// One line of log up to what CloudWatch takes in a line.
+#[test]
+fn only_a_long_text_is_in_pieces() {
+    assert_eq!(pieces(&"x".repeat(200_000)), ["x".repeat(200_000)]);
+    let text = "x".repeat(1_000_000);
+    let pieces = pieces(&text);
+    assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < 256 * 1024), "{}", pieces.len());
+}
+
 #[test]
 fn texts_are_found_in_a_log_of_any_form() {
     let [long, other] = ["a", "b"].map(|unit| format!("H4sI{}", unit.repeat(2 * MAX_PIECE_BYTES)));
@@ -165,8 +178,8 @@ fn texts_are_found_in_a_log_of_any_form() {
 fn a_callback_kept_as_it_came_comes_to_entries() {
     let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "command=x&token=s", random_members(1_000_000));
     let event = sent.header("operationID", "op-1").event();
-    let event = Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     let reason = Undecodable { rejection: Rejection::Defect, command: None };
     let callback = callback::<OpenIm>("openim", reason, &request, Some(1));
     let envelopes: Vec<Envelope<'_>> = Quarantined::from(callback.clone()).into();

@@ -5,11 +5,11 @@
 //! <https://github.com/openimsdk/open-im-server>.
 
 use group_ledger::domain::rejection::Rejection;
-use group_ledger::domain::request::MAX_BODY_BYTES;
+use group_ledger::domain::request::{MAX_BODY_BYTES, Request};
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::{Event, Response};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
+use http::Response;
 use serde_json::{Map, Value, json};
 
 use crate::support::{Sent, Table};
@@ -145,9 +145,8 @@ fn matrix() -> impl Iterator<Item = (Form, Map<String, Value>, Sent)> {
 
 /// The platform's answer to a request that came to this.
 fn answer(sent: &Sent, rejection: Option<Rejection>) -> String {
-    let event = sent.event();
-    let event = Event::parse(&event).unwrap();
-    OpenIm::respond(Some(&event.request(Timestamp::now()).unwrap()), rejection).into_owned()
+    let http = crate::support::http(sent.event());
+    OpenIm::respond(Some(&Request::of(&http, Timestamp::now())), rejection).into_owned()
 }
 
 /// Every outcome of every request: success, and every rejection that there is.
@@ -211,9 +210,9 @@ async fn what_becomes_of_a_hook_leaves_it_as_it_was() {
     let table = Table::start().await;
     let open = table.receiver::<OpenIm>(&[]);
     let closed = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "user:password")]);
-    let unaltered = |form, request: &_, response: &Response, status: u32| {
-        assert_eq!(response.status_code, status);
-        assert!(is_unaltered(form, request, &response.body), "{form:?}: {}", response.body);
+    let unaltered = |form, request: &_, response: &Response<String>, status: u16| {
+        assert_eq!(response.status().as_u16(), status);
+        assert!(is_unaltered(form, request, response.body()), "{form:?}: {}", response.body());
     };
     for (form, request, sent) in matrix().step_by(61) {
         unaltered(form, &request, &sent.to(&open).await, 200);

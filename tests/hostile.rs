@@ -8,8 +8,6 @@ use group_ledger::domain::quarantine::Undecodable;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::{Request, Verified};
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
-use group_ledger::host::function;
 use group_ledger::ingest::receive::{Outcome, read};
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
@@ -17,10 +15,11 @@ use group_ledger::platform::{Decoded, Platform};
 use group_ledger::settings::{SettingError, Settings};
 use group_ledger::storage::envelope::Envelope;
 use group_ledger::storage::ledger::Stored;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ledger::receipt;
-use crate::support::{PATIENCE, Sent, Table, assert_answer, files, local_settings};
+use crate::support::lambda::Function;
+use crate::support::{PATIENCE, Sent, Table, assert_answer, files, handle, local_settings};
 
 #[tokio::test]
 async fn what_is_no_api_gateway_event_is_rejected() {
@@ -43,28 +42,86 @@ async fn what_is_no_api_gateway_event_is_rejected() {
     ];
     let table = Table::start().await;
     let (tencent_chat, openim) = (table.receiver::<TencentChat>(&[]), table.receiver::<OpenIm>(&[]));
-    for event in events.iter().map(ToString::to_string).chain([String::new(), "{".into(), deep]) {
+    for event in events.iter().map(ToString::to_string).chain([deep]) {
         let what = event.get(..80).unwrap_or(&event);
-        assert_answer::<TencentChat>(&function::handle(&tencent_chat, &event, None).await, 400, what);
-        assert_answer::<OpenIm>(&function::handle(&openim, &event, None).await, 400, what);
+        assert_answer::<TencentChat>(&handle(&tencent_chat, &event).await, 400, what);
+        assert_answer::<OpenIm>(&handle(&openim, &event).await, 400, what);
     }
     assert!(table.records().is_empty());
 }
 
+/// Hosts, protocols, stages, paths, queries and bodies on which `lambda_http` panics, or which it reads as something else.
+fn odd_events() -> Vec<Value> {
+    let event = |change: &dyn Fn(&mut Value)| {
+        let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
+        let mut event: Value = serde_json::from_str(&Sent::post("/openim", "", body).event()).unwrap();
+        change(&mut event);
+        event
+    };
+    let mut events = Vec::new();
+    for host in ["a b", "[", "a:99999", "a%b", "xn--", "", "user@host:1/path?query#fragment", "群"] {
+        events.push(event(&|event| event["headers"]["host"] = json!(host)));
+        events.push(event(&|event| event["requestContext"]["domainName"] = json!(host)));
+    }
+    for proto in ["", "://", "a b", "javascript", "群"] {
+        events.push(event(&|event| event["headers"]["x-forwarded-proto"] = json!(proto)));
+    }
+    for stage in ["", "$default", "prod", "a b", "../.."] {
+        events.push(event(&|event| event["requestContext"]["stage"] = json!(stage)));
+    }
+    for path in
+        ["", "@[", "openim", "//", "/a/../b", "/?a#b", "/\\\\", "/\u{0}\t\n", "/群", "/%zz%", "/{a}`\"<>", "/a:b@c"]
+    {
+        events.push(event(&|event| event["rawPath"] = json!(path)));
+    }
+    for query in ["a b", "\"", "<>", "#", "\u{0}", "群=\u{1f600}", "%", "%ff=%fe", "&&=&", "?", &"a=b&".repeat(4_000)]
+    {
+        events.push(event(&|event| event["rawQueryString"] = json!(query)));
+    }
+    events.push(event(&|event| event["cookies"] = json!(["a=\u{0}", "群"])));
+    events.push(event(&|event| event["headers"]["authorization"] = json!("Basic 群")));
+    events
+}
+
+/// Each is genuine and understood, whatever is odd about it: it is recorded.
 #[tokio::test]
-async fn odd_parts_of_an_event_are_as_good_as_absent() {
-    let event = json!({
-        "rawPath": ["/openim"],
-        "rawQueryString": 7,
-        "headers": { "operationid": null, "authorization": [1], "host": "a b\u{0}/?#[", "x-forwarded-proto": "://" },
-        "requestContext": { "http": { "method": "POST" }, "timeEpoch": "soon", "requestId": {} },
-        "body": r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1"}"#,
-        "isBase64Encoded": "no",
-    });
+async fn what_is_odd_about_an_event_does_not_matter() {
+    for event in odd_events() {
+        let table = Table::start().await;
+        let response = handle(&table.receiver::<OpenIm>(&[]), &event.to_string()).await;
+        assert_answer::<OpenIm>(&response, 200, &event.to_string());
+        assert_eq!(table.records().len(), 1, "{event}");
+    }
+}
+
+/// The built function answers each through Lambda's Runtime API; none is a failed invocation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_function_answers_whatever_it_is_invoked_with() {
     let table = Table::start().await;
-    let response = function::handle(&table.receiver::<OpenIm>(&[]), &event.to_string(), None).await;
-    assert_answer::<OpenIm>(&response, 200, "odd event");
-    assert!(table.records()[0].get("request_id").is_none());
+    let function = Function::start("openim", &table.settings(&[])).await;
+    let no_events =
+        [json!(null), json!(1), json!({}), json!({ "headers": { "群": "x" } }), json!({ "requestContext": 1 })];
+    let events = odd_events();
+    let statuses = [(200, events.as_slice()), (400, no_events.as_slice())];
+    for (status, event) in statuses.iter().flat_map(|(status, events)| events.iter().map(move |event| (status, event)))
+    {
+        let answer = function.invoke(event.to_string(), PATIENCE).await.body.unwrap_or_else(|| panic!("{event}"));
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["statusCode"], *status, "{event}");
+    }
+    assert!(!function.kill().await.contains("panic"));
+}
+
+/// The server sends it in a header, in whatever characters the caller chose; the digest has it.
+#[tokio::test]
+async fn an_operation_id_may_be_chinese() {
+    let table = Table::start().await;
+    let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
+    let sent = Sent::post("/openim", "", body).header("operationID", "操作-1");
+    assert_answer::<OpenIm>(&sent.to(&table.receiver::<OpenIm>(&[])).await, 200, "Chinese");
+    let record = table.records().remove(0);
+    assert_eq!(record["source"]["operation_id"], "操作-1");
+    // As it was before the request came by way of `http::Request`.
+    assert_eq!(record["digest"], "27102e3b655f26f0e33ace1ae973faa0954a10ef04be3ef4e904f9d1e1db70cb");
 }
 
 #[tokio::test]
@@ -76,7 +133,7 @@ async fn odd_urls_are_answered() {
             for body in ["{}", "x", r#"{"callbackCommand":{},"CallbackCommand":[]}"#] {
                 let sent = Sent::post(url, query, body);
                 assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, 403, url);
-                assert_ne!(sent.to(&openim).await.status_code, 200, "{url} {query} {body}");
+                assert_ne!(sent.to(&openim).await.status(), 200, "{url} {query} {body}");
             }
         }
     }
@@ -118,8 +175,8 @@ fn damage<P: Platform>(sent: &Sent) -> bool {
     let settings = local_settings("http://127.0.0.1:1");
     let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
     let event = sent.event();
-    let event = Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     read(&platform, &request).is_ok()
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flate2::read::GzDecoder;
+use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
 use group_ledger::ingest::receive::{Receipt, Receiver};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
@@ -31,8 +31,8 @@ pub(crate) async fn receipt<P: Platform, T>(
     read: impl FnOnce(&Receipt<'_>) -> T,
 ) -> T {
     let event = sent.event();
-    let event = Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     let budget = TimeBudget::new(Instant::now(), PATIENCE, Duration::ZERO, None);
     read(&receiver.receive(&request, &budget).await)
 }
@@ -65,7 +65,7 @@ async fn fifty_at_once<P: Platform + 'static>(receiver: Receiver<P>, callback: f
         let receiver = Arc::clone(&receiver);
         deliveries.spawn(async move { callback().request(&format!("request-{delivery}")).to(&receiver).await });
     }
-    deliveries.join_all().await.iter().filter(|response| response.status_code == 200).count()
+    deliveries.join_all().await.iter().filter(|response| response.status() == 200).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,6 +202,7 @@ async fn receipts(table: &Table, settings: &[(&str, &str)]) -> Vec<(String, bool
     for body in [r#"{"groupID":"g1"}"#, "{"] {
         let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", body);
         let of = |receipt: &Receipt<'_>| {
+            assert!(receipt.unstored.iter().all(|text| text.starts_with("H4sI")), "the envelope, as a message has it");
             (receipt.outcome.as_str().to_owned(), receipt.fault.is_some(), receipt.unstored.len())
         };
         receipts.push(receipt(&receiver, &sent, of).await);
@@ -228,11 +229,52 @@ async fn where_a_callback_is_kept_is_said() {
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
     let kept = receipts(&table, &[down]).await;
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
+    let body = format!(r#"{{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"{}"}}"#, "g".repeat(450_000));
+    let too_large = Sent::post("/openim", "", body);
+    receipt(&table.receiver::<OpenIm>(&[]), &too_large, |receipt| {
+        assert_eq!(receipt.fault.as_ref().unwrap().to_string(), "the record is too large");
+    })
+    .await;
 
     let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here"), fallback_queue[0], fallback_queue[1]]);
-    assert_eq!((receiver.metrics_namespace(), receiver.has_fallback_queue()), (Some("Here"), true));
+    assert_eq!((receiver.observer().is_some(), receiver.has_fallback_queue()), (true, true));
     let receiver = table.receiver::<OpenIm>(&[]);
-    assert_eq!((receiver.metrics_namespace(), receiver.has_fallback_queue()), (None, false));
+    assert_eq!((receiver.observer().is_some(), receiver.has_fallback_queue()), (false, false));
+}
+
+/// What an alarm on a release watches: a stranger's noise is none of it.
+#[tokio::test]
+async fn a_rejection_tells_a_known_caller_from_a_stranger() {
+    let table = Table::start().await;
+    let tencent_chat = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "token")]);
+    for (query, outcome) in [
+        ("SdkAppid=1400000000&Sign=00&RequestTime=1715049601", "rejected_known_caller"),
+        ("SdkAppid=1400000000", "rejected_known_caller"),
+        ("SdkAppid=1400000001", "rejected"),
+        ("Sign=00", "rejected"),
+    ] {
+        let sent = Sent::post("/tencent-chat", query, "{}");
+        assert_eq!(receipt(&tencent_chat, &sent, |receipt| receipt.outcome.as_str()).await, outcome, "{query}");
+    }
+    let openim = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "new:password,old:password")]);
+    for (credentials, outcome) in [
+        ("new:wrong", "rejected_known_caller"),
+        ("old:", "rejected_known_caller"),
+        ("old", "rejected_known_caller"),
+        ("ne:password", "rejected"),
+        (":password", "rejected"),
+        ("", "rejected"),
+    ] {
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(credentials));
+        let sent = Sent::post("/openim", "", "{}").header("authorization", &authorization);
+        assert_eq!(receipt(&openim, &sent, |receipt| receipt.outcome.as_str()).await, outcome, "{credentials}");
+    }
+    let anonymous = Sent::post("/openim", "", "{}");
+    assert_eq!(receipt(&openim, &anonymous, |receipt| receipt.outcome.as_str()).await, "rejected");
+    // Where nobody has to say who calls, everybody may be known.
+    let large = Sent::post("/openim", "", "x".repeat(1024 * 1024 + 1));
+    let open = table.receiver::<OpenIm>(&[]);
+    assert_eq!(receipt(&open, &large, |receipt| receipt.outcome.as_str()).await, "rejected_known_caller");
 }
 
 #[tokio::test]
@@ -283,9 +325,9 @@ async fn a_typical_callback_costs_one_write_unit() {
     for (name, event) in crate::support::files("events") {
         let table = Table::start().await;
         if name.starts_with("openim") {
-            group_ledger::host::function::handle(&table.receiver::<OpenIm>(&[]), &event, None).await;
+            crate::support::handle(&table.receiver::<OpenIm>(&[]), &event).await;
         } else {
-            group_ledger::host::function::handle(&table.receiver::<TencentChat>(&[]), &event, None).await;
+            crate::support::handle(&table.receiver::<TencentChat>(&[]), &event).await;
         }
         // The documented OpenIM page sets every field there is.
         let units = if name == "openim-set-group-info-ex-documented" { 2.0 } else { 1.0 };

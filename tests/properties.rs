@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 
 use group_ledger::domain::change::{Detail, GroupChange};
+use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
 use group_ledger::ingest::receive::{Unread, read};
 use group_ledger::platform::Decoded;
 use group_ledger::platform::Platform;
@@ -29,8 +29,8 @@ fn platform<P: Platform>() -> P {
 /// Holds what `sent` is decoded to against `expected`.
 fn decoded<P: Platform>(sent: &Sent, expected: impl FnOnce(GroupChange<'_>)) {
     let (platform, event) = (platform::<P>(), sent.event());
-    let event = Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     match read(&platform, &request) {
         Ok(Decoded::Change(change)) => expected(change),
         _ => panic!("{} is no change", String::from_utf8_lossy(&sent.body)),
@@ -174,8 +174,8 @@ proptest! {
 
 fn answers<P: Platform>(sent: &Sent) {
     let (platform, event) = (platform::<P>(), sent.event());
-    let event = Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     let rejection = match read(&platform, &request) {
         Ok(_) => None,
         Err(Unread::NotGenuine(rejection)) => Some(rejection),

@@ -5,6 +5,7 @@ use std::process::Output;
 use group_ledger::domain::quarantine::Quarantined;
 use group_ledger::domain::quarantine::Undecodable;
 use group_ledger::domain::rejection::Rejection;
+use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::ingest::reprocess::{callback, reprocess};
 use group_ledger::platform::Decoded;
@@ -77,8 +78,8 @@ async fn whichever_command_of_openim_is_recorded_is_kept() {
 fn what_is_decoded_again_is_not_verified_again() {
     let event =
         Sent::post("/openim", "", r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#).event();
-    let event = group_ledger::host::event::Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     assert!(matches!(reprocess::<OpenIm>(&request), Ok(Decoded::Change(change)) if change.group_id == "g1"));
 }
 
@@ -130,8 +131,8 @@ async fn run_reprocess(table: &Table) -> String {
 async fn quarantine(table: &Table, platform: &str, app_id: &str, sent: &Sent) {
     let ledger = table.receiver::<OpenIm>(&[]);
     let event = sent.event();
-    let event = group_ledger::host::event::Event::parse(&event).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = crate::support::http(&event);
+    let request = Request::of(&http, Timestamp::now());
     let reason = Undecodable { rejection: Rejection::NoGroupId, command: None };
     let kept = match platform {
         "openim" => callback::<OpenIm>(app_id, reason, &request, None),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use group_ledger::host::function;
+use group_ledger::host::event;
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
@@ -42,10 +42,10 @@ async fn raw_openim_requests() {
 }
 
 /// What comes of an event: the answer, and the records.
-async fn receive<P: Platform>(event: &str, settings: &[(&str, &str)]) -> Value {
+async fn receive<P: Platform>(sent: &str, settings: &[(&str, &str)]) -> Value {
     let table = Table::start().await;
-    let response = function::handle(&table.receiver::<P>(settings), event, None).await;
-    json!({ "answer": response, "records": table.records() })
+    let response = crate::support::handle(&table.receiver::<P>(settings), sent).await;
+    json!({ "answer": event::response(response), "records": table.records() })
 }
 
 /// The request that a raw one is.

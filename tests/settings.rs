@@ -1,5 +1,6 @@
 //! Who may call: settings that stop the start, several live secrets, and the edges of Tencent's minute.
 
+use group_ledger::platform::Platform as _;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
 use sha2::{Digest, Sha256};
@@ -124,7 +125,7 @@ async fn a_time_that_is_none_is_told_from_a_stale_one() {
     let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new")]);
     for (time, code) in [("", 40303), ("1e9", 40303), ("0", 40304), ("99999999999999999999", 40304)] {
         let response = Sent::post("/tencent-chat", &signed("new", time), "{}").to(&receiver).await;
-        assert!(response.body.contains(&code.to_string()), "{time}: {}", response.body);
+        assert!(response.body().contains(&code.to_string()), "{time}: {}", response.body());
     }
 }
 
@@ -161,9 +162,9 @@ async fn an_answer_says_how_to_do_better() {
     let table = Table::start().await;
     let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
     let get = Sent { method: "GET".into(), ..Sent::post(OPENIM_PATH, "", "") };
-    assert_eq!(get.to(&receiver).await.headers["allow"], "POST");
+    assert_eq!(get.to(&receiver).await.headers()["allow"], "POST");
     let anonymous = Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
-    assert_eq!(anonymous.headers["www-authenticate"], "Basic realm=\"group-ledger\"");
+    assert_eq!(anonymous.headers()["www-authenticate"], "Basic realm=\"group-ledger\"");
 }
 
 #[tokio::test]
@@ -191,4 +192,15 @@ async fn records_expire_only_where_retention_is_set() {
         assert_eq!(record.get("expires_at").and_then(serde_json::Value::as_i64), expires_at);
         assert_eq!(record["group_key"], "openim#chat-eu#g1");
     }
+}
+
+/// Only where it retries is an answer held back for it.
+#[tokio::test]
+async fn a_sender_that_retries_is_tencent_unless_its_switch_is_off() {
+    let table = Table::start().await;
+    for (value, retries) in [("", true), ("true", true), ("false", false)] {
+        let receiver = table.receiver::<TencentChat>(&[("TENCENT_RETRIES_AFTER_TIMEOUT", value)]);
+        assert_eq!(receiver.platform().retries_after_timeout(), retries, "{value}");
+    }
+    assert!(!table.receiver::<OpenIm>(&[]).platform().retries_after_timeout());
 }

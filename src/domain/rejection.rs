@@ -104,8 +104,17 @@ impl Rejection {
 
     /// The HTTP status.
     #[must_use]
-    pub const fn status(self) -> u32 {
-        self.code() / 100
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NotJson | Self::NoCommand | Self::CommandMismatch | Self::NoGroupId | Self::NotAnEvent => 400,
+            Self::BadCredentials => 401,
+            Self::ForeignApp | Self::RepeatedParameter | Self::NoSign | Self::StaleSign | Self::WrongSign => 403,
+            Self::NotPost => 405,
+            Self::TooLarge => 413,
+            Self::Compressed => 415,
+            Self::Defect => 500,
+            Self::NotStored => 503,
+        }
     }
 }
 

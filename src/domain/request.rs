@@ -3,6 +3,9 @@
 //! None of these types can be printed: they hold the sender's credentials, signature and users.
 
 use std::borrow::Cow;
+use std::time::Instant;
+
+use bytes::Bytes;
 
 use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
@@ -10,7 +13,18 @@ use crate::domain::timestamp::Timestamp;
 /// The largest body that is decoded: 1 MiB. A dismissed group of 6,000 members is a third of it.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// One request of a sender.
+/// What the host knows of a request's receipt: an extension of [`http::Request`].
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// When the request was received.
+    pub at: Timestamp,
+    /// The host's id of this request; empty where it has none.
+    pub request_id: String,
+    /// When the host ends what is not answered, where it does.
+    pub deadline: Option<Instant>,
+}
+
+/// One request of a sender, as verifying and decoding read it.
 pub struct Request<'a> {
     /// The method, in capitals.
     pub method: Cow<'a, str>,
@@ -26,6 +40,27 @@ pub struct Request<'a> {
     pub received_at: Timestamp,
     /// The receiver's id of this request; empty where it has none.
     pub request_id: Cow<'a, str>,
+}
+
+impl<'a> Request<'a> {
+    /// What a request holds, received `now` where its extensions do not say. A header is text whatever its bytes: the id of
+    /// an operation may be Chinese.
+    #[must_use]
+    pub fn of(request: &'a http::Request<Bytes>, now: Timestamp) -> Self {
+        let received = request.extensions().get::<Received>();
+        let headers = request.headers().iter();
+        Self {
+            method: Cow::Borrowed(request.method().as_str()),
+            path: Cow::Borrowed(request.uri().path()),
+            query: Query::parse(request.uri().query().unwrap_or_default()),
+            headers: headers
+                .map(|(name, value)| (Cow::Borrowed(name.as_str()), String::from_utf8_lossy(value.as_bytes())))
+                .collect(),
+            body: Cow::Borrowed(request.body()),
+            received_at: received.map_or(now, |received| received.at),
+            request_id: Cow::Borrowed(received.map_or("", |received| &received.request_id)),
+        }
+    }
 }
 
 impl Request<'_> {

@@ -1,99 +1,109 @@
-//! API Gateway's event (HTTP API, payload format 2.0) as a [`Request`], and an answer as its response. No AWS types
-//! beyond here.
+//! API Gateway's event (HTTP API, payload format 2.0) as an [`http::Request`], by `lambda_http`, and the answer as its response.
 //!
-//! Shape: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+//! `lambda_http` 1.3 unwraps what it makes of the sender's `Host`, path, query and body: `a b` for a host is a panic. So
+//! what it would choke on, and nobody here reads, is taken away or encoded before it converts. No request can reach a panic.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
-use serde_json_borrow::Value;
+use bytes::Bytes;
+use http::header::HOST;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Body, RequestExt};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::domain::rejection::Rejection;
-use crate::domain::request::{Headers, Query, Request};
+use crate::domain::request::Received;
 use crate::domain::timestamp::Timestamp;
 
-/// An event. What is used of it: `rawPath`, `rawQueryString`, `headers`, `body`, `isBase64Encoded`, and of
-/// `requestContext` `http.method`, `requestId` and `timeEpoch`.
-pub struct Event<'a>(Value<'a>);
+/// What a query of [`http::Uri`] must not have in it.
+const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
+/// What would end a path, or be read as something else.
+const PATH: &AsciiSet = &QUERY.add(b'?').add(b'\\').add(b'`').add(b'{').add(b'}');
+/// The longest path and query together; API Gateway takes 10,240 bytes of request line and headers.
+const MAX_URI_BYTES: usize = 32 * 1024;
 
-impl<'a> Event<'a> {
-    /// Reads an event.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection::NotAnEvent`] where it is no JSON.
-    pub fn parse(event: &'a str) -> Result<Self, Rejection> {
-        serde_json::from_str(event).map(Self).map_err(|_| Rejection::NotAnEvent)
-    }
+/// What invoked the function: an event of API Gateway, or anything else.
+pub struct Event(Option<Box<ApiGatewayV2httpRequest>>);
 
-    /// The request that the event describes.
-    ///
-    /// `now` is the receipt's time where the event does not say: API Gateway does, in milliseconds, and its clock keeps
-    /// the order of requests that cold starts shuffle. Local emulators say seconds, which no plausible time is.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection::NotAnEvent`] without a method or with a broken body.
-    pub fn request(&'a self, now: Timestamp) -> Result<Request<'a>, Rejection> {
-        let context = self.0.get("requestContext");
-        let method = context.get("http").get("method").as_str().ok_or(Rejection::NotAnEvent)?;
-        let received_at = context.get("timeEpoch").as_i64().and_then(Timestamp::from_unix_millis);
-        let headers = self.0.get("headers").iter_object().into_iter().flatten();
-        Ok(Request {
-            method: Cow::Borrowed(method),
-            path: Cow::Borrowed(self.0.get("rawPath").as_str().unwrap_or_default()),
-            query: Query::parse(self.0.get("rawQueryString").as_str().unwrap_or_default()),
-            headers: headers
-                .filter_map(|(name, value)| Some((Cow::Borrowed(name), Cow::Borrowed(value.as_str()?))))
-                .collect::<Headers<'a>>(),
-            body: self.body()?,
-            received_at: received_at.unwrap_or(now),
-            request_id: Cow::Borrowed(context.get("requestId").as_str().unwrap_or_default()),
-        })
-    }
-
-    /// The body's bytes, however many: Lambda takes 6 MB. API Gateway encodes what has no textual content type, and Tencent's may have none.
-    fn body(&'a self) -> Result<Cow<'a, [u8]>, Rejection> {
-        let text = match self.0.get("body") {
-            Value::Str(text) => text.as_ref(),
-            Value::Null => "",
-            _ => return Err(Rejection::NotAnEvent),
-        };
-        if !self.0.get("isBase64Encoded").as_bool().unwrap_or(false) {
-            return Ok(Cow::Borrowed(text.as_bytes()));
-        }
-        BASE64_STANDARD.decode(text).map(Cow::Owned).map_err(|_| Rejection::NotAnEvent)
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Event" } else { "NotAnEvent" })
     }
 }
 
-/// A response for API Gateway.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Response {
-    /// The HTTP status.
-    pub status_code: u32,
-    /// The headers, in lower case.
-    pub headers: HashMap<&'static str, &'static str>,
-    /// The body, JSON.
-    pub body: Cow<'static, str>,
-    is_base64_encoded: bool,
-    /// None are set; local emulators want the list.
-    cookies: [&'static str; 0],
+impl<'de> Deserialize<'de> for Event {
+    /// Takes any JSON: what is no event is answered, and no failed invocation.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let event = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(event.get()).ok()))
+    }
 }
 
-impl Response {
-    /// The response with a platform's answer.
-    #[must_use]
-    pub fn new(status_code: u32, body: Cow<'static, str>) -> Self {
-        let mut headers = HashMap::from([("content-type", "application/json")]);
-        match status_code {
-            401 => headers.insert("www-authenticate", "Basic realm=\"group-ledger\""),
-            405 => headers.insert("allow", "POST"),
-            _ => None,
+impl Event {
+    /// The request that the event describes, with [`Received`] among its extensions; to be answered before `deadline`.
+    ///
+    /// The body has its own bytes, however many: Lambda takes 6 MB. API Gateway encodes what has no textual content type,
+    /// and Tencent's may have none. The time is API Gateway's where it is one, because its clock keeps the order of requests
+    /// that cold starts shuffle. Local emulators say seconds, which no plausible time is: then it is `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::NotAnEvent`] where it describes none.
+    pub fn into_request(self, now: Timestamp, deadline: Option<Instant>) -> Result<http::Request<Bytes>, Rejection> {
+        let mut event = *self.0.ok_or(Rejection::NotAnEvent)?;
+        let body = event.body.take().unwrap_or_default();
+        let body = if event.is_base64_encoded {
+            BASE64_STANDARD.decode(body).map_err(|_| Rejection::NotAnEvent)?.into()
+        } else {
+            body.into()
         };
-        Self { status_code, headers, body, is_base64_encoded: false, cookies: [] }
+        make_harmless(&mut event)?;
+        let request = lambda_http::Request::from(LambdaRequest::ApiGatewayV2(event));
+        let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else {
+            return Err(Rejection::NotAnEvent);
+        };
+        let received = Received {
+            at: Timestamp::from_unix_millis(context.time_epoch).unwrap_or(now),
+            request_id: context.request_id.clone().unwrap_or_default(),
+            deadline,
+        };
+        let (mut parts, _) = request.into_parts();
+        parts.extensions = http::Extensions::new();
+        parts.extensions.insert(received);
+        Ok(http::Request::from_parts(parts, body))
     }
+}
+
+/// Takes away what `lambda_http` makes a URI of and nobody here reads, and encodes what no URI has.
+fn make_harmless(event: &mut ApiGatewayV2httpRequest) -> Result<(), Rejection> {
+    event.headers.remove(HOST);
+    event.request_context.domain_name = None;
+    event.request_context.stage = None;
+    let path = event.raw_path.take().unwrap_or_default();
+    let path = utf8_percent_encode(path.trim_start_matches('/'), PATH).to_string();
+    let query = event.raw_query_string.take().unwrap_or_default();
+    let query = utf8_percent_encode(&query, QUERY).to_string();
+    if path.len() + query.len() > MAX_URI_BYTES {
+        return Err(Rejection::NotAnEvent);
+    }
+    event.raw_path = Some(format!("/{path}"));
+    event.raw_query_string = Some(query);
+    Ok(())
+}
+
+/// The response that API Gateway makes of an answer.
+#[must_use]
+pub fn response(answer: http::Response<String>) -> ApiGatewayV2httpResponse {
+    let (parts, body) = answer.into_parts();
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = i64::from(parts.status.as_u16());
+    response.headers = parts.headers;
+    response.body = Some(Body::Text(body));
+    response
 }

@@ -1,35 +1,32 @@
-//! The Lambda function around a [`Receiver`]: starts, reads events, answers, and writes one line of log a callback.
-//!
-//! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret. The one
-//! exception is the last resort: an envelope that neither the ledger nor the fallback queue took, compressed, from which `make recover`
-//! makes a record.
+//! The Lambda function around a [`Receiver`]: makes it of the settings, starts, and hands it what API Gateway sends.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::value::RawValue;
-use tokio::time::sleep;
-use tracing::{error, info, warn};
+use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
+use tracing::{error, warn};
 
 use crate::domain::rejection::Rejection;
-use crate::domain::time_budget::TimeBudget;
 use crate::domain::timestamp::Timestamp;
-use crate::host::event::{Event, Response};
+use crate::host::aws::{self, FUNCTION_TIMEOUTS};
+use crate::host::event::{Event, response};
 use crate::host::lambda::{start_logging, time_left};
-use crate::host::metrics;
-use crate::ingest::receive::{Outcome, Receipt, Receiver};
-use crate::panics::{caught, unwound};
+use crate::host::metrics::Emf;
+use crate::ingest::handler::Observer;
+use crate::ingest::receive::Receiver;
+use crate::panics::unwound;
 use crate::platform::Platform;
-use crate::settings::Settings;
-use crate::storage::envelope::pieces;
+use crate::settings::{SettingError, Settings};
+use crate::storage::fallback_queue::FallbackQueue;
+use crate::storage::ledger::Ledger;
+use crate::storage::store::Store;
 
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run<P: Platform>() -> ExitCode {
     start_logging();
-    let receiver = match Receiver::<P>::from_settings(&Settings::from_env()) {
+    let receiver = match receiver::<P>(&Settings::from_env()) {
         Ok(receiver) => Arc::new(receiver),
         Err(error) => {
             error!(platform = P::NAME, %error, "cannot start");
@@ -43,11 +40,11 @@ pub async fn run<P: Platform>() -> ExitCode {
     if let Err(error) = receiver.ledger().warm_up().await {
         warn!(platform = P::NAME, %error, "DynamoDB would not take a record now");
     }
-    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
+    let handler = service_fn(|LambdaEvent { payload, context }: LambdaEvent<Event>| {
         let receiver = Arc::clone(&receiver);
         async move {
-            let time_left = time_left(&event.context);
-            Ok::<_, Infallible>(handle(&receiver, event.payload.get(), time_left).await)
+            let deadline = time_left(&context).map(|left| Instant::now() + left);
+            Ok::<_, Infallible>(response(invoke(&receiver, payload, deadline).await))
         }
     });
     match lambda_runtime::run(handler).await {
@@ -59,62 +56,26 @@ pub async fn run<P: Platform>() -> ExitCode {
     }
 }
 
-/// Answers one event, in the time that is left before Lambda ends the function, where that is known. A panic is answered
-/// too, and ends nothing else.
-pub async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str, time_left: Option<Duration>) -> Response {
-    let (start, now) = (Instant::now(), Timestamp::now());
-    let event = unwound(|| Event::parse(event)).unwrap_or(Err(Rejection::Defect));
-    let request = event.as_ref().map_err(|rejection| *rejection);
-    let request = request.and_then(|event| unwound(|| event.request(now)).unwrap_or(Err(Rejection::Defect)));
-    let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
-    let budget = TimeBudget::new(start, P::SENDER_TIMEOUT, waited, time_left);
-    let receipt = match &request {
-        Ok(request) => caught(receiver.receive(request, &budget)).await.unwrap_or(Receipt::of(Outcome::Defect)),
-        Err(Rejection::Defect) => Receipt::of(Outcome::Defect),
-        Err(rejection) => Receipt::of(Outcome::Rejected(*rejection)),
-    };
-    let duration = start.elapsed();
-    let request_id = request.as_ref().map_or("", |request| &request.request_id);
-    log::<P>(&receipt, request_id, duration);
-    if let Some(namespace) = receiver.metrics_namespace() {
-        metrics::emit(&metrics::line(namespace, P::NAME, &receipt, duration, now));
-    }
-    let rejection = receipt.outcome.rejection();
-    // Answering a sender that retries only after a timeout would end it: wait until it has timed out.
-    if receiver.platform().retries_after_timeout()
-        && matches!(rejection, Some(Rejection::NotStored | Rejection::Defect))
-    {
-        sleep(budget.until_given_up(Instant::now())).await;
-    }
-    let answer =
-        unwound(|| P::respond(request.as_ref().ok(), rejection)).unwrap_or_else(|| P::respond(None, rejection));
-    Response::new(rejection.map_or(200, Rejection::status), answer)
+/// Answers one event, before `deadline` where there is one.
+pub async fn invoke<P: Platform>(
+    receiver: &Receiver<P>,
+    event: Event,
+    deadline: Option<Instant>,
+) -> http::Response<String> {
+    let request = unwound(|| event.into_request(Timestamp::now(), deadline)).unwrap_or(Err(Rejection::Defect));
+    receiver.handle(request).await
 }
 
-fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration) {
-    let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let (platform, kind, outcome) = (P::NAME, receipt.kind, receipt.outcome.as_str());
-    let command = receipt.command.as_deref().map(loggable);
-    let error = receipt.fault.as_ref().map(tracing::field::display);
-    match &receipt.outcome {
-        Outcome::NotStored(_) | Outcome::Defect => {
-            error!(platform, command, kind, outcome, error, duration_us, request_id, "callback");
-        }
-        Outcome::Rejected(rejection) | Outcome::RejectedKnownCaller(rejection) | Outcome::Quarantined(rejection) => {
-            let (code, reason) = (rejection.code(), tracing::field::display(rejection));
-            warn!(platform, command, kind, outcome, code, reason, error, duration_us, request_id, "callback");
-        }
-        Outcome::Queued => warn!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
-        _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),
-    }
-    // The last resort.
-    for envelope in receipt.unstored.iter().flat_map(|text| pieces(text)) {
-        error!(platform, envelope = envelope.as_ref(), request_id, "recover");
-    }
-}
-
-/// A command as it may be logged: commands are short words, and what is not may be anything.
-fn loggable(command: &str) -> &str {
-    let is_word = command.len() <= 64 && command.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-    if is_word { command } else { "other" }
+/// The receiver that the settings describe.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn receiver<P: Platform>(settings: &Settings<'_>) -> Result<Receiver<P>, SettingError> {
+    let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
+    let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
+    let store = Store::new(Ledger::from_settings(settings, &config)?, fallback_queue);
+    let observer =
+        settings.text("METRICS_NAMESPACE").map(|namespace| Box::new(Emf::new(namespace)) as Box<dyn Observer>);
+    Ok(Receiver::new(P::from_settings(settings)?, Arc::new(store), settings.days("RETENTION_DAYS")?, observer))
 }

@@ -3,7 +3,7 @@
 use std::panic::{self, PanicHookInfo};
 use std::time::{Duration, UNIX_EPOCH};
 
-use lambda_runtime::Context;
+use lambda_http::Context;
 use tracing::error;
 
 /// Starts writing lines of JSON to standard output, from where Lambda takes them to CloudWatch.
@@ -31,7 +31,7 @@ pub(crate) fn time_left(context: &Context) -> Option<Duration> {
 mod tests {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-    use lambda_runtime::Context;
+    use lambda_http::Context;
 
     use super::time_left;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::timestamp::Timestamp;
+use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receipt;
 
 /// How many callbacks, by `Outcome`, by `Platform` too, and by `Kind` too. Alarms watch the first, which is there whichever
@@ -80,10 +81,25 @@ pub fn line(namespace: &str, platform: &str, receipt: &Receipt<'_>, duration: Du
     serde_json::to_string(&line).unwrap_or_default()
 }
 
-/// Writes a line to standard output, from where Lambda takes it to CloudWatch.
-pub fn emit(line: &str) {
-    // A metric that cannot be written is no reason to lose a callback.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+/// Counts callbacks under a namespace, by lines on standard output, from where Lambda takes them to CloudWatch.
+#[derive(Debug)]
+pub struct Emf {
+    namespace: String,
+}
+
+impl Emf {
+    /// Counts under `namespace`.
+    #[must_use]
+    pub fn new(namespace: String) -> Self {
+        Self { namespace }
+    }
+}
+
+impl Observer for Emf {
+    fn observe(&self, platform: &'static str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp) {
+        // A metric that cannot be written is no reason to lose a callback.
+        let _ = writeln!(std::io::stdout().lock(), "{}", line(&self.namespace, platform, receipt, duration, now));
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! The way of a callback, from its request to what became of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::domain::quarantine::{Callback, Quarantined, Undecodable};
 use crate::domain::record::Record;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{MAX_BODY_BYTES, Request};
 use crate::domain::time_budget::TimeBudget;
-use crate::host::aws::{self, FUNCTION_TIMEOUTS};
+use crate::ingest::handler::Observer;
 use crate::ingest::reprocess::callback;
 use crate::panics::unwound;
 use crate::platform::{Decoded, Platform};
-use crate::settings::{SettingError, Settings};
 use crate::storage::envelope::Envelope;
-use crate::storage::fallback_queue::FallbackQueue;
 use crate::storage::ledger::{Ledger, LedgerError, Stored};
 use crate::storage::store::{Fault, Kept, NotKept, Store};
 
@@ -21,9 +20,9 @@ use crate::storage::store::{Fault, Kept, NotKept, Store};
 #[derive(Debug)]
 pub struct Receiver<P> {
     platform: P,
-    store: Store,
+    store: Arc<Store>,
     retention_days: Option<u32>,
-    metrics_namespace: Option<String>,
+    observer: Option<Box<dyn Observer>>,
 }
 
 /// The receipt of a callback: what became of it, and what it was.
@@ -155,26 +154,21 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
 }
 
 impl<P: Platform> Receiver<P> {
-    /// The receiver that the settings describe.
-    ///
-    /// # Errors
-    ///
-    /// Where a setting is missing or wrong.
-    pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
-        let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
-        let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
-        Ok(Self {
-            platform: P::from_settings(settings)?,
-            retention_days: settings.days("RETENTION_DAYS")?,
-            metrics_namespace: settings.text("METRICS_NAMESPACE"),
-            store: Store::new(Ledger::from_settings(settings, &config)?, fallback_queue),
-        })
+    /// A receiver of `platform`'s callbacks, whose records go to `store` and may be deleted after `retention_days`.
+    #[must_use]
+    pub fn new(
+        platform: P,
+        store: Arc<Store>,
+        retention_days: Option<u32>,
+        observer: Option<Box<dyn Observer>>,
+    ) -> Self {
+        Self { platform, store, retention_days, observer }
     }
 
-    /// The namespace of the metrics; `None` where there are none.
+    /// Who counts callbacks.
     #[must_use]
-    pub fn metrics_namespace(&self) -> Option<&str> {
-        self.metrics_namespace.as_deref()
+    pub fn observer(&self) -> Option<&dyn Observer> {
+        self.observer.as_deref()
     }
 
     /// The platform.
@@ -225,7 +219,7 @@ impl<P: Platform> Receiver<P> {
         let receipt = Receipt { outcome: Outcome::Quarantined(reason.rejection), ..receipt };
         match unwound::<Vec<_>>(|| Quarantined::from(self.callback(reason.clone(), request)).into()) {
             Some(envelopes) => self.store(&envelopes, receipt, request, budget).await,
-            None => self.not_stored(Rejection::Defect, None, receipt, request),
+            None => self.not_stored(Rejection::Defect, receipt, request),
         }
     }
 
@@ -249,7 +243,7 @@ impl<P: Platform> Receiver<P> {
                 Receipt { outcome: Outcome::NotStored(Rejection::TooLarge), fault: Some(fault), ..receipt }
             }
             Err(NotKept { fault, texts }) if texts.is_empty() => {
-                self.not_stored(Rejection::NotStored, Some(fault), receipt, request)
+                self.not_stored(Rejection::NotStored, Receipt { fault: Some(fault), ..receipt }, request)
             }
             Err(NotKept { fault, texts }) => Receipt {
                 outcome: Outcome::NotStored(Rejection::NotStored),
@@ -261,16 +255,10 @@ impl<P: Platform> Receiver<P> {
     }
 
     /// The receipt of a callback that met a defect on its way to a store: the log keeps it as it came.
-    fn not_stored<'r>(
-        &self,
-        rejection: Rejection,
-        fault: Option<Fault>,
-        receipt: Receipt<'r>,
-        request: &Request<'_>,
-    ) -> Receipt<'r> {
+    fn not_stored<'r>(&self, rejection: Rejection, receipt: Receipt<'r>, request: &Request<'_>) -> Receipt<'r> {
         let reason = Undecodable { rejection: Rejection::Defect, command: receipt.command.clone() };
         let text = unwound(|| self.callback(reason, request).to_text());
-        Receipt { outcome: Outcome::NotStored(rejection), fault, unstored: text.into_iter().collect(), ..receipt }
+        Receipt { outcome: Outcome::NotStored(rejection), unstored: text.into_iter().collect(), ..receipt }
     }
 
     fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use dynoxide::Database;
-use group_ledger::host::event::Response;
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::event::Event;
 use group_ledger::host::function;
 use group_ledger::ingest::receive::Receiver;
 use group_ledger::platform::Platform;
 use group_ledger::settings::Settings;
+use http::Response;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,7 +135,7 @@ pub(crate) fn local_settings(endpoint: &str) -> BTreeMap<String, String> {
 
 /// The receiver that `settings` describe, or why there is none.
 pub(crate) fn receiver<P: Platform>(settings: &BTreeMap<String, String>) -> Result<Receiver<P>, String> {
-    Receiver::from_settings(&Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
+    function::receiver(&Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
 }
 
 /// A DynamoDB value as plain JSON; binary as `{"bytes": length}`.
@@ -204,16 +207,27 @@ impl Sent {
         .to_string()
     }
 
-    pub(crate) async fn to<P: Platform>(&self, receiver: &Receiver<P>) -> Response {
-        function::handle(receiver, &self.event(), None).await
+    pub(crate) async fn to<P: Platform>(&self, receiver: &Receiver<P>) -> Response<String> {
+        handle(receiver, &self.event()).await
     }
 }
 
+/// The request that an event describes.
+pub(crate) fn http(event: impl AsRef<str>) -> http::Request<Bytes> {
+    let event: Event = serde_json::from_str(event.as_ref()).unwrap();
+    event.into_request(Timestamp::now(), None).unwrap()
+}
+
+/// A function's answer to an event.
+pub(crate) async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Response<String> {
+    function::invoke(receiver, serde_json::from_str(event).unwrap(), None).await
+}
+
 /// Holds an answer against the design: status, content type and the platform's own words.
-pub(crate) fn assert_answer<P: Platform>(response: &Response, status: u32, what: &str) {
-    assert_eq!(response.status_code, status, "{what}: {}", response.body);
-    assert_eq!(response.headers["content-type"], "application/json", "{what}");
-    let body: Value = serde_json::from_str(&response.body).unwrap();
+pub(crate) fn assert_answer<P: Platform>(response: &Response<String>, status: u32, what: &str) {
+    assert_eq!(u32::from(response.status().as_u16()), status, "{what}: {}", response.body());
+    assert_eq!(response.headers()["content-type"], "application/json", "{what}");
+    let body: Value = serde_json::from_str(response.body()).unwrap();
     let (ok, code, fields) = match P::NAME {
         "tencent-chat" => {
             (body["ActionStatus"] == "OK", &body["ErrorCode"], &["ActionStatus", "ErrorCode", "ErrorInfo"][..])

@@ -104,8 +104,8 @@ fn all_steps<P: Platform>(
     assert_is_right: impl Fn(&GroupChange<'_>),
 ) {
     let platform = platform::<P>();
-    let event = Event::parse(text).unwrap();
-    let request = event.request(Timestamp::now()).unwrap();
+    let http = http(text);
+    let request = Request::of(&http, Timestamp::now());
     assert!(platform.verify(&request).is_ok());
     assert_is_right(&change(&platform, &request));
     group.bench_function(BenchmarkId::new("event", P::NAME), |bencher| {
@@ -140,8 +140,8 @@ fn body(criterion: &mut Criterion) {
     group.plot_config(PlotConfiguration::default().summary_scale(AxisScale::Logarithmic)).sample_size(20);
     for bytes in [300, 1024, 4096, 16 * 1024, 64 * 1024, 256 * 1024, 1024 * 1024] {
         let text = event("/tencent-chat", TENCENT_QUERY, &create_group(bytes));
-        let event = Event::parse(&text).unwrap();
-        let request = event.request(Timestamp::now()).unwrap();
+        let http = http(&text);
+        let request = Request::of(&http, Timestamp::now());
         assert_created(&change(&platform, &request), bytes);
         group.throughput(Throughput::Bytes(request.body.len() as u64));
         group.bench_function(BenchmarkId::new("verify and decode", bytes), |bencher| {
