@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use group_ledger::host::aws;
 use group_ledger::settings::Settings;
 use group_ledger::storage::envelope::{Envelope, Texts};
-use group_ledger::storage::ledger::{Ledger, Stored};
+use group_ledger::storage::ledger::{Ledger, Written};
 
 use crate::tool::{TIMEOUTS, ended, helped};
 
@@ -47,8 +47,8 @@ async fn run() -> Result<()> {
     let Texts { whole, incomplete } = Texts::find(&lines);
     for text in whole {
         match recover(&ledger, &text).await {
-            Ok(Stored::Recorded) => recorded += 1,
-            Ok(Stored::Duplicate) => duplicates += 1,
+            Ok(Written::Recorded) => recorded += 1,
+            Ok(Written::Duplicate) => duplicates += 1,
             Err(error) => {
                 eprintln!("an envelope stays in the log: {error:#}");
                 failed += 1;
@@ -65,7 +65,7 @@ async fn run() -> Result<()> {
     Ok(())
 }
 
-async fn recover(ledger: &Ledger, text: &str) -> Result<Stored> {
+async fn recover(ledger: &Ledger, text: &str) -> Result<Written> {
     let envelopes = Envelope::from_text(text).context("it is damaged")?;
     Ok(ledger.write(&envelopes, PATIENCE).await?)
 }

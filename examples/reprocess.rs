@@ -26,7 +26,7 @@ use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
 use group_ledger::settings::Settings;
 use group_ledger::storage::envelope::Envelope;
-use group_ledger::storage::ledger::{Ledger, Stored};
+use group_ledger::storage::ledger::{Ledger, Written};
 
 use crate::tool::{TIMEOUTS, ended, helped};
 
@@ -131,8 +131,8 @@ async fn take_up_one<P: Platform>(ledger: &Ledger, platform: &P, item: &Item, ta
             record.expires_at = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
             let envelopes: Vec<Envelope<'_>> = record.into();
             match ledger.write(&envelopes, PATIENCE).await? {
-                Stored::Recorded => tally.recorded += 1,
-                Stored::Duplicate => tally.duplicates += 1,
+                Written::Recorded => tally.recorded += 1,
+                Written::Duplicate => tally.duplicates += 1,
             }
         }
         Ok(Decoded::Ignored(_) | Decoded::UrlCheck) => {

@@ -39,7 +39,8 @@ async fn outcomes(function: Function) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hot_group_sends_no_other_group_through_the_queue() {
     for fault in [
-        Fault::Throttled("TableWriteKeyRangeThroughputExceeded"),
+        Fault::Throttled("ThrottlingException", "TableWriteKeyRangeThroughputExceeded"),
+        Fault::Throttled("ProvisionedThroughputExceededException", "TableWriteKeyRangeThroughputExceeded"),
         Fault::Answer(400, "ThrottlingException"),
         Fault::Answer(400, "ProvisionedThroughputExceededException"),
     ] {
@@ -64,8 +65,9 @@ async fn a_hot_group_sends_no_other_group_through_the_queue() {
 async fn a_throttled_table_costs_the_first_callbacks_and_no_others() {
     for (fault, groups) in [
         (Fault::Answer(400, "ThrottlingException"), MANY_GROUPS),
-        (Fault::Throttled("TableWriteMaxOnDemandThroughputExceeded"), 1),
-        (Fault::Throttled("TableWriteAccountLimitExceeded"), 1),
+        (Fault::Throttled("ThrottlingException", "TableWriteMaxOnDemandThroughputExceeded"), 1),
+        (Fault::Throttled("ProvisionedThroughputExceededException", "TableWriteAccountLimitExceeded"), 1),
+        (Fault::Answer(400, "RequestLimitExceeded"), 1),
     ] {
         let world = World::start((fault, ALWAYS), FINE).await;
         let function = world.function(Platform::OpenIm, ALWAYS).await;
@@ -82,7 +84,10 @@ async fn a_throttled_table_costs_the_first_callbacks_and_no_others() {
 /// Not by way of the queue: the function itself records again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_circuit_breaker_closes_again() {
-    for fault in [Fault::Answer(500, "InternalServerError"), Fault::Throttled("TableWriteKeyRangeThroughputExceeded")] {
+    for fault in [
+        Fault::Answer(500, "InternalServerError"),
+        Fault::Throttled("ThrottlingException", "TableWriteKeyRangeThroughputExceeded"),
+    ] {
         let world = World::start((fault, ALWAYS), FINE).await;
         let function = world.function(Platform::OpenIm, ALWAYS).await;
         change(&function, "group").await;
@@ -107,4 +112,18 @@ async fn the_circuit_breaker_closes_again() {
         assert_eq!(world.replay().await, queued, "{fault:?}");
         assert_eq!(world.table.records().len(), before + 5 + queued, "{fault:?}: nothing is lost");
     }
+}
+
+/// Both stores hang: the first callback waits for each, and the others go straight to the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_timed_out_is_left_alone_too() {
+    let world = World::start((Fault::Hang, ALWAYS), (Fault::Hang, ALWAYS)).await;
+    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    for _ in 0..20 {
+        let answer = function.invoke(Platform::OpenIm.callback().event(), TIME_LEFT).await;
+        assert_eq!(status(&answer), Some(503));
+    }
+    assert!(world.to_fallback_queue.requests() <= ATTEMPTS, "{}", world.to_fallback_queue.requests());
+    let log = function.kill().await;
+    assert_eq!(log.matches(r#""message":"recover""#).count(), 20);
 }

@@ -12,6 +12,7 @@ use group_ledger::platform::openim::OpenIm;
 use http::Response;
 use serde_json::{Map, Value, json};
 
+use crate::hostile::Defective;
 use crate::support::{Sent, Table};
 
 /// A form of the hook before a group's information is set: which versions send it, and how.
@@ -197,7 +198,10 @@ fn a_hook_is_known_wherever_its_command_is() {
             ("/openim/groupCommand".to_owned(), String::new()),
         ] {
             let sent = Sent { path, query, ..Sent::post("", "", sent.body.clone()) };
-            for rejection in [None, Some(Rejection::BadCredentials), Some(Rejection::CommandMismatch)] {
+            // A URL that seems to name another command is never a success.
+            let success = (!sent.path.ends_with("groupCommand")).then_some(None);
+            let rejections = [Some(Rejection::BadCredentials), Some(Rejection::CommandMismatch)];
+            for rejection in success.into_iter().chain(rejections) {
                 assert!(is_unaltered(form, &request, &answer(&sent, rejection)), "{} {}", sent.path, sent.query);
             }
         }
@@ -233,6 +237,40 @@ async fn what_becomes_of_a_hook_leaves_it_as_it_was() {
     assert!(table.items().is_empty(), "a hook is not recorded");
 }
 
+/// A panic in checking the sender or in decoding, and a body whose command is not the URL's.
+#[tokio::test]
+async fn a_defect_or_a_mismatch_leaves_a_hook_as_it_was() {
+    let table = Table::start().await;
+    let receiver = table.receiver::<Defective>(&[]);
+    for (form, request, sent) in matrix().step_by(997) {
+        let body: Map<String, Value> = serde_json::from_slice(&sent.body).unwrap();
+        let with = |name: &str, value: &str| {
+            let text = Value::Object(body.clone()).to_string();
+            format!(r#"{},"{name}":"{value}"}}"#, text.strip_suffix('}').unwrap())
+        };
+        for (body, status) in [
+            (with("zzz", "verify"), 500),
+            (with("zzz", "decode"), 200),
+            (with("callbackCommand", "callbackBeforeCreateGroupCommand"), 400),
+        ] {
+            let response = Sent::post(&sent.path, "", body).to(&receiver).await;
+            assert_eq!(response.status(), status);
+            assert!(is_unaltered(form, &request, response.body()), "{status} {form:?}: {}", response.body());
+        }
+    }
+}
+
+/// Nobody has vouched for it yet: what it holds must not become a tree of values.
+#[test]
+fn a_large_hook_takes_no_memory_but_its_own() {
+    for body in [format!("{{\"a\":{}{}}}", "[".repeat(2_000_000), "]".repeat(2_000_000)), "[1],".repeat(1_000_000)] {
+        let http = crate::support::http(Sent::post("/openim/callbackBeforeSetGroupInfoCommand", "", body).event());
+        let request = Request::of(&http, Timestamp::now());
+        let measured = allocation_counter::measure(|| drop(OpenIm::respond(Some(&request), Some(Rejection::TooLarge))));
+        assert!(measured.bytes_max < 8 * 1024 * 1024, "{} bytes", measured.bytes_max);
+    }
+}
+
 /// The other hooks' servers take from an answer what it has, by fields of their own; these have none.
 #[test]
 fn the_other_hooks_get_no_field_back_and_go_on() {
@@ -244,6 +282,11 @@ fn the_other_hooks_get_no_field_back_and_go_on() {
         "callbackBeforeInviteUserToGroupCommand",
         "callbackBeforeSetGroupMemberInfoCommand",
         "callbackBeforeSendGroupMsgCommand",
+        // As v3.0 to v3.6 call some.
+        "callbackMsgModifyCommand",
+        "callbackOfflinePushCommand",
+        "callbackOnlinePushCommand",
+        "callbackSuperGroupOnlinePushCommand",
     ] {
         let body = json!({ "callbackCommand": command, "groupID": "g", "groupName": "n", "userID": "u", "ex": "e" });
         for path in [format!("/openim/{command}"), "/openim".to_owned()] {

@@ -14,7 +14,7 @@ use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::platform::{Decoded, Platform};
 use group_ledger::settings::{SettingError, Settings};
 use group_ledger::storage::envelope::Envelope;
-use group_ledger::storage::ledger::Stored;
+use group_ledger::storage::ledger::Written;
 use serde_json::{Value, json};
 
 use crate::ledger::receipt;
@@ -182,7 +182,7 @@ fn damage<P: Platform>(sent: &Sent) -> bool {
 
 /// OpenIM with defects: its decoder panics at groups called `decode`, its check of the sender at such called `verify`, its
 /// answer at such called `respond`; and what is made of a genuine callback panics so many times.
-struct Defective(OpenIm, AtomicUsize);
+pub(crate) struct Defective(OpenIm, AtomicUsize);
 
 impl Platform for Defective {
     const NAME: &'static str = OpenIm::NAME;
@@ -256,8 +256,8 @@ async fn a_panic_after_decoding_keeps_the_callback() {
     for (panics, outcome, quarantined, logged) in [
         ("0", Outcome::Recorded, 0, 0),
         ("1", Outcome::Quarantined(Rejection::Defect), 1, 0),
-        ("2", Outcome::NotStored(Rejection::Defect), 0, 1),
-        ("3", Outcome::NotStored(Rejection::Defect), 0, 0),
+        ("2", Outcome::NotStored(Rejection::NotStored), 0, 1),
+        ("3", Outcome::NotStored(Rejection::NotStored), 0, 0),
     ] {
         let table = Table::start().await;
         let receiver = table.receiver::<Defective>(&[("PANICS", panics)]);
@@ -272,7 +272,7 @@ async fn a_panic_after_decoding_keeps_the_callback() {
         // What the log has ends in quarantine too, for a version without the defect.
         for text in texts {
             let envelopes = Envelope::from_text(&text).unwrap();
-            assert_eq!(receiver.ledger().write(&envelopes, PATIENCE).await, Ok(Stored::Recorded));
+            assert_eq!(receiver.ledger().write(&envelopes, PATIENCE).await, Ok(Written::Recorded));
             let kept = table.quarantined().remove(0);
             assert_eq!([&kept["raw"], &kept["code"]], [&json!(body), &json!(50001)]);
         }

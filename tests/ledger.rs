@@ -229,12 +229,6 @@ async fn where_a_callback_is_kept_is_said() {
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
     let kept = receipts(&table, &[down]).await;
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
-    let body = format!(r#"{{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"{}"}}"#, "g".repeat(450_000));
-    let too_large = Sent::post("/openim", "", body);
-    receipt(&table.receiver::<OpenIm>(&[]), &too_large, |receipt| {
-        assert_eq!(receipt.fault.as_ref().unwrap().to_string(), "the record is too large");
-    })
-    .await;
 
     let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here"), fallback_queue[0], fallback_queue[1]]);
     assert_eq!((receiver.observer().is_some(), receiver.has_fallback_queue()), (true, true));
@@ -271,10 +265,12 @@ async fn a_rejection_tells_a_known_caller_from_a_stranger() {
     }
     let anonymous = Sent::post("/openim", "", "{}");
     assert_eq!(receipt(&openim, &anonymous, |receipt| receipt.outcome.as_str()).await, "rejected");
-    // Where nobody has to say who calls, everybody may be known.
-    let large = Sent::post("/openim", "", "x".repeat(1024 * 1024 + 1));
-    let open = table.receiver::<OpenIm>(&[]);
-    assert_eq!(receipt(&open, &large, |receipt| receipt.outcome.as_str()).await, "rejected_known_caller");
+    // Nothing of these says that a release rejects what it should not.
+    let authorization = format!("Basic {}", BASE64_STANDARD.encode("new:password"));
+    let large = Sent::post("/openim", "", "x".repeat(1024 * 1024 + 1)).header("authorization", &authorization);
+    let get = Sent { method: "GET".into(), ..Sent::post("/tencent-chat", "SdkAppid=1400000000", "") };
+    assert_eq!(receipt(&openim, &large, |receipt| receipt.outcome.as_str()).await, "rejected");
+    assert_eq!(receipt(&tencent_chat, &get, |receipt| receipt.outcome.as_str()).await, "rejected");
 }
 
 #[tokio::test]
@@ -521,21 +517,17 @@ async fn openims_group_id_is_found_wherever_it_is() {
 
 #[tokio::test]
 async fn the_replay_says_which_messages_are_to_be_put_back() {
-    use group_ledger::host::replay::{self, Batch, Message};
+    use group_ledger::host::replay;
     use group_ledger::settings::Settings;
 
     let table = Table::start().await;
     let settings = table.settings(&[]);
     let ledger = replay::ledger(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
     let batch = || {
-        let message = |id: &str, body: String| Message { message_id: id.to_owned(), body };
-        Batch {
-            messages: vec![
-                message("first", crate::reliability::sample()),
-                message("again", crate::reliability::sample()),
-                message("bad", "nonsense".to_owned()),
-            ],
-        }
+        let sample = crate::reliability::sample();
+        let messages = [("first", sample.as_str()), ("again", &sample), ("bad", "nonsense")];
+        let messages = messages.map(|(id, body)| json!({ "messageId": id, "body": body }));
+        serde_json::from_value(json!({ "Records": messages })).unwrap()
     };
     for (time_left, put_back) in [(None, &["bad"][..]), (Some(Duration::ZERO), &["first", "again", "bad"][..])] {
         let failures = replay::replay(&ledger, batch(), time_left).await.batch_item_failures;
@@ -545,8 +537,9 @@ async fn the_replay_says_which_messages_are_to_be_put_back() {
     }
 }
 
+/// A record has the group's id, which may be as large as the body. The body is kept all the same.
 #[tokio::test]
-async fn what_no_item_can_hold_is_rejected_wherever_it_would_go() {
+async fn what_no_record_can_hold_is_kept_in_quarantine() {
     let queues = crate::reliability::queues().await;
     let down = [
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
@@ -560,8 +553,9 @@ async fn what_no_item_can_hold_is_rejected_wherever_it_would_go() {
         let callback = Sent::post("/openim", "", body.clone());
         assert_answer::<OpenIm>(&callback.to(&table.receiver::<OpenIm>(settings)).await, 413, "group id");
     }
-    assert!(table.items().is_empty());
-    assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 0);
+    assert_eq!(table.items().len(), 1);
+    assert_eq!(table.quarantined()[0]["code"], 41301);
+    assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 1);
 
     // A large body goes whole as long as an item holds it, and in parts where none does.
     for (bytes, messages) in [(400_000, 1), (1_000_000, 3)] {

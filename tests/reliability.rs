@@ -146,7 +146,7 @@ pub(crate) struct World {
     pub(crate) table: Table,
     queues: Queues,
     pub(crate) to_ledger: Proxy,
-    to_fallback_queue: Proxy,
+    pub(crate) to_fallback_queue: Proxy,
     /// The certificates of the authorities that the functions trust.
     trusted: NamedTempFile,
 }
@@ -434,6 +434,19 @@ async fn an_answer_is_held_back_for_certain() {
         assert_eq!(status(&answer), Some(503));
         assert!(answer.took >= TENCENT_TIMEOUT, "answered after {:?}", answer.took);
     }
+}
+
+/// Where the console's switch is off, Tencent does not retry, and there is nothing to wait for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_not_held_back_from_a_sender_that_does_not_retry() {
+    let down = (Fault::Answer(500, "InternalServerError"), ALWAYS);
+    let world = World::start(down, down).await;
+    let mut settings = world.settings();
+    settings.insert("TENCENT_RETRIES_AFTER_TIMEOUT".to_owned(), "false".to_owned());
+    let function = Function::start("tencent-chat", &settings).await;
+    let answer = function.invoke(Platform::TencentChat.callback().event(), TIME_LEFT).await;
+    assert_eq!(status(&answer), Some(503));
+    assert!(answer.took < TENCENT_TIMEOUT, "answered after {:?}", answer.took);
 }
 
 /// Lambda would end the function before the sender's patience does.

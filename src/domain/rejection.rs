@@ -102,6 +102,12 @@ impl Rejection {
         }
     }
 
+    /// Whether it is for who calls, not for what was sent.
+    #[must_use]
+    pub const fn is_of_caller(self) -> bool {
+        matches!(self.status(), 401 | 403)
+    }
+
     /// The HTTP status.
     #[must_use]
     pub const fn status(self) -> u16 {

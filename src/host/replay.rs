@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
-use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use crate::host::aws::{self, FUNCTION_TIMEOUTS};
@@ -20,41 +20,6 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What of the function's time is kept for answering.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// What Lambda makes of a queue's messages; what is used of it.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
-#[derive(Debug, Deserialize)]
-pub struct Batch {
-    /// The messages.
-    #[serde(rename = "Records")]
-    pub messages: Vec<Message>,
-}
-
-/// One message.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Message {
-    /// Its id in the queue.
-    pub message_id: String,
-    /// An envelope's text.
-    pub body: String,
-}
-
-/// Which messages are to be put back.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Failures {
-    /// Those that were not written.
-    pub batch_item_failures: Vec<Failure>,
-}
-
-/// A message that was not written.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Failure {
-    /// The message's id.
-    pub item_identifier: String,
-}
-
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     start_logging();
@@ -65,7 +30,7 @@ pub async fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let handler = service_fn(|event: LambdaEvent<Batch>| {
+    let handler = service_fn(|event: LambdaEvent<SqsEvent>| {
         let left = time_left(&event.context);
         let ledger = &ledger;
         async move { Ok::<_, Infallible>(replay(ledger, event.payload, left).await) }
@@ -89,15 +54,15 @@ pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
 }
 
 /// Writes what the messages hold. Those that the function's time is over for are put back.
-pub async fn replay(ledger: &Ledger, batch: Batch, time_left: Option<Duration>) -> Failures {
+pub async fn replay(ledger: &Ledger, batch: SqsEvent, time_left: Option<Duration>) -> SqsBatchResponse {
     let ends = time_left.map(|left| Instant::now() + left.saturating_sub(MARGIN));
-    let mut failures = Failures::default();
-    for Message { message_id, body } in batch.messages {
-        let left =
-            ends.map_or(MESSAGE_TIMEOUT, |ends| ends.saturating_duration_since(Instant::now()).min(MESSAGE_TIMEOUT));
-        if !replay::replay(ledger, &message_id, &body, left).await {
-            failures.batch_item_failures.push(Failure { item_identifier: message_id });
+    let mut response = SqsBatchResponse::default();
+    for message in batch.records {
+        let (id, body) = (message.message_id.unwrap_or_default(), message.body.unwrap_or_default());
+        let left = ends.map_or(MESSAGE_TIMEOUT, |ends| ends.saturating_duration_since(Instant::now()));
+        if !replay::replay(ledger, &id, &body, left.min(MESSAGE_TIMEOUT)).await {
+            response.add_failure(id);
         }
     }
-    failures
+    response
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::domain::change::GroupChange;
 use crate::domain::quarantine::{Callback, Quarantined, Undecodable};
 use crate::domain::record::Record;
 use crate::domain::rejection::Rejection;
@@ -12,9 +13,9 @@ use crate::ingest::handler::Observer;
 use crate::ingest::reprocess::callback;
 use crate::panics::unwound;
 use crate::platform::{Decoded, Platform};
-use crate::storage::envelope::Envelope;
-use crate::storage::ledger::{Ledger, LedgerError, Stored};
-use crate::storage::store::{Fault, Kept, NotKept, Store};
+use crate::storage::call::CallError;
+use crate::storage::ledger::{Ledger, LedgerError, Written};
+use crate::storage::store::{Fault, NotStored, Store, Stored};
 
 /// Receives the callbacks of one family.
 #[derive(Debug)]
@@ -138,19 +139,23 @@ pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<D
         // A defect of the decoder must not lose what it was given.
         unwound(|| P::decode(verified)).unwrap_or_else(|| Err(Rejection::Defect.into()))
     };
-    // What is not recorded is not kept either, understood or not: it may be what people say to each other.
+    // Never quarantine commands that are not recorded: they may contain messages.
     let is_unrecorded = |command: &str| !P::records(command);
-    decoded.or_else(|reason| match (reason.rejection, url_command) {
-        (Rejection::NotJson | Rejection::Compressed | Rejection::Defect, Some(command)) if is_unrecorded(command) => {
-            Ok(Decoded::Ignored(Cow::Borrowed(command)))
-        }
-        (Rejection::CommandMismatch, command)
-            if command.is_some_and(is_unrecorded) || reason.command.as_deref().is_some_and(is_unrecorded) =>
-        {
-            Err(Unread::NotGenuine(reason.rejection))
-        }
-        _ => Err(Unread::Undecodable(reason)),
-    })
+    let classify = || {
+        decoded.or_else(|reason| {
+            let (url_command, command) = (url_command.is_some_and(is_unrecorded), reason.command.as_deref());
+            match reason.rejection {
+                Rejection::NotJson | Rejection::Compressed | Rejection::Defect if url_command => {
+                    Ok(Decoded::Ignored(Cow::Borrowed(P::url_command(request).unwrap_or_default())))
+                }
+                Rejection::CommandMismatch if url_command || command.is_some_and(is_unrecorded) => {
+                    Err(Unread::NotGenuine(reason.rejection))
+                }
+                _ => Err(Unread::Undecodable(reason)),
+            }
+        })
+    };
+    unwound(classify).unwrap_or_else(|| Err(Unread::Undecodable(Rejection::Defect.into())))
 }
 
 impl<P: Platform> Receiver<P> {
@@ -191,74 +196,78 @@ impl<P: Platform> Receiver<P> {
 
     /// Verifies, decodes and records one request, within its budget.
     pub async fn receive<'r>(&'r self, request: &'r Request<'_>, budget: &TimeBudget) -> Receipt<'r> {
-        let (reason, receipt) = match read(&self.platform, request) {
-            Ok(Decoded::Change(change)) => {
-                let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
-                let receipt = Receipt { command: command.clone(), kind, ..Receipt::of(Outcome::Recorded) };
-                let record =
-                    || Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days).into();
-                if let Some(envelopes) = unwound::<Vec<_>>(record) {
-                    return self.store(&envelopes, receipt, request, budget).await;
-                }
-                // A defect in making the record must not lose the callback.
-                (Undecodable { rejection: Rejection::Defect, command }, receipt)
+        match read(&self.platform, request) {
+            Ok(Decoded::Change(change)) => self.record(change, request, budget).await,
+            Err(Unread::Undecodable(reason)) => self.quarantine(reason, request, budget).await,
+            Ok(Decoded::Ignored(command)) => Receipt { command: Some(command), ..Receipt::of(Outcome::Ignored) },
+            Ok(Decoded::UrlCheck) => Receipt::of(Outcome::UrlCheck),
+            // A scanner's GET, or a body of any size, says nothing of a release.
+            Err(Unread::NotGenuine(rejection))
+                if rejection.is_of_caller() && self.platform.is_known_caller(request) =>
+            {
+                Receipt::of(Outcome::RejectedKnownCaller(rejection))
             }
-            Err(Unread::Undecodable(reason)) => {
-                let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(Outcome::Recorded) };
-                (reason, receipt)
-            }
-            Ok(Decoded::Ignored(command)) => {
-                return Receipt { command: Some(command), ..Receipt::of(Outcome::Ignored) };
-            }
-            Ok(Decoded::UrlCheck) => return Receipt::of(Outcome::UrlCheck),
-            Err(Unread::NotGenuine(rejection)) if self.platform.is_known_caller(request) => {
-                return Receipt::of(Outcome::RejectedKnownCaller(rejection));
-            }
-            Err(Unread::NotGenuine(rejection)) => return Receipt::of(Outcome::Rejected(rejection)),
-        };
-        let receipt = Receipt { outcome: Outcome::Quarantined(reason.rejection), ..receipt };
-        match unwound::<Vec<_>>(|| Quarantined::from(self.callback(reason.clone(), request)).into()) {
-            Some(envelopes) => self.store(&envelopes, receipt, request, budget).await,
-            None => self.not_stored(Rejection::Defect, receipt, request),
+            Err(Unread::NotGenuine(rejection)) => Receipt::of(Outcome::Rejected(rejection)),
         }
     }
 
-    /// Stores the envelopes of a callback that is genuine; its receipt, which is that of a stored one so far.
-    async fn store<'r>(
-        &self,
-        envelopes: &[Envelope<'_>],
-        receipt: Receipt<'r>,
-        request: &Request<'_>,
+    /// Stores a change; keeps its callback in quarantine where no record can be made of it, or none that an item holds.
+    async fn record<'r>(
+        &'r self,
+        change: GroupChange<'r>,
+        request: &'r Request<'_>,
         budget: &TimeBudget,
     ) -> Receipt<'r> {
-        let is_record = receipt.outcome == Outcome::Recorded;
-        match self.store.keep(envelopes, budget).await {
-            Ok(Kept::InLedger(Stored::Duplicate)) if is_record => Receipt { outcome: Outcome::Duplicate, ..receipt },
-            Ok(Kept::InLedger(_)) => receipt,
-            Ok(Kept::InFallbackQueue(fault)) => {
-                let outcome = if is_record { Outcome::Queued } else { receipt.outcome };
-                Receipt { outcome, fault: Some(fault), ..receipt }
+        let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
+        let undecodable = |rejection| Undecodable { rejection, command: command.clone() };
+        let record = || Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days).into();
+        let Some(envelopes) = unwound::<Vec<_>>(record) else {
+            return Receipt { kind, ..self.quarantine(undecodable(Rejection::Defect), request, budget).await };
+        };
+        let receipt = Receipt { command: command.clone(), kind, ..Receipt::of(Outcome::Recorded) };
+        match self.store.store(&envelopes, budget).await {
+            Ok(Stored::InLedger(Written::Recorded)) => receipt,
+            Ok(Stored::InLedger(Written::Duplicate)) => Receipt { outcome: Outcome::Duplicate, ..receipt },
+            Ok(Stored::InFallbackQueue(fault)) => Receipt { outcome: Outcome::Queued, fault: Some(fault), ..receipt },
+            Err(NotStored { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
+                return Receipt { kind, ..self.quarantine(undecodable(Rejection::TooLarge), request, budget).await };
             }
-            Err(NotKept { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
-                Receipt { outcome: Outcome::NotStored(Rejection::TooLarge), fault: Some(fault), ..receipt }
-            }
-            Err(NotKept { fault, texts }) if texts.is_empty() => {
-                self.not_stored(Rejection::NotStored, Receipt { fault: Some(fault), ..receipt }, request)
-            }
-            Err(NotKept { fault, texts }) => Receipt {
-                outcome: Outcome::NotStored(Rejection::NotStored),
-                fault: Some(fault),
-                unstored: texts,
-                ..receipt
-            },
+            Err(not_stored) => self.not_stored(not_stored, receipt, request),
         }
     }
 
-    /// The receipt of a callback that met a defect on its way to a store: the log keeps it as it came.
-    fn not_stored<'r>(&self, rejection: Rejection, receipt: Receipt<'r>, request: &Request<'_>) -> Receipt<'r> {
-        let reason = Undecodable { rejection: Rejection::Defect, command: receipt.command.clone() };
-        let text = unwound(|| self.callback(reason, request).to_text());
-        Receipt { outcome: Outcome::NotStored(rejection), unstored: text.into_iter().collect(), ..receipt }
+    /// Keeps a genuine callback as it came.
+    async fn quarantine<'r>(
+        &'r self,
+        reason: Undecodable<'r>,
+        request: &'r Request<'_>,
+        budget: &TimeBudget,
+    ) -> Receipt<'r> {
+        let outcome = Outcome::Quarantined(reason.rejection);
+        let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(outcome) };
+        let Some(envelopes) = unwound::<Vec<_>>(|| Quarantined::from(self.callback(reason, request)).into()) else {
+            let fault = Fault { ledger: Some(CallError::Defect.into()), fallback_queue: None };
+            return self.not_stored(NotStored { fault, texts: Vec::new() }, receipt, request);
+        };
+        match self.store.store(&envelopes, budget).await {
+            Ok(Stored::InLedger(_)) => receipt,
+            Ok(Stored::InFallbackQueue(fault)) => Receipt { fault: Some(fault), ..receipt },
+            Err(not_stored) => self.not_stored(not_stored, receipt, request),
+        }
+    }
+
+    /// The receipt of a callback that no store took: the log keeps it, as it came where it has no texts.
+    fn not_stored<'r>(
+        &self,
+        NotStored { fault, texts: mut unstored }: NotStored,
+        receipt: Receipt<'r>,
+        request: &Request<'_>,
+    ) -> Receipt<'r> {
+        if unstored.is_empty() {
+            let reason = Undecodable { rejection: Rejection::Defect, command: receipt.command.clone() };
+            unstored.extend(unwound(|| self.callback(reason, request).to_text()));
+        }
+        Receipt { outcome: Outcome::NotStored(Rejection::NotStored), fault: Some(fault), unstored, ..receipt }
     }
 
     fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {

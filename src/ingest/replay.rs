@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 
 use crate::panics::caught;
 use crate::storage::envelope::Envelope;
-use crate::storage::ledger::{Ledger, Stored};
+use crate::storage::ledger::{Ledger, Written};
 
 /// Writes one message's envelope, within a time; whether it is in the table.
 pub async fn replay(ledger: &Ledger, message_id: &str, body: &str, within: Duration) -> bool {
@@ -25,7 +25,7 @@ async fn write(ledger: &Ledger, message_id: &str, body: &str, within: Duration) 
     let (platform, kind) = (envelope.and_then(Envelope::platform), envelope.and_then(Envelope::kind));
     match ledger.write(&envelopes, within).await {
         Ok(stored) => {
-            let outcome = if stored == Stored::Recorded { "recorded" } else { "duplicate" };
+            let outcome = if stored == Written::Recorded { "recorded" } else { "duplicate" };
             info!(platform, kind, outcome, message_id, "replay");
             true
         }

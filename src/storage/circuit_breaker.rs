@@ -1,10 +1,11 @@
-//! The circuit breaker in front of DynamoDB: leaves it alone after it failed, so that a sender does not wait for each
+//! The circuit breaker in front of a service: leaves it alone after it failed, so that a sender does not wait for each
 //! callback until a timeout. Closed, it admits every callback; open, none; half-open, one that tries.
 //!
 //! DynamoDB throttles a partition (1,000 write units a second) as well as a table. One hot group must not keep the others
 //! from the table, so a throttled write opens the breaker of its own group; several at once open it for all.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,9 @@ use std::time::{Duration, Instant};
 const OPEN_FOR: Duration = Duration::from_secs(5);
 /// How long a callback that tries has until another one may. Longer than a write may take.
 const TRIAL: Duration = Duration::from_secs(2);
-/// So many groups throttled at once, where DynamoDB does not say why, are taken for a throttled table.
+/// Without a reason from DynamoDB, this many groups throttled within 10 s count as a throttled table.
 const MANY_GROUPS: usize = 4;
-/// The most groups that are remembered; more are a throttled table, whatever DynamoDB says.
+/// The most groups that are remembered; this many count as a throttled table, whatever DynamoDB says.
 const MAX_GROUPS: usize = 1_000;
 
 /// What a failed write says of the next ones.
@@ -36,56 +37,61 @@ pub enum Failure {
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
 
-#[derive(Debug, Default)]
-struct State {
-    /// Of all groups; `None` while closed.
-    open_until: Option<Instant>,
-    /// Of the groups that were throttled.
-    groups: HashMap<String, Instant>,
+#[derive(Debug)]
+enum State {
+    /// For all but the groups that were throttled: until when the breaker of each is open.
+    Closed(HashMap<String, Instant>),
+    /// For all groups, until then.
+    Open(Instant),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Closed(HashMap::new())
+    }
 }
 
 impl Breaker {
     /// Whether a write of `group` may be tried. Where the time is over, one write tries for the others.
     pub fn admits(&self, group: &str, now: Instant) -> bool {
-        let State { open_until, groups } = &mut *self.state();
-        let is_admitted = |until: &mut Instant| {
-            let is_over = *until <= now;
-            if is_over {
-                *until = now + TRIAL;
-            }
-            is_over
+        let mut state = self.state();
+        let until = match &mut *state {
+            State::Closed(groups) => groups.get_mut(group),
+            State::Open(until) => Some(until),
         };
-        groups.get_mut(group).is_none_or(is_admitted) && open_until.as_mut().is_none_or(is_admitted)
+        match until {
+            Some(until) if now < *until => false,
+            Some(until) => {
+                *until = now + TRIAL;
+                true
+            }
+            None => true,
+        }
     }
 
     /// A write of `group` succeeded.
     pub fn succeeded(&self, group: &str) {
-        let mut state = self.state();
-        state.open_until = None;
-        state.groups.remove(group);
+        match &mut *self.state() {
+            State::Closed(groups) => drop(groups.remove(group)),
+            open @ State::Open(_) => *open = State::default(),
+        }
     }
 
     /// A write of `group` failed.
     pub fn failed(&self, failure: Failure, group: &str, now: Instant) {
-        let many = match failure {
-            Failure::Service => 1,
+        let max_groups = match failure {
+            Failure::Service => 0,
             Failure::Throttled => MANY_GROUPS,
             Failure::PartitionThrottled => MAX_GROUPS,
             Failure::Request => return self.succeeded(group),
             Failure::Nothing => return,
         };
         let mut state = self.state();
-        let until = now + OPEN_FOR;
-        if failure != Failure::Service {
-            // The table answers, for other groups at least.
-            state.open_until = None;
-            state.groups.retain(|_, until| *until + OPEN_FOR > now);
-            state.groups.insert(group.to_owned(), until);
-        }
-        if failure == Failure::Service || state.groups.len() >= many {
-            state.open_until = Some(until);
-            state.groups.clear();
-        }
+        // A throttled trial shows that the table answers, for other groups at least.
+        let mut groups = if let State::Closed(groups) = &mut *state { mem::take(groups) } else { HashMap::new() };
+        groups.retain(|_, until| *until + OPEN_FOR > now);
+        groups.insert(group.to_owned(), now + OPEN_FOR);
+        *state = if groups.len() < max_groups { State::Closed(groups) } else { State::Open(now + OPEN_FOR) };
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,7 +104,7 @@ impl Breaker {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Breaker, Failure, MANY_GROUPS, MAX_GROUPS, OPEN_FOR, TRIAL};
+    use super::{Breaker, Failure, MANY_GROUPS, MAX_GROUPS, OPEN_FOR, State, TRIAL};
 
     const STILL_OPEN: Duration = OPEN_FOR.saturating_sub(Duration::from_millis(1));
     const STILL_TRIED: Duration = TRIAL.saturating_sub(Duration::from_millis(1));
@@ -164,7 +170,7 @@ mod tests {
             breaker.failed(Failure::Throttled, &group.to_string(), now);
             assert!(breaker.admits("other", now), "{group}");
         }
-        assert_eq!(breaker.state().groups.len(), 1);
+        assert!(matches!(&*breaker.state(), State::Closed(groups) if groups.len() == 1), "the last one is remembered");
     }
 
     #[test]

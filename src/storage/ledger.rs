@@ -41,7 +41,7 @@ pub struct Ledger {
 
 /// What became of an envelope that is durably in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum Written {
     /// It was written.
     Recorded,
     /// The same callback was recorded before; that record stays as it is.
@@ -104,9 +104,9 @@ impl Ledger {
     /// # Errors
     ///
     /// Where one of them is not, or not surely, in the table.
-    pub async fn write(&self, envelopes: &[Envelope<'_>], within: Duration) -> Result<Stored, LedgerError> {
+    pub async fn write(&self, envelopes: &[Envelope<'_>], within: Duration) -> Result<Written, LedgerError> {
         let write = async {
-            let mut stored = Stored::Duplicate;
+            let mut stored = Written::Duplicate;
             for envelope in envelopes {
                 stored = self.write_one(envelope).await?;
             }
@@ -125,7 +125,7 @@ impl Ledger {
         }
     }
 
-    async fn write_one(&self, envelope: &Envelope<'_>) -> Result<Stored, LedgerError> {
+    async fn write_one(&self, envelope: &Envelope<'_>) -> Result<Written, LedgerError> {
         match envelope {
             Envelope::Record(record) => {
                 let identity = Identity {
@@ -148,7 +148,7 @@ impl Ledger {
                 self.write_item(keys, &identity, || quarantined_item(kept)).await
             }
             // Where its key is held, it is held by this very part.
-            Envelope::Part(part) => self.put(part_item(part), IS_FREE).await.map(|_| Stored::Recorded),
+            Envelope::Part(part) => self.put(part_item(part), IS_FREE).await.map(|_| Written::Recorded),
         }
     }
 
@@ -158,20 +158,20 @@ impl Ledger {
         keys: impl Iterator<Item = String>,
         identity: &Identity<'_>,
         item: impl Fn() -> Result<Item, LedgerError>,
-    ) -> Result<Stored, LedgerError> {
+    ) -> Result<Written, LedgerError> {
         for key in keys {
             match self.put_new(&key, &item).await? {
-                Put::Written => return Ok(Stored::Recorded),
-                Put::Held(holder) if identity.is_own(&holder) => return Ok(Stored::Recorded),
+                Put::Written => return Ok(Written::Recorded),
+                Put::Held(holder) if identity.is_own(&holder) => return Ok(Written::Recorded),
                 // Without a time of its own, a callback's repetition is an event of its own.
                 Put::Held(holder) if identity.is_same(&holder) && identity.has_own_time => {
-                    return Ok(Stored::Duplicate);
+                    return Ok(Written::Duplicate);
                 }
                 Put::Held(_) => {}
             }
         }
         // The second key has the whole digest, or digest and request, in it: only this callback can hold it.
-        Ok(Stored::Duplicate)
+        Ok(Written::Duplicate)
     }
 
     /// Puts an item where its key is free. What DynamoDB would not take can only be in `change`, whose names and values
@@ -219,7 +219,13 @@ fn throttled(error: &PutItemError) -> Option<CallError> {
     let reasons = match error {
         PutItemError::ProvisionedThroughputExceededException(error) => error.throttling_reasons(),
         PutItemError::ThrottlingException(error) => error.throttling_reasons(),
-        PutItemError::RequestLimitExceeded(error) => error.throttling_reasons(),
+        // The account's limit.
+        PutItemError::RequestLimitExceeded(_) => {
+            return Some(CallError::Throttled {
+                code: error.code().unwrap_or("unknown").to_owned(),
+                scope: Scope::Table,
+            });
+        }
         _ => return None,
     };
     // `TableWriteKeyRangeThroughputExceeded`

@@ -9,7 +9,7 @@ use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
 use crate::storage::circuit_breaker::{Breaker, Failure};
 use crate::storage::envelope::Envelope;
 use crate::storage::fallback_queue::{FallbackQueue, FallbackQueueError};
-use crate::storage::ledger::{Ledger, LedgerError, Stored};
+use crate::storage::ledger::{Ledger, LedgerError, Written};
 
 /// The ledger, and the fallback queue beside it.
 #[derive(Debug)]
@@ -17,13 +17,17 @@ pub struct Store {
     ledger: Ledger,
     fallback_queue: Option<FallbackQueue>,
     breaker: Breaker,
+    queue_breaker: Breaker,
 }
+
+/// What the queue's circuit breaker is for: all groups.
+const ALL: &str = "";
 
 /// Where envelopes are durably kept.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Stored {
     /// In the ledger.
-    InLedger(Stored),
+    InLedger(Written),
     /// In the fallback queue, because of the fault.
     InFallbackQueue(Fault),
 }
@@ -39,7 +43,7 @@ pub struct Fault {
 
 /// Entries that are kept nowhere.
 #[derive(Debug)]
-pub struct NotKept {
+pub struct NotStored {
     /// Why.
     pub fault: Fault,
     /// Their texts, for the log; none of what no item can hold, or of what met a defect.
@@ -60,7 +64,7 @@ impl Store {
     /// A store that keeps what `ledger` does not take in `spill`, where there is one.
     #[must_use]
     pub fn new(ledger: Ledger, fallback_queue: Option<FallbackQueue>) -> Self {
-        Self { ledger, fallback_queue, breaker: Breaker::default() }
+        Self { ledger, fallback_queue, breaker: Breaker::default(), queue_breaker: Breaker::default() }
     }
 
     /// The ledger.
@@ -75,38 +79,53 @@ impl Store {
         self.fallback_queue.is_some()
     }
 
-    /// Keeps a callback's envelopes within its budget.
+    /// Stores a callback's envelopes within its budget.
     ///
     /// # Errors
     ///
-    /// Where they are not, or not surely, kept anywhere.
-    pub async fn keep(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Kept, NotKept> {
+    /// Where they are not, or not surely, stored anywhere.
+    pub async fn store(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Stored, NotStored> {
         let ledger = match self.write(envelopes, budget).await {
-            Ok(stored) => return Ok(Kept::InLedger(stored)),
+            Ok(written) => return Ok(Stored::InLedger(written)),
             Err(error) => error,
         };
-        // What no item can hold would come out of the fallback queue in vain.
-        if !envelopes.iter().all(Ledger::fits) {
-            return Err(NotKept {
-                fault: Fault { ledger: Some(LedgerError::TooLarge), fallback_queue: None },
-                texts: Vec::new(),
-            });
-        }
-        let Some(texts) = texts(envelopes, Envelope::to_text) else {
-            let fallback_queue = self.fallback_queue.is_some().then_some(FallbackQueueError::Call(CallError::Defect));
-            return Err(NotKept { fault: Fault { ledger, fallback_queue }, texts: Vec::new() });
+        let texts = match messages(envelopes, Ledger::fits, Envelope::to_text) {
+            Ok(texts) => texts,
+            Err(error) => {
+                return Err(NotStored {
+                    fault: Fault { ledger: Some(error), fallback_queue: None },
+                    texts: Vec::new(),
+                });
+            }
         };
-        let Some(fallback_queue) = &self.fallback_queue else {
-            return Err(NotKept { fault: Fault { ledger, fallback_queue: None }, texts });
-        };
-        match fallback_queue.send(&texts, budget.for_fallback_queue(Instant::now())).await {
-            Ok(()) => Ok(Kept::InFallbackQueue(Fault { ledger, fallback_queue: None })),
-            Err(error) => Err(NotKept { fault: Fault { ledger, fallback_queue: Some(error) }, texts }),
+        match self.send(&texts, budget).await {
+            Ok(()) => Ok(Stored::InFallbackQueue(Fault { ledger, fallback_queue: None })),
+            Err(fallback_queue) => Err(NotStored { fault: Fault { ledger, fallback_queue }, texts }),
         }
     }
 
+    /// Sends to the fallback queue, unless its circuit breaker is open; `None` where there is no queue.
+    async fn send(&self, texts: &[String], budget: &TimeBudget) -> Result<(), Option<FallbackQueueError>> {
+        let queue = self.fallback_queue.as_ref().ok_or(None)?;
+        let now = Instant::now();
+        if !self.queue_breaker.admits(ALL, now) {
+            return Err(Some(FallbackQueueError::LeftAlone));
+        }
+        let time = budget.for_fallback_queue(now);
+        let sent = queue.send(texts, time).await;
+        match &sent {
+            Ok(()) => self.queue_breaker.succeeded(ALL),
+            // Only waiting costs the sender something; an error comes at once.
+            Err(FallbackQueueError::Call(CallError::TimedOut)) if time >= ATTEMPT_TIMEOUT => {
+                self.queue_breaker.failed(Failure::Service, ALL, Instant::now());
+            }
+            Err(_) => {}
+        }
+        sent.map_err(Some)
+    }
+
     /// Writes to the ledger, unless the circuit breaker is open. Without a fallback queue there is nowhere else to go.
-    async fn write(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Stored, Option<LedgerError>> {
+    async fn write(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Written, Option<LedgerError>> {
         let group = envelopes.last().map_or("", Envelope::group_key);
         let now = Instant::now();
         if self.fallback_queue.is_some() && !self.breaker.admits(group, now) {
@@ -117,15 +136,24 @@ impl Store {
         match &written {
             Ok(_) => self.breaker.succeeded(group),
             Err(LedgerError::Call(error)) => self.breaker.failed(failure(error, time), group, Instant::now()),
-            Err(LedgerError::TooLarge) => self.breaker.failed(Failure::Nothing, group, Instant::now()),
+            Err(LedgerError::TooLarge) => {}
         }
         written.map_err(Some)
     }
 }
 
-/// The texts of envelopes; `None` where making one panics.
-fn texts<'e>(envelopes: &[Envelope<'e>], to_text: impl Fn(&Envelope<'e>) -> String) -> Option<Vec<String>> {
-    unwound(|| envelopes.iter().map(to_text).collect())
+/// The messages of envelopes.
+///
+/// # Errors
+///
+/// [`LedgerError::TooLarge`] where no item holds one, which would fail again on replay; a defect where making one panics.
+fn messages<'e>(
+    envelopes: &[Envelope<'e>],
+    fits: impl Fn(&Envelope<'e>) -> bool,
+    to_text: impl Fn(&Envelope<'e>) -> String,
+) -> Result<Vec<String>, LedgerError> {
+    let texts = unwound(|| envelopes.iter().all(fits).then(|| envelopes.iter().map(to_text).collect()));
+    texts.ok_or(CallError::Defect)?.ok_or(LedgerError::TooLarge)
 }
 
 /// What a failed call, which had `time`, says of the next ones.
@@ -142,7 +170,7 @@ fn failure(error: &CallError, time: Duration) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, failure, texts};
+    use super::{Fault, failure, messages};
     use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
     use crate::storage::circuit_breaker::Failure;
     use crate::storage::envelope::Envelope;
@@ -170,11 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_panics_is_none() {
+    fn a_panic_in_making_a_message_is_a_defect() {
         let text = std::fs::read_to_string("tests/envelopes/record.txt").unwrap();
         let envelopes = Envelope::from_text(text.trim()).unwrap();
-        assert_eq!(texts(&envelopes, |_| panic!("a defect")), None);
-        assert_eq!(texts(&envelopes, |_| "text".to_owned()), Some(vec!["text".to_owned()]));
+        let text = |_: &Envelope<'_>| "text".to_owned();
+        assert_eq!(messages(&envelopes, |_| true, text), Ok(vec!["text".to_owned()]));
+        assert_eq!(messages(&envelopes, |_| false, text), Err(LedgerError::TooLarge));
+        assert_eq!(messages(&envelopes, |_| panic!("a defect"), text), Err(CallError::Defect.into()));
+        assert_eq!(messages(&envelopes, |_| true, |_| panic!("a defect")), Err(CallError::Defect.into()));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(crate) enum Fault {
     Answer(u16, &'static str),
     /// The service throttles, and says why.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
-    Throttled(&'static str),
+    Throttled(&'static str, &'static str),
 }
 
 impl Fault {
@@ -212,10 +212,11 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
                 send(&mut client, &rejection(status, code, "")).await?;
                 continue;
             }
-            Some(Fault::Throttled(reason)) => {
-                let reasons =
-                    format!(r#","throttlingReasons":[{{"reason":"{reason}","resource":"arn:aws:dynamodb"}}]"#);
-                send(&mut client, &rejection(400, "ThrottlingException", &reasons)).await?;
+            Some(Fault::Throttled(code, reason)) => {
+                let reasons = format!(r#"[{{"reason":"{reason}","resource":"arn:aws:dynamodb"}}]"#);
+                // As each of the exceptions spells it.
+                let reasons = format!(r#","throttlingReasons":{reasons},"ThrottlingReasons":{reasons}"#);
+                send(&mut client, &rejection(400, code, &reasons)).await?;
                 continue;
             }
             _ => {}

@@ -224,7 +224,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
 }
 
 /// Reads the fields of the documentation's nested objects as the body's own.
-pub(super) fn flatten(body: &mut Body<'_>) {
+fn flatten(body: &mut Body<'_>) {
     body.flatten("groupInfoForSet");
     body.flatten("groupInfoForSetEX");
 }
@@ -309,7 +309,7 @@ fn members(value: Value<'_>) -> Option<Detail<'_>> {
 }
 
 /// The value inside `{"value": …}`; `zero` for `{}`, which is how protobuf's JSON writes a wrapped zero value.
-pub(super) fn unwrap<'a>(value: Value<'a>, zero: impl FnOnce() -> Value<'a>) -> Value<'a> {
+fn unwrap<'a>(value: Value<'a>, zero: impl FnOnce() -> Value<'a>) -> Value<'a> {
     let Value::Object(fields) = value else { return value };
     if fields.is_empty() {
         return zero();
