@@ -263,6 +263,11 @@ async fn a_rejection_tells_a_known_caller_from_a_stranger() {
         let sent = Sent::post("/openim", "", "{}").header("authorization", &authorization);
         assert_eq!(receipt(&openim, &sent, |receipt| receipt.outcome.as_str()).await, outcome, "{credentials}");
     }
+    // While a password is rotated, one user has two.
+    let rotating = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "user:new,user:old")]);
+    let authorization = format!("Basic {}", BASE64_STANDARD.encode("user:wrong"));
+    let sent = Sent::post("/openim", "", "{}").header("authorization", &authorization);
+    assert_eq!(receipt(&rotating, &sent, |receipt| receipt.outcome.as_str()).await, "rejected_known_caller");
     let anonymous = Sent::post("/openim", "", "{}");
     assert_eq!(receipt(&openim, &anonymous, |receipt| receipt.outcome.as_str()).await, "rejected");
     // Nothing of these says that a release rejects what it should not.
