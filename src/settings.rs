@@ -25,7 +25,7 @@ impl Settings<'static> {
     /// The process's environment.
     #[must_use]
     pub fn from_env() -> Self {
-        // What is no Unicode must not read as absent: a secret that is there closes the door.
+        // A non-UTF-8 secret must not read as unset, or authentication would be off.
         Self(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 }

@@ -69,8 +69,8 @@ fn there_is_one_of_each_stack() {
     assert!(dependencies.len() <= MAX_DEPENDENCIES, "{} dependencies", dependencies.len());
 }
 
-/// Most are the SDK's own; eight are `lambda_http`'s.
-const MAX_DEPENDENCIES: usize = 180;
+/// Most are the SDK's own; fifteen are `lambda_http`'s and its events'.
+const MAX_DEPENDENCIES: usize = 190;
 
 /// Reads, verifies, decodes, records and answers one event, but for the store.
 fn pure_path<P: Platform>(platform: &P, event: &str) -> String {

@@ -534,6 +534,27 @@ fn line(namespace: &str, receipt: &Receipt<'_>) -> String {
     metrics::line(namespace, OpenIm::NAME, receipt, Duration::from_millis(1), Timestamp::now())
 }
 
+/// A search of dimensions that no metric has finds nothing, and says nothing; a namespace with a `/` is found in quotes only.
+#[test]
+fn the_dashboard_searches_metrics_that_are_written() {
+    let written = written(&line("Here", &Receipt::of(Outcome::Recorded)));
+    let sets: Vec<BTreeSet<&str>> =
+        written.iter().map(|(_, _, dimensions)| dimensions.keys().map(String::as_str).collect()).collect();
+    let stack = whole_stack();
+    let dashboards = stack.resources_of("AWS::CloudWatch::Dashboard");
+    let body = dashboards[0].properties["DashboardBody"].as_str().unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let text = body.to_string().replace("\\\"", "\"");
+    let searches: Vec<&str> = text.split("SEARCH('{").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+    assert_eq!(searches.len(), 2, "{text}");
+    for search in searches {
+        let (namespace, dimensions) = search.trim_start_matches('\\').split_once(',').unwrap();
+        assert!(namespace.starts_with('"') && namespace.ends_with('"'), "{search}");
+        let dimensions: BTreeSet<&str> = dimensions.split(',').collect();
+        assert!(sets.contains(&dimensions), "no metric has the dimensions of {search}");
+    }
+}
+
 #[tokio::test]
 async fn alarms_watch_metrics_that_are_written() {
     let stack = whole_stack();

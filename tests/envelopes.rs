@@ -51,7 +51,7 @@ fn json(envelope: &Envelope<'_>) -> Value {
 }
 
 #[test]
-fn an_entry_is_the_same_after_it_was_text() {
+fn an_envelope_is_the_same_after_it_was_text() {
     for (name, event) in files("events") {
         let through_text =
             if name.starts_with("openim") { through_text::<OpenIm> } else { through_text::<TencentChat> };
@@ -70,7 +70,7 @@ fn an_entry_is_the_same_after_it_was_text() {
 
 /// As large as a body can be, and small when compressed.
 #[test]
-fn a_large_entry_keeps_what_changed() {
+fn a_large_envelope_keeps_what_changed() {
     for bytes in [20_000, 1_048_450] {
         let name = "a".repeat(bytes);
         let body = format!(r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g","Name":"{name}"}}"#);
@@ -81,7 +81,7 @@ fn a_large_entry_keeps_what_changed() {
 }
 
 #[test]
-fn an_entry_says_what_it_is() {
+fn an_envelope_says_what_it_is() {
     let said: Vec<_> = files("tests/envelopes")
         .into_iter()
         .map(|(name, text)| {
@@ -97,9 +97,11 @@ fn an_entry_says_what_it_is() {
     assert_eq!(
         said,
         [
+            ("callback", "quarantine", Some("openim"), None),
             ("part", "raw", None, None),
             ("quarantined", "quarantine", Some("openim"), None),
             ("record", "tencent-chat", Some("tencent-chat"), Some("group.created")),
+            ("record-in-parts", "tencent-chat", Some("tencent-chat"), Some("group.created")),
         ]
     );
 }
@@ -113,13 +115,13 @@ fn what_earlier_versions_wrote_is_read() {
 }
 
 #[test]
-fn what_is_no_entry_is_rejected() {
-    let (name, text) = files("tests/envelopes").remove(0);
+fn what_is_no_envelope_is_rejected() {
+    let (name, text) = files("tests/envelopes").remove(1);
     let text = text.trim();
     let (head, tail) = text.split_at(text.len() / 2);
     let damaged = format!("{head}AAAA{tail}");
-    for no_entry in ["", "no envelope", "H4sI", "e30=", head, tail, &damaged] {
-        assert_eq!(Envelope::from_text(no_entry).err(), Some(NotAnEnvelope), "{name}: {no_entry}");
+    for no_envelope in ["", "no envelope", "H4sI", "e30=", head, tail, &damaged] {
+        assert_eq!(Envelope::from_text(no_envelope).err(), Some(NotAnEnvelope), "{name}: {no_envelope}");
     }
 }
 
@@ -175,7 +177,7 @@ fn texts_are_found_in_a_log_of_any_form() {
 }
 
 #[test]
-fn a_callback_kept_as_it_came_comes_to_entries() {
+fn a_callback_kept_as_it_came_comes_to_envelopes() {
     let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "command=x&token=s", random_members(1_000_000));
     let event = sent.header("operationID", "op-1").event();
     let http = crate::support::http(&event);

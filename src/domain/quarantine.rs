@@ -1,7 +1,7 @@
-//! What is genuine and yet not understood: kept with its bytes, for a decoder that understands it.
+//! Quarantine: genuine callbacks that were not understood, kept with their bytes.
 //!
-//! A platform that changes a field's type, or leaves out a group's id, loses nothing here: `make reprocess` takes up what is
-//! kept with the code of then. Forged and foreign requests are not kept.
+//! `make reprocess` decodes them again with the current decoder, so that a platform that changes a field's type loses nothing.
+//! Rejected requests are not kept.
 
 use std::borrow::Cow;
 

@@ -1,18 +1,18 @@
-//! The time that a callback has: what is left of the sender's patience and of the function's own time, less a margin,
+//! The time that a callback has: what is left of the sender's timeout and of the function's own time, less a margin,
 //! split between the ledger and the fallback queue.
 
 use std::time::{Duration, Instant};
 
-/// What of the sender's patience goes to the network and API Gateway.
+/// The part of the sender's timeout that the network and API Gateway take.
 const MARGIN: Duration = Duration::from_millis(400);
-/// What of the function's time is kept for answering and for the log's last resort.
+/// The part of the function's time that is kept for answering and for the log.
 const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
-/// What a callback has even where its sender's patience is nearly over, as after a slow start: it is better stored late
+/// The least that a callback has, even where its sender has nearly timed out, as after a slow start: it is better stored late
 /// than never.
 const LEAST: Duration = Duration::from_millis(600);
-/// The most that the ledger, or the fallback queue, is waited for. OpenIM would wait longer, but its two workers wait with it.
+/// The longest wait for the table, or for the fallback queue. OpenIM would wait longer, but its two workers wait with it.
 const SHARE: Duration = Duration::from_secs(1);
-/// How far beyond the sender's patience an answer comes that is to be too late.
+/// Extra delay that guarantees that the sender has timed out.
 const TOO_LATE: Duration = Duration::from_millis(100);
 
 /// The time that one callback has.
@@ -20,25 +20,25 @@ const TOO_LATE: Duration = Duration::from_millis(100);
 pub struct TimeBudget {
     /// When it must be answered.
     ends: Instant,
-    /// When the sender has given up, or as near to it as the function's time allows.
+    /// When the sender has timed out, or as near to it as the function's time allows.
     given_up: Instant,
 }
 
 impl TimeBudget {
-    /// The budget of a callback whose sender has `patience` and has `waited`, in a function that has `function_left`
+    /// The budget of a callback whose sender has waited `waited` of its timeout, in a function that has `function_left`
     /// before Lambda ends it, where that is known.
     ///
-    /// Both are told by clocks that may jump. A wait longer than the sender's patience is taken for none, and no time
-    /// left for unknown, because the function runs. When the sender has given up is reckoned without its wait: better
-    /// too late for certain.
+    /// Both come from clocks that may jump. A wait longer than the sender's timeout counts as none, and no time left as
+    /// unknown, because the function runs. When the sender has timed out ignores the time already waited, so that we never
+    /// answer early.
     #[must_use]
-    pub fn new(now: Instant, patience: Duration, waited: Duration, function_left: Option<Duration>) -> Self {
-        let left = patience.checked_sub(waited).filter(|left| !left.is_zero()).unwrap_or(patience);
+    pub fn new(now: Instant, sender_timeout: Duration, waited: Duration, function_left: Option<Duration>) -> Self {
+        let left = sender_timeout.checked_sub(waited).filter(|left| !left.is_zero()).unwrap_or(sender_timeout);
         let function_left = function_left.filter(|left| !left.is_zero()).unwrap_or(Duration::MAX);
         let function_left = function_left.saturating_sub(FUNCTION_MARGIN);
         Self {
             ends: now + left.saturating_sub(MARGIN).max(LEAST).min(function_left),
-            given_up: now + (patience + TOO_LATE).min(function_left),
+            given_up: now + (sender_timeout + TOO_LATE).min(function_left),
         }
     }
 
@@ -75,7 +75,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// Patience, waited, function's time left; then the ledger's and the fallback queue's share and when the sender has given up.
+    /// Sender's timeout, waited, function's time left; then the ledger's and the fallback queue's share and when the sender has given up.
     type Row = ([u64; 2], Option<u64>, [u64; 3]);
 
     #[test]
@@ -99,12 +99,12 @@ mod tests {
             ([2000, 1900], Some(300), [125, 200, 200]),
             ([2000, 0], Some(100), [0, 0, 0]),
         ];
-        for ([patience, waited], function_left, expected) in rows {
+        for ([sender_timeout, waited], function_left, expected) in rows {
             let now = Instant::now();
-            let budget = TimeBudget::new(now, ms(patience), ms(waited), function_left.map(ms));
+            let budget = TimeBudget::new(now, ms(sender_timeout), ms(waited), function_left.map(ms));
             let shares = [budget.for_ledger(now), budget.for_fallback_queue(now), budget.until_given_up(now)];
             let shares = shares.map(|share| u64::try_from(share.as_millis()).unwrap());
-            assert_eq!(shares, expected, "{patience} {waited} {function_left:?}");
+            assert_eq!(shares, expected, "{sender_timeout} {waited} {function_left:?}");
         }
     }
 

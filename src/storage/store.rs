@@ -61,7 +61,7 @@ impl fmt::Display for Fault {
 }
 
 impl Store {
-    /// A store that keeps what `ledger` does not take in `spill`, where there is one.
+    /// A store that sends what `ledger` does not take to `fallback_queue`, where there is one.
     #[must_use]
     pub fn new(ledger: Ledger, fallback_queue: Option<FallbackQueue>) -> Self {
         Self { ledger, fallback_queue, breaker: Breaker::default(), queue_breaker: Breaker::default() }
