@@ -130,7 +130,7 @@ async fn an_outage_of_dynamodb() {
     let doubled = groups.values().filter(|records| **records > 1).count();
     let outcomes = outcomes(&output);
     println!(
-        "  {lost} lost, {doubled} doubled; fallback_queue empty {drained_after:.1?} after the last callback; {outcomes:?}"
+        "  {lost} lost, {doubled} doubled; the fallback queue empty {drained_after:.1?} after the last callback; {outcomes:?}"
     );
     assert_eq!((lost, doubled), (0, 0));
     assert!(outcomes["queued"] >= 3_000, "the outage was none");

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use group_ledger::platform::{Decoded, Platform};
-use group_ledger::ingest::receive::{Unread, read};
 use group_ledger::domain::record::Record;
 use group_ledger::domain::request::Request;
+use group_ledger::ingest::receive::{Unread, read};
+use group_ledger::platform::{Decoded, Platform};
 use group_ledger::settings::Settings;
 
 /// A platform whose senders must be genuine, and one that takes anybody's callbacks.
@@ -31,7 +31,9 @@ pub fn run<P: Platform>(platform: &P, request: &Request<'_>) {
         Ok(Decoded::Change(change)) => {
             let record = Record::new(P::NAME, platform.app_id(), change, request, Some(30));
             assert!(record.group_key.len() <= 2048);
-            assert!(record.change_key().len() <= 1024 && record.collision_key().len() <= 1024 + request.request_id.len());
+            assert!(
+                record.change_key().len() <= 1024 && record.collision_key().len() <= 1024 + request.request_id.len()
+            );
             None
         }
         Ok(_) => None,
