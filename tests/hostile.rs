@@ -94,6 +94,18 @@ async fn what_is_odd_about_an_event_does_not_matter() {
     }
 }
 
+/// API Gateway takes 10 KB of request line and headers.
+#[tokio::test]
+async fn a_url_that_api_gateway_would_not_take_is_rejected() {
+    let table = Table::start().await;
+    let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
+    let path = "/openim";
+    for (bytes, status) in [(32 * 1024, 200), (32 * 1024 + 1, 400)] {
+        let sent = Sent::post(path, &"q".repeat(bytes - (path.len() - 1)), body);
+        assert_answer::<OpenIm>(&sent.to(&table.receiver::<OpenIm>(&[])).await, status, "long query");
+    }
+}
+
 /// The built function answers each through Lambda's Runtime API; none is a failed invocation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_function_answers_whatever_it_is_invoked_with() {
@@ -265,6 +277,7 @@ async fn a_panic_after_decoding_keeps_the_callback() {
         let texts = receipt(&receiver, &sent, |receipt| {
             assert_eq!(receipt.outcome, outcome, "{panics}");
             assert_eq!(receipt.command.as_deref(), Some("callbackAfterQuitGroupCommand"), "{panics}");
+            assert_eq!(receipt.kind, Some("member.left"), "{panics}");
             receipt.unstored.clone()
         })
         .await;

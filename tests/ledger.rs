@@ -15,6 +15,7 @@ use group_ledger::ingest::receive::{Receipt, Receiver};
 use group_ledger::platform::Platform;
 use group_ledger::platform::openim::OpenIm;
 use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::storage::envelope::Envelope;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -199,10 +200,13 @@ async fn a_receipt_says_what_was_received() {
 async fn receipts(table: &Table, settings: &[(&str, &str)]) -> Vec<(String, bool, usize)> {
     let receiver = table.receiver::<OpenIm>(settings);
     let mut receipts = Vec::new();
-    for body in [r#"{"groupID":"g1"}"#, "{"] {
+    for (body, kind) in [(r#"{"groupID":"g1"}"#, Some("member.left")), ("{", None)] {
         let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", body);
         let of = |receipt: &Receipt<'_>| {
-            assert!(receipt.unstored.iter().all(|text| text.starts_with("H4sI")), "the envelope, as a message has it");
+            for text in &receipt.unstored {
+                let envelope = Envelope::from_text(text).unwrap().remove(0);
+                assert_eq!((envelope.kind(), text.starts_with("H4sI")), (kind, true), "as a message has it");
+            }
             (receipt.outcome.as_str().to_owned(), receipt.fault.is_some(), receipt.unstored.len())
         };
         receipts.push(receipt(&receiver, &sent, of).await);

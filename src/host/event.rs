@@ -3,7 +3,6 @@
 //! `lambda_http` 1.3 unwraps what it makes of the sender's `Host`, path, query and body: `a b` for a host is a panic. So
 //! what it would choke on, and nobody here reads, is taken away or encoded before it converts. No request can reach a panic.
 
-use std::fmt;
 use std::time::Instant;
 
 use base64::Engine;
@@ -30,12 +29,6 @@ const MAX_URI_BYTES: usize = 32 * 1024;
 
 /// What invoked the function: an event of API Gateway, or anything else.
 pub struct Event(Option<Box<ApiGatewayV2httpRequest>>);
-
-impl fmt::Debug for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Event" } else { "NotAnEvent" })
-    }
-}
 
 impl<'de> Deserialize<'de> for Event {
     /// Takes any JSON: what is no event is answered, and no failed invocation.
