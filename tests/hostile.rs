@@ -268,8 +268,8 @@ async fn a_panic_after_decoding_keeps_the_callback() {
     for (panics, outcome, quarantined, logged) in [
         ("0", Outcome::Recorded, 0, 0),
         ("1", Outcome::Quarantined(Rejection::Defect), 1, 0),
-        ("2", Outcome::NotStored(Rejection::NotStored), 0, 1),
-        ("3", Outcome::NotStored(Rejection::NotStored), 0, 0),
+        ("2", Outcome::NotStored, 0, 1),
+        ("3", Outcome::NotStored, 0, 0),
     ] {
         let table = Table::start().await;
         let receiver = table.receiver::<Defective>(&[("PANICS", panics)]);

@@ -83,7 +83,7 @@ fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration)
     let command = receipt.command.as_deref().map(loggable);
     let error = receipt.fault.as_ref().map(tracing::field::display);
     match &receipt.outcome {
-        Outcome::NotStored(_) | Outcome::Defect => {
+        Outcome::NotStored | Outcome::Defect => {
             error!(platform, command, kind, outcome, error, duration_us, request_id, "callback");
         }
         Outcome::Rejected(rejection) | Outcome::RejectedKnownCaller(rejection) | Outcome::Quarantined(rejection) => {

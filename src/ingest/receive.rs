@@ -42,7 +42,7 @@ pub struct Receipt<'r> {
 }
 
 impl Receipt<'_> {
-    /// The receipt of what is known by nothing but its outcome.
+    /// A receipt with only an outcome.
     #[must_use]
     pub fn of(outcome: Outcome) -> Self {
         Self { outcome, command: None, kind: None, fault: None, unstored: Vec::new() }
@@ -69,7 +69,7 @@ pub enum Outcome {
     /// It is genuine, was not understood, and is kept as it came.
     Quarantined(Rejection),
     /// It could not be stored.
-    NotStored(Rejection),
+    NotStored,
     /// It met a defect of this program before it was known to be genuine, and is kept nowhere.
     Defect,
 }
@@ -79,10 +79,10 @@ impl Outcome {
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         match self {
-            Self::Rejected(rejection)
-            | Self::RejectedKnownCaller(rejection)
-            | Self::Quarantined(rejection)
-            | Self::NotStored(rejection) => Some(*rejection),
+            Self::Rejected(rejection) | Self::RejectedKnownCaller(rejection) | Self::Quarantined(rejection) => {
+                Some(*rejection)
+            }
+            Self::NotStored => Some(Rejection::NotStored),
             Self::Defect => Some(Rejection::Defect),
             Self::Recorded | Self::Duplicate | Self::Queued | Self::Ignored | Self::UrlCheck => None,
         }
@@ -100,7 +100,7 @@ impl Outcome {
             Self::Rejected(_) => "rejected",
             Self::RejectedKnownCaller(_) => "rejected_known_caller",
             Self::Quarantined(_) => "quarantined",
-            Self::NotStored(_) => "not_stored",
+            Self::NotStored => "not_stored",
             Self::Defect => "defect",
         }
     }
@@ -267,7 +267,7 @@ impl<P: Platform> Receiver<P> {
             let reason = Undecodable { rejection: Rejection::Defect, command: receipt.command.clone() };
             unstored.extend(unwound(|| self.callback(reason, request).to_text()));
         }
-        Receipt { outcome: Outcome::NotStored(Rejection::NotStored), fault: Some(fault), unstored, ..receipt }
+        Receipt { outcome: Outcome::NotStored, fault: Some(fault), unstored, ..receipt }
     }
 
     fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {

@@ -216,26 +216,24 @@ impl Ledger {
 /// What was throttled, where the table throttled a put.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
 fn throttled(error: &PutItemError) -> Option<CallError> {
-    let reasons = match error {
-        PutItemError::ProvisionedThroughputExceededException(error) => error.throttling_reasons(),
-        PutItemError::ThrottlingException(error) => error.throttling_reasons(),
+    let scope = match error {
+        PutItemError::ProvisionedThroughputExceededException(error) => scope(error.throttling_reasons()),
+        PutItemError::ThrottlingException(error) => scope(error.throttling_reasons()),
         // The account's limit.
-        PutItemError::RequestLimitExceeded(_) => {
-            return Some(CallError::Throttled {
-                code: error.code().unwrap_or("unknown").to_owned(),
-                scope: Scope::Table,
-            });
-        }
+        PutItemError::RequestLimitExceeded(_) => Scope::Table,
         _ => return None,
     };
+    Some(CallError::Throttled { code: error.code().unwrap_or("unknown").to_owned(), scope })
+}
+
+fn scope(reasons: &[ThrottlingReason]) -> Scope {
     // `TableWriteKeyRangeThroughputExceeded`
     let is_partition = |reason: &ThrottlingReason| reason.reason().is_some_and(|reason| reason.contains("KeyRange"));
-    let scope = match reasons {
+    match reasons {
         [] => Scope::Unknown,
         reasons if reasons.iter().all(is_partition) => Scope::Partition,
         _ => Scope::Table,
-    };
-    Some(CallError::Throttled { code: error.code().unwrap_or("unknown").to_owned(), scope })
+    }
 }
 
 /// Nobody holds the key.
