@@ -1,4 +1,4 @@
-"""Rejects what AWS would reject only after minutes, or would take for something else. `make deploy` runs it first.
+"""Rejects a stack name or parameters that AWS would reject minutes later, or misread. `make deploy` runs it first.
 
     python deploy/check.py [STACK_NAME]
 """

@@ -168,7 +168,7 @@ fn no_answer_alters_the_setting_of_a_groups_information() {
 /// How many pairs of request and outcome [`matrix`] comes to.
 const HELD: u32 = 23_982;
 
-/// Its own rule would find an answer that is wrong: all eight fields, or none.
+/// The rule detects an answer that alters the request: all eight fields, or none.
 #[test]
 fn the_servers_rule_tells_an_answer_that_alters() {
     for (form, expected_of_echo) in [(Form::SetGroupInfo, false), (Form::OfRc1, true), (Form::Ex, true)] {

@@ -35,9 +35,9 @@ pub struct Receipt<'r> {
     pub command: Option<Cow<'r, str>>,
     /// The record's kind, where it is one that is recorded.
     pub kind: Option<&'static str>,
-    /// Why it is not in the ledger, where it should be.
+    /// Why the table did not take it.
     pub fault: Option<Fault>,
-    /// It as text, where it could not be stored but could be later.
+    /// What the log keeps, as texts of envelopes, where no store took it.
     pub unstored: Vec<String>,
 }
 

@@ -111,8 +111,8 @@ impl Callback<'_> {
 }
 
 impl Envelope<'static> {
-    /// Reads a text: the envelopes that it comes to, in the order in which they are written. More than one where it is a
-    /// callback's with a large body.
+    /// Decodes a text into envelopes, in the order in which they are written: several where it is a callback's with a large
+    /// body.
     ///
     /// # Errors
     ///
