@@ -2,17 +2,20 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::platform::{PLATFORMS, Registration};
+use group_ledger::settings::Settings;
+use serde_json::Value;
 use ureq::Agent;
-use ureq::http::Request;
+use ureq::http::{Method, Request};
 
 const HELP: &str = "\
 Sends sample callbacks and prints the answers.
@@ -21,9 +24,9 @@ Sends sample callbacks and prints the answers.
   send --smoke URL    sends one of each and what must be rejected, and checks the answers
 
 URL is where the callbacks' paths begin: http://127.0.0.1:3000, or what `make deploy` prints without /tencent-chat.
-A sample happens when it is sent: its EventTime is replaced by now, and so is its signature.
+A sample happens when it is sent: its time is replaced by now, and so is its signature.
 
-Who sends, from the environment, as the functions have it; the first of several counts:
+Who sends, from the environment, as the functions have it; the first of several secrets counts:
   TENCENT_SDK_APP_ID        1400000000 by default
   TENCENT_CALLBACK_TOKENS   unsigned without it
   OPENIM_CREDENTIALS        anonymous without it";
@@ -39,8 +42,8 @@ fn main() -> ExitCode {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        ["--smoke", url] => smoke(&Sender::from_env(url)),
-        [url, files @ ..] if !url.starts_with('-') && !files.is_empty() => send(&Sender::from_env(url), files),
+        ["--smoke", url] => smoke(url),
+        [url, files @ ..] if !url.starts_with('-') && !files.is_empty() => send(url, files),
         _ => {
             eprintln!("{HELP}");
             return ExitCode::from(2);
@@ -56,10 +59,11 @@ fn main() -> ExitCode {
 }
 
 /// Sends files; fails where one is not answered as success.
-fn send(sender: &Sender, files: &[&str]) -> Result<()> {
+fn send(url: &str, files: &[&str]) -> Result<()> {
     let mut rejected = 0;
     for file in files {
-        let answer = sender.send(&Callback::sample(file, sender)?)?;
+        let sample = Sample::read(Path::new(file))?;
+        let answer = sample.signed(url, env_setting)?.send()?;
         println!("{} {:6.1} ms  {file}\n  {}", answer.status, answer.millis, answer.body);
         rejected += usize::from(answer.status != 200);
     }
@@ -70,46 +74,51 @@ fn send(sender: &Sender, files: &[&str]) -> Result<()> {
 }
 
 /// Sends one of each sample and what must be rejected; fails where an answer is another one.
-fn smoke(sender: &Sender) -> Result<()> {
-    let sample = |name: &str| Callback::sample(&format!("events/{name}.json"), sender);
+fn smoke(url: &str) -> Result<()> {
     let mut checks = Vec::new();
-    for name in [
-        "tencent-chat-create-group",
-        "tencent-chat-group-info-changed",
-        "tencent-chat-change-group-owner",
-        "tencent-chat-group-attr-changed",
-        "openim-set-group-info-ex",
-        "openim-set-group-info-ex-documented",
-    ] {
-        checks.push((name.to_owned(), sample(name)?, 200));
-    }
-    let mut check = |what: &str, status, callback: Callback| checks.push((what.to_owned(), callback, status));
-
-    let tencent_chat = sample("tencent-chat-create-group")?;
-    let foreign = tencent_chat.query.replacen("SdkAppid=", "SdkAppid=1", 1);
-    check("another app's SdkAppid", 403, Callback { query: foreign, ..tencent_chat.clone() });
-    check("a GET", 405, Callback { method: "GET", body: Vec::new(), ..tencent_chat.clone() });
-    check(
-        "the console's check of the URL",
-        200,
-        Callback { query: String::new(), body: Vec::new(), ..tencent_chat.clone() },
-    );
-    if sender.token.is_some() {
-        let forged = Sender { token: Some("forged".to_owned()), ..sender.clone() };
-        check("another token's Sign", 403, Callback::sample("events/tencent-chat-create-group.json", &forged)?);
-    }
-    if sender.credentials.is_some() {
-        let forged = Sender { credentials: Some("no:body".to_owned()), ..sender.clone() };
-        check("other credentials", 401, Callback::sample("events/openim-set-group-info-ex.json", &forged)?);
+    let mut files: Vec<_> = fs::read_dir("events")?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.sort();
+    for platform in PLATFORMS {
+        let own = files.iter().filter(|file| {
+            let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(platform.name) && !name.ends_with("-forged")
+        });
+        let samples: Vec<_> = own.map(|file| Sample::read(file)).collect::<Result<_>>()?;
+        for sample in &samples {
+            checks.push((sample.name.clone(), sample.signed(url, env_setting)?, [200, 200]));
+        }
+        let sample = samples.first().with_context(|| format!("there is no events/{}-….json", platform.name))?;
+        let mut check =
+            |what, callback, statuses| checks.push((format!("{}: {what}", platform.name), callback, statuses));
+        let mut get = sample.signed(url, env_setting)?;
+        *get.request.method_mut() = Method::GET;
+        get.request.body_mut().clear();
+        check("a GET", get, [405, 405]);
+        let bare = Request::post(format!("{url}/{}", platform.name)).body(Vec::new())?;
+        check(
+            "the console's check of the URL",
+            Callback { request: bare, ..sample.signed(url, env_setting)? },
+            [200, 200],
+        );
+        for (name, _) in platform.sample_app {
+            let setting = |asked: &str| if asked == *name { Some("1".to_owned()) } else { env_setting(asked) };
+            check("another app's callback", sample.signed(url, setting)?, [401, 403]);
+        }
+        if env_setting(platform.secrets).is_some() {
+            let setting =
+                |asked: &str| if asked == platform.secrets { Some("for:ged".to_owned()) } else { env_setting(asked) };
+            check("another secret", sample.signed(url, setting)?, [401, 403]);
+        }
     }
 
     let mut wrong = 0;
     for (what, callback, expected) in &checks {
-        let answer = sender.send(callback)?;
-        let is_right = answer.status == *expected && (answer.status == 405 || answer.is_in_platforms_words(callback));
+        let answer = callback.send()?;
+        let is_right = expected.contains(&answer.status)
+            && (answer.status == 405 || callback.is_success(&answer.body) == (answer.status == 200));
         println!("{} {} {:6.1} ms  {what}", if is_right { "ok   " } else { "WRONG" }, answer.status, answer.millis);
         if !is_right {
-            println!("      expected {expected}, the answer is {}", answer.body);
+            println!("      expected {}, the answer is {}", expected[1], answer.body);
             wrong += 1;
         }
     }
@@ -120,46 +129,24 @@ fn smoke(sender: &Sender) -> Result<()> {
     Ok(())
 }
 
-/// Who sends, and where to.
-#[derive(Clone)]
-struct Sender {
-    url: String,
-    sdk_app_id: String,
-    token: Option<String>,
-    credentials: Option<String>,
+/// A setting of who sends: the environment's, else the sample app's.
+fn env_setting(name: &str) -> Option<String> {
+    let own = env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let sample = PLATFORMS.iter().flat_map(|platform| platform.sample_app).find(|(setting, _)| *setting == name);
+    own.or_else(|| sample.map(|(_, value)| (*value).to_owned()))
 }
 
-impl Sender {
-    fn from_env(url: &str) -> Self {
-        let setting = |name| env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
-        let first = |name| setting(name).and_then(|list| Some(list.split(',').next()?.trim().to_owned()));
-        Self {
-            url: url.trim_end_matches('/').to_owned(),
-            sdk_app_id: setting("TENCENT_SDK_APP_ID").unwrap_or_else(|| "1400000000".to_owned()),
-            token: first("TENCENT_CALLBACK_TOKENS"),
-            credentials: first("OPENIM_CREDENTIALS"),
-        }
-    }
+/// A sample event.
+struct Sample {
+    name: String,
+    platform: &'static Registration,
+    event: Value,
+}
 
-    fn send(&self, callback: &Callback) -> Result<Answer> {
-        let agent: Agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .allow_non_standard_methods(true)
-            .build()
-            .into();
-        let query = if callback.query.is_empty() { String::new() } else { format!("?{}", callback.query) };
-        let mut request =
-            Request::builder().method(callback.method).uri(format!("{}{}{query}", self.url, callback.path));
-        for (name, value) in &callback.headers {
-            request = request.header(name, value);
-        }
-        let start = Instant::now();
-        let response = agent.run(request.body(callback.body.clone())?);
-        let mut response = response.with_context(|| format!("{} cannot be reached", self.url))?;
-        let body = response.body_mut().read_to_string().context("the answer broke off")?;
-        Ok(Answer { status: response.status().as_u16(), body, millis: start.elapsed().as_secs_f64() * 1000.0 })
-    }
+/// What is sent.
+struct Callback {
+    platform: &'static Registration,
+    request: Request<Vec<u8>>,
 }
 
 struct Answer {
@@ -168,91 +155,61 @@ struct Answer {
     millis: f64,
 }
 
-impl Answer {
-    fn is_in_platforms_words(&self, callback: &Callback) -> bool {
-        let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
-        let is_ok = if callback.is_tencent_chat() {
-            body.get("ActionStatus").map(|status| status == "OK")
-        } else {
-            body.get("actionCode").map(|code| code == 0)
-        };
-        is_ok == Some(self.status == 200)
+impl Sample {
+    fn read(file: &Path) -> Result<Self> {
+        let event = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let event: Value = serde_json::from_str(&event).with_context(|| format!("{} is no JSON", file.display()))?;
+        let path = event.get("rawPath").and_then(Value::as_str).unwrap_or_default();
+        let family = path.split('/').nth(1).unwrap_or_default();
+        let platform = PLATFORMS.into_iter().find(|platform| platform.name == family);
+        let platform = platform.with_context(|| format!("{} is no sample event", file.display()))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, platform, event })
     }
-}
 
-#[derive(Clone)]
-struct Callback {
-    method: &'static str,
-    path: String,
-    query: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    /// The sample as its sender would send it now to `url`, by `setting`.
+    fn signed(&self, url: &str, setting: impl Fn(&str) -> Option<String>) -> Result<Callback> {
+        let text = |name: &str| self.event.get(name).and_then(Value::as_str).unwrap_or_default();
+        let body = if self.event.get("isBase64Encoded") == Some(&Value::Bool(true)) {
+            BASE64_STANDARD.decode(text("body")).with_context(|| format!("{} has a broken body", self.name))?
+        } else {
+            text("body").as_bytes().to_vec()
+        };
+        let query = text("rawQueryString");
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let mut request = Request::post(format!("{}{}{query}", url.trim_end_matches('/'), text("rawPath")));
+        // What API Gateway adds is left out.
+        let headers = self.event.get("headers").and_then(Value::as_object).into_iter().flatten();
+        for (name, value) in headers.filter(|(name, _)| ["content-type", "operationid"].contains(&name.as_str())) {
+            request = request.header(name, value.as_str().unwrap_or_default());
+        }
+        let mut request = request.body(body)?;
+        (self.platform.sender)(&mut request, &Settings::new(&setting), Timestamp::now());
+        Ok(Callback { platform: self.platform, request })
+    }
 }
 
 impl Callback {
-    /// The callback of a sample event, as `sender` would send it now.
-    fn sample(file: &str, sender: &Sender) -> Result<Self> {
-        let event = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-        let event: Value = serde_json::from_str(&event).with_context(|| format!("{file} is no JSON"))?;
-        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let body = if event.get("isBase64Encoded") == Some(&Value::Bool(true)) {
-            BASE64_STANDARD.decode(text("body")).with_context(|| format!("{file} has a broken body"))?
-        } else {
-            text("body").into_bytes()
-        };
-        let kept = ["content-type", "operationid"];
-        let headers = event.get("headers").and_then(Value::as_object).into_iter().flatten();
-        let headers = headers.filter(|(name, _)| kept.contains(&name.as_str()));
-        let mut callback = Self {
-            method: "POST",
-            path: text("rawPath"),
-            query: text("rawQueryString"),
-            headers: headers
-                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-                .collect(),
-            body,
-        };
-        if callback.path.is_empty() {
-            bail!("{file} is no sample event");
-        }
-        callback.happen_now(sender)?;
-        Ok(callback)
+    fn send(&self) -> Result<Answer> {
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
+        let start = Instant::now();
+        let response = agent.run(self.request.clone());
+        let mut response = response.with_context(|| format!("{} cannot be reached", self.request.uri().path()))?;
+        let body = response.body_mut().read_to_string().context("the answer broke off")?;
+        Ok(Answer { status: response.status().as_u16(), body, millis: start.elapsed().as_secs_f64() * 1000.0 })
     }
 
-    fn is_tencent_chat(&self) -> bool {
-        self.path.starts_with("/tencent-chat")
-    }
-
-    /// Gives the callback the time and the sender's signature or credentials.
-    fn happen_now(&mut self, sender: &Sender) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
-        if !self.is_tencent_chat() {
-            if let Some(credentials) = &sender.credentials {
-                self.headers
-                    .push(("authorization".to_owned(), format!("Basic {}", BASE64_STANDARD.encode(credentials))));
-            }
-            return Ok(());
-        }
-        let mut body: Value = serde_json::from_slice(&self.body).context("the sample's body is no JSON")?;
-        if let Some(time) = body.get_mut("EventTime") {
-            *time = json!(u64::try_from(now.as_millis())?);
-        }
-        self.body = body.to_string().into_bytes();
-
-        let own =
-            form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "Sign" && name != "RequestTime");
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in own {
-            let value = if name == "SdkAppid" { sender.sdk_app_id.as_str().into() } else { value };
-            query.append_pair(&name, &value);
-        }
-        if let Some(token) = &sender.token {
-            let time = now.as_secs().to_string();
-            let sign = Sha256::new().chain_update(token).chain_update(&time).finalize();
-            let sign = sign.iter().fold(String::new(), |sign, byte| sign + &format!("{byte:02x}"));
-            query.append_pair("Sign", &sign).append_pair("RequestTime", &time);
-        }
-        self.query = query.finish();
-        Ok(())
+    /// Whether an answer is success in the platform's words.
+    fn is_success(&self, body: &str) -> bool {
+        let setting =
+            |name: &str| (name == self.platform.allow_anybody).then(|| "true".to_owned()).or_else(|| env_setting(name));
+        let success =
+            (self.platform.from_settings)(&Settings::new(&setting)).map(|platform| platform.respond(None, Ok(())));
+        success.is_ok_and(|success| success.body() == body)
     }
 }

@@ -15,14 +15,11 @@ use group_ledger::domain::record::Record;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::event::response;
-use group_ledger::ingest::receive::read;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::platform::{Decoded, Platform};
-use group_ledger::settings::Settings;
+use group_ledger::ingest::read;
+use group_ledger::platform::{Decoded, Platform, Registration};
 
 use crate::support::lambda::Function;
-use crate::support::{Sent, Table, local_settings};
+use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, platform};
 
 /// The functions that callbacks wait for.
 const BINARIES: [&str; 2] = ["target/release/tencent-chat", "target/release/openim"];
@@ -73,30 +70,29 @@ fn there_is_one_of_each_stack() {
 const MAX_DEPENDENCIES: usize = 190;
 
 /// Reads, verifies, decodes, records and answers one event, but for the store.
-fn pure_path<P: Platform>(platform: &P, event: &str) -> String {
+fn pure_path(platform: &dyn Platform, event: &str) -> String {
     let sent = crate::support::http(event);
     let request = Request::of(&sent, Timestamp::now());
-    let Ok(Decoded::Change(change)) = read(platform, &request) else { panic!("no change") };
-    let record = Record::new(P::NAME, platform.app_id(), change, &request, None);
-    let answer =
-        serde_json::to_string(&response(http::Response::new(P::respond(Some(&request), None).into_owned()))).unwrap();
+    let verified = read::verify(platform, &request).unwrap().unwrap();
+    let (callback, _) = read::parse(platform, verified);
+    let Ok(Decoded::Change(change)) = read::decode(platform, &callback) else { panic!("no change") };
+    let record = Record::new(platform.name(), platform.app_id(), change, &callback, None);
+    let answer = serde_json::to_string(&response(platform.respond(Some(&request), Ok(())))).unwrap();
     record.change_key() + &answer
 }
 
-fn allocations<P: Platform>(sample: &str, tokens: &str) -> u64 {
-    let mut settings = local_settings("http://127.0.0.1:1");
-    settings.insert("TENCENT_CALLBACK_TOKENS".to_owned(), tokens.to_owned());
-    let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+fn allocations(registration: &Registration, sample: &str, tokens: &str) -> u64 {
+    let platform = platform(registration, &[("TENCENT_CALLBACK_TOKENS", tokens)]);
     let event = fs::read_to_string(Path::new("events").join(sample)).unwrap();
-    pure_path(&platform, &event);
-    measure(|| drop(pure_path(&platform, &event))).count_total
+    pure_path(&*platform, &event);
+    measure(|| drop(pure_path(&*platform, &event))).count_total
 }
 
 #[test]
 fn a_typical_callback_allocates_little() {
     for (sample, allocations) in [
-        ("tencent-chat-signed.json", allocations::<TencentChat>("tencent-chat-signed.json", "xxxxyyyy")),
-        ("openim-set-group-info-ex.json", allocations::<OpenIm>("openim-set-group-info-ex.json", "")),
+        ("tencent-chat-signed.json", allocations(TENCENT_CHAT, "tencent-chat-signed.json", "xxxxyyyy")),
+        ("openim-set-group-info-ex.json", allocations(OPENIM, "openim-set-group-info-ex.json", "")),
     ] {
         // Some 40 are ours; `lambda_http` makes a map of the headers, one of the query, and the context of owned texts.
         assert!(allocations < 170, "{sample}: {allocations} allocations");

@@ -15,9 +15,7 @@ use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::metrics;
 use group_ledger::host::replay;
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
-use group_ledger::platform::Platform;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::platform::Registration;
 use group_ledger::settings::Settings;
 use group_ledger::storage::ledger::WARM_UP_TIMEOUT;
 use serde_json::Value;
@@ -25,12 +23,20 @@ use serde_json::Value;
 use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, parameters, translate};
 use crate::support::lambda::Function;
 use crate::support::recorder::Recorder;
-use crate::support::{self, Sent, Table, files, local_settings, random_members};
+use crate::support::{self, OPENIM, Sent, TENCENT_CHAT, Table, files, local_settings, platform, random_members};
 use crate::template::Template;
 
 mod make;
 mod parameters;
 mod versions;
+
+const TENCENT_CHAT_NAME: &str = "tencent-chat";
+const OPENIM_NAME: &str = "openim";
+
+/// How long a platform's sender waits.
+fn sender_timeout(registration: &Registration) -> Duration {
+    platform(registration, &[]).sender_timeout()
+}
 
 type Platforms = &'static [&'static str];
 type Pairs = &'static [(&'static str, &'static str)];
@@ -39,7 +45,7 @@ type Pairs = &'static [(&'static str, &'static str)];
 const PLATFORMS: [(&str, Platforms, Pairs); 4] = [
     (
         "both",
-        &[TencentChat::NAME, OpenIm::NAME],
+        &[TENCENT_CHAT_NAME, OPENIM_NAME],
         &[
             ("TencentSdkAppId", "1400000000"),
             ("TencentCallbackTokens", "t0ken-of-the-console"),
@@ -48,8 +54,8 @@ const PLATFORMS: [(&str, Platforms, Pairs); 4] = [
             ("OpenImReservedConcurrency", "50"),
         ],
     ),
-    ("tencent", &[TencentChat::NAME], &[("TencentSdkAppId", "1400000000"), ("TencentAllowUnsigned", "true")]),
-    ("openim", &[OpenIm::NAME], &[("OpenImAllowAnonymous", "true"), ("RetentionDays", "30")]),
+    ("tencent", &[TENCENT_CHAT_NAME], &[("TencentSdkAppId", "1400000000"), ("TencentAllowUnsigned", "true")]),
+    ("openim", &[OPENIM_NAME], &[("OpenImAllowAnonymous", "true"), ("RetentionDays", "30")]),
     ("none", &[], &[]),
 ];
 const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
@@ -142,7 +148,7 @@ fn every_binary_is_a_function_and_every_function_a_binary() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     assert_eq!(receivers.iter().chain(&others).cloned().collect::<BTreeSet<_>>(), binaries);
-    assert_eq!(receivers, [TencentChat::NAME, OpenIm::NAME]);
+    assert_eq!(receivers, [TENCENT_CHAT_NAME, OPENIM_NAME]);
     assert_eq!(others, [REPLAY]);
 }
 
@@ -155,8 +161,8 @@ fn every_reference_resolves_in_every_variant() {
         let functions: BTreeSet<String> = functions(&stack).into_keys().collect();
         let wanted = variant.platforms.iter().chain([&REPLAY]).map(|name| (*name).to_owned());
         assert_eq!(functions, wanted.collect(), "{name}");
-        assert_eq!(outputs.contains_key("TencentChatCallbackUrl"), functions.contains(TencentChat::NAME), "{name}");
-        assert_eq!(outputs.contains_key("OpenImCallbackUrl"), functions.contains(OpenIm::NAME), "{name}");
+        assert_eq!(outputs.contains_key("TencentChatCallbackUrl"), functions.contains(TENCENT_CHAT_NAME), "{name}");
+        assert_eq!(outputs.contains_key("OpenImCallbackUrl"), functions.contains(OPENIM_NAME), "{name}");
 
         let alarms = resources.iter().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
         let alarms: BTreeSet<String> = alarms.map(|alarm| format!("<{}.Arn>", alarm.id)).collect();
@@ -236,10 +242,10 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
     let large = format!(r#""CallbackCommand":"{command}","GroupId":"g","MemberList":[{}]"#, random_members(400_000));
     let events = match binary {
         // A change, one with a large body, and what is not understood.
-        TencentChat::NAME => ["{\"GroupId\":\"g\"}", &format!("{{{large}}}"), "{"]
+        TENCENT_CHAT_NAME => ["{\"GroupId\":\"g\"}", &format!("{{{large}}}"), "{"]
             .map(|body| Sent::post("/tencent-chat", &tencent, body).event())
             .to_vec(),
-        OpenIm::NAME => [r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#, "{"]
+        OPENIM_NAME => [r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#, "{"]
             .map(|body| Sent::post(openim, "", body).event())
             .to_vec(),
         _ => {
@@ -370,14 +376,14 @@ fn the_table_is_keyed_and_kept_as_the_code_expects() {
 }
 
 /// The settings that a function asks for when it starts.
-fn settings_read<P: Platform>() -> BTreeSet<String> {
+fn settings_read(platform: &Registration) -> BTreeSet<String> {
     let (mut settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
     settings.insert("FALLBACK_QUEUE_URL".to_owned(), "http://127.0.0.1:1/fallback-queue".to_owned());
     let lookup = |name: &str| {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
     };
-    group_ledger::host::function::receiver::<P>(&Settings::new(&lookup)).unwrap();
+    group_ledger::host::function::receiver(platform, &Settings::new(&lookup)).unwrap();
     read.into_inner()
 }
 
@@ -396,9 +402,7 @@ fn settings_read_by_replay() -> BTreeSet<String> {
 fn each_function_is_given_the_settings_it_reads() {
     // What Lambda itself sets.
     let own = ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(str::to_owned);
-    for (binary, read) in
-        [(TencentChat::NAME, settings_read::<TencentChat>()), (OpenIm::NAME, settings_read::<OpenIm>())]
-    {
+    for (binary, read) in [(TENCENT_CHAT_NAME, settings_read(TENCENT_CHAT)), (OPENIM_NAME, settings_read(OPENIM))] {
         let given = keys(&functions(&whole_stack())[binary]["Environment"]["Variables"]);
         assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{binary}");
     }
@@ -425,9 +429,9 @@ fn secrets_are_not_echoed() {
 #[test]
 fn time_outs_and_memory_fit_into_each_other() {
     let functions = functions(&whole_stack());
-    assert!(WARM_UP_TIMEOUT < TencentChat::SENDER_TIMEOUT / 4, "a slow start uses up the sender's patience");
+    assert!(WARM_UP_TIMEOUT < sender_timeout(TENCENT_CHAT) / 4, "a slow start uses up the sender's timeout");
     for (binary, patience, holds_back) in
-        [(TencentChat::NAME, TencentChat::SENDER_TIMEOUT, true), (OpenIm::NAME, OpenIm::SENDER_TIMEOUT, false)]
+        [(TENCENT_CHAT_NAME, sender_timeout(TENCENT_CHAT), true), (OPENIM_NAME, sender_timeout(OPENIM), false)]
     {
         let timeout = Duration::from_secs(functions[binary]["Timeout"].as_u64().unwrap());
         let now = Instant::now();
@@ -444,7 +448,7 @@ fn time_outs_and_memory_fit_into_each_other() {
     }
     let alarms = alarms(&whole_stack());
     let threshold = Duration::from_millis(alarms["LatencyAlarm"]["Threshold"].as_u64().unwrap());
-    assert!(threshold < TencentChat::SENDER_TIMEOUT);
+    assert!(threshold < sender_timeout(TENCENT_CHAT));
     assert_eq!(alarms["LatencyAlarm"]["EvaluateLowSampleCountPercentile"], "ignore");
 }
 
@@ -520,18 +524,18 @@ fn written(line: &str) -> Vec<Metric> {
 }
 
 /// The line of metrics for a callback that was sent with these credentials and this body.
-async fn line_for(namespace: &str, receiver: &Receiver<OpenIm>, credentials: &str, body: &str) -> String {
+async fn line_for(namespace: &str, receiver: &Receiver, credentials: &str, body: &str) -> String {
     let authorization = format!("Basic {}", BASE64_STANDARD.encode(credentials));
     let event = Sent::post("/openim", "", body).header("authorization", &authorization).event();
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    let budget = TimeBudget::new(Instant::now(), OpenIm::SENDER_TIMEOUT, Duration::ZERO, None);
+    let budget = TimeBudget::new(Instant::now(), sender_timeout(OPENIM), Duration::ZERO, None);
     line(namespace, &receiver.receive(&request, &budget).await)
 }
 
 /// The line that counts a callback with this receipt.
-fn line(namespace: &str, receipt: &Receipt<'_>) -> String {
-    metrics::line(namespace, OpenIm::NAME, receipt, Duration::from_millis(1), Timestamp::now())
+fn line(namespace: &str, receipt: &Receipt) -> String {
+    metrics::line(namespace, OPENIM_NAME, receipt, Duration::from_millis(1), Timestamp::now())
 }
 
 /// A search of dimensions that no metric has finds nothing, and says nothing; a namespace with a `/` is found in quotes only.
@@ -558,15 +562,15 @@ fn the_dashboard_searches_metrics_that_are_written() {
 #[tokio::test]
 async fn alarms_watch_metrics_that_are_written() {
     let stack = whole_stack();
-    let namespace = &functions(&stack)[OpenIm::NAME]["Environment"]["Variables"]["METRICS_NAMESPACE"];
+    let namespace = &functions(&stack)[OPENIM_NAME]["Environment"]["Variables"]["METRICS_NAMESPACE"];
     let namespace = namespace.as_str().unwrap();
     let more = [("METRICS_NAMESPACE", namespace), ("OPENIM_CREDENTIALS", "user:password")];
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&more);
+    let receiver = table.receiver(OPENIM, &more);
     let without_table = {
         let mut settings = table.settings(&more);
         settings.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://127.0.0.1:1".to_owned());
-        support::receiver::<OpenIm>(&settings).unwrap()
+        support::receiver(OPENIM, &settings).unwrap()
     };
     let change = r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#;
     let mut all = BTreeSet::new();
@@ -609,7 +613,7 @@ async fn alarms_watch_metrics_that_are_written() {
 
 /// What a platform's release is rolled back for.
 fn rollback_alarms(platform: &str) -> BTreeSet<String> {
-    let own = if platform == TencentChat::NAME { "<TencentChatErrorsAlarm>" } else { "<OpenImErrorsAlarm>" };
+    let own = if platform == TENCENT_CHAT_NAME { "<TencentChatErrorsAlarm>" } else { "<OpenImErrorsAlarm>" };
     let common = ["<DefectsAlarm>", "<KnownCallersRejectedAlarm>", "<NotStoredAlarm>", "<QuarantinedAlarm>"];
     common.into_iter().chain([own]).map(str::to_owned).collect()
 }
@@ -629,7 +633,7 @@ fn a_gradual_deployment_is_rolled_back_by_its_alarms_and_no_other_one_is() {
         }
         assert_eq!(groups.len(), variant.platforms.len(), "{name}");
         for group in groups {
-            let platform = if group.id.starts_with("TencentChat") { TencentChat::NAME } else { OpenIm::NAME };
+            let platform = if group.id.starts_with("TencentChat") { TENCENT_CHAT_NAME } else { OPENIM_NAME };
             let configuration = &group.properties["AlarmConfiguration"];
             assert_eq!(configuration["Enabled"], true, "{name}");
             let alarms = configuration["Alarms"].as_array().unwrap().iter();
@@ -649,7 +653,7 @@ fn a_gradual_deployment_is_rolled_back_by_its_alarms_and_no_other_one_is() {
 #[test]
 fn rollback_alarms_see_one_bad_callback_within_a_minute() {
     let alarms = alarms(&whole_stack());
-    for id in [TencentChat::NAME, OpenIm::NAME].map(rollback_alarms).iter().flatten() {
+    for id in [TENCENT_CHAT_NAME, OPENIM_NAME].map(rollback_alarms).iter().flatten() {
         let alarm = &alarms[id.trim_matches(['<', '>'])];
         assert_eq!([&alarm["Period"], &alarm["Threshold"], &alarm["DatapointsToAlarm"]], [60, 1, 1], "{id}");
         assert_eq!(alarm["Statistic"], "Sum", "{id}");

@@ -1,33 +1,33 @@
 //! Entries as text: what a queue or a log holds is read again, whichever version wrote it.
 
-use group_ledger::domain::quarantine::Quarantined;
-use group_ledger::domain::quarantine::Undecodable;
+use group_ledger::domain::quarantine::{Quarantined, Undecoded};
 use group_ledger::domain::record::Record;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::receive::{Unread, read};
-use group_ledger::ingest::reprocess::callback;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::platform::{Decoded, Platform};
-use group_ledger::settings::Settings;
-use group_ledger::storage::envelope::{Envelope, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEnvelope, Texts, pieces};
+use group_ledger::ingest::read::{self, Unread};
+use group_ledger::platform::{Decoded, Registration};
+use group_ledger::storage::envelope::{
+    Envelope, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEnvelope, Texts, pieces, undecoded_text,
+};
 use serde_json::{Value, json as object};
 
 use crate::records::snapshot;
-use crate::support::{Sent, files, local_settings, random_members};
+use crate::support::{OPENIM, Sent, TENCENT_CHAT, files, platform, platform_of, random_members};
 
 /// The envelopes that an event comes to, as JSON, after they were text.
-fn through_text<P: Platform>(event: &str) -> (Vec<Value>, Vec<Value>) {
-    let settings = local_settings("http://127.0.0.1:1");
-    let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+fn through_text(registration: &Registration, event: &str) -> (Vec<Value>, Vec<Value>) {
+    let platform = platform(registration, &[]);
     let http = crate::support::http(event);
     let request = Request::of(&http, Timestamp::now());
-    let envelopes: Vec<Envelope<'_>> = match read(&platform, &request) {
-        Ok(Decoded::Change(change)) => Record::new(P::NAME, platform.app_id(), change, &request, Some(1)).into(),
+    let (callback, _) = read::parse(&*platform, read::verify(&*platform, &request).unwrap().unwrap());
+    let envelopes: Vec<Envelope<'_>> = match read::decode(&*platform, &callback) {
+        Ok(Decoded::Change(change)) => {
+            Record::new(platform.name(), platform.app_id(), change, &callback, Some(1)).into()
+        }
         Err(Unread::Undecodable(reason)) => {
-            Quarantined::from(callback::<P>(platform.app_id(), reason, &request, None)).into()
+            let undecoded = Undecoded::new(platform.name(), platform.app_id(), reason, callback.clone(), None);
+            Quarantined::from(undecoded).into()
         }
         _ => panic!("nothing is written"),
     };
@@ -53,9 +53,7 @@ fn json(envelope: &Envelope<'_>) -> Value {
 #[test]
 fn an_envelope_is_the_same_after_it_was_text() {
     for (name, event) in files("events") {
-        let through_text =
-            if name.starts_with("openim") { through_text::<OpenIm> } else { through_text::<TencentChat> };
-        let (read_again, envelopes) = through_text(&event);
+        let (read_again, envelopes) = through_text(platform_of(&name), &event);
         assert_eq!(read_again, envelopes, "{name}");
     }
     // Every kind of detail, and texts that trip readers up.
@@ -63,7 +61,7 @@ fn an_envelope_is_the_same_after_it_was_text() {
         "initMemberList":[{"userID":"\ud83d\ude00"}],"further":[{"a":null,"b":true}]}"#;
     let quarantined = Sent::post("/openim/callbackAfterQuitGroupCommand", "command=x", b"{\xff".to_vec());
     for sent in [Sent::post("/openim", "", body), quarantined.header("operationID", "op-1")] {
-        let (read_again, envelopes) = through_text::<OpenIm>(&sent.event());
+        let (read_again, envelopes) = through_text(OPENIM, &sent.event());
         assert_eq!(read_again, envelopes);
     }
 }
@@ -75,7 +73,7 @@ fn a_large_envelope_keeps_what_changed() {
         let name = "a".repeat(bytes);
         let body = format!(r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g","Name":"{name}"}}"#);
         let sent = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
-        let (read_again, envelopes) = through_text::<TencentChat>(&sent.event());
+        let (read_again, envelopes) = through_text(TENCENT_CHAT, &sent.event());
         assert!(read_again == envelopes, "{bytes}");
     }
 }
@@ -133,7 +131,7 @@ fn a_record_that_is_too_long_for_a_message_goes_without_what_changed() {
         random_members(740_000)
     );
     let (read_again, envelopes) =
-        through_text::<TencentChat>(&Sent::post("/tencent-chat", "SdkAppid=1400000000", body).event());
+        through_text(TENCENT_CHAT, &Sent::post("/tencent-chat", "SdkAppid=1400000000", body).event());
     assert_eq!((read_again.len(), envelopes.len()), (1, 1));
     let details = |envelope: &Value| envelope["record"]["change"]["details"].as_array().unwrap().len();
     assert_eq!([details(&read_again[0]), details(&envelopes[0])], [0, 1]);
@@ -182,10 +180,11 @@ fn a_callback_kept_as_it_came_comes_to_envelopes() {
     let event = sent.header("operationID", "op-1").event();
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    let reason = Undecodable { rejection: Rejection::Defect, command: None };
-    let callback = callback::<OpenIm>("openim", reason, &request, Some(1));
-    let envelopes: Vec<Envelope<'_>> = Quarantined::from(callback.clone()).into();
-    let read_again = Envelope::from_text(&callback.to_text()).unwrap();
+    let platform = platform(OPENIM, &[]);
+    let (callback, _) = read::parse(&*platform, read::verify(&*platform, &request).unwrap().unwrap());
+    let undecoded = Undecoded::new(platform.name(), "openim", Rejection::DEFECT.into(), callback, Some(1));
+    let envelopes: Vec<Envelope<'_>> = Quarantined::from(undecoded.clone()).into();
+    let read_again = Envelope::from_text(&undecoded_text(&undecoded)).unwrap();
     assert!(read_again.len() > 1, "in parts");
     assert!(read_again.iter().map(json).eq(envelopes.iter().map(json)));
 }

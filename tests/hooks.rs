@@ -7,13 +7,11 @@
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::{MAX_BODY_BYTES, Request};
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::platform::Platform;
-use group_ledger::platform::openim::OpenIm;
 use http::Response;
 use serde_json::{Map, Value, json};
 
-use crate::hostile::Defective;
-use crate::support::{Sent, Table};
+use crate::hostile::defective;
+use crate::support::{OPENIM, Sent, Table, platform, rejections};
 
 /// A form of the hook before a group's information is set: which versions send it, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,13 +145,15 @@ fn matrix() -> impl Iterator<Item = (Form, Map<String, Value>, Sent)> {
 /// The platform's answer to a request that came to this.
 fn answer(sent: &Sent, rejection: Option<Rejection>) -> String {
     let http = crate::support::http(sent.event());
-    OpenIm::respond(Some(&Request::of(&http, Timestamp::now())), rejection).into_owned()
+    platform(OPENIM, &[])
+        .respond(Some(&Request::of(&http, Timestamp::now())), rejection.map_or(Ok(()), Err))
+        .into_body()
 }
 
 /// Every outcome of every request: success, and every rejection that there is.
 #[test]
 fn no_answer_alters_the_setting_of_a_groups_information() {
-    let outcomes: Vec<_> = [None].into_iter().chain(Rejection::ALL.map(Some)).collect();
+    let outcomes: Vec<_> = [None].into_iter().chain(rejections(OPENIM).map(Some)).collect();
     let (mut held, mut altered) = (0, 0);
     for (number, (form, request, sent)) in matrix().enumerate() {
         // Each request with success and one rejection after the other; each rejection with hundreds of requests of each form.
@@ -200,7 +200,7 @@ fn a_hook_is_known_wherever_its_command_is() {
             let sent = Sent { path, query, ..Sent::post("", "", sent.body.clone()) };
             // A URL that seems to name another command is never a success.
             let success = (!sent.path.ends_with("groupCommand")).then_some(None);
-            let rejections = [Some(Rejection::BadCredentials), Some(Rejection::CommandMismatch)];
+            let rejections = [Some(OPENIM.rejections[0]), Some(Rejection::COMMAND_MISMATCH)];
             for rejection in success.into_iter().chain(rejections) {
                 assert!(is_unaltered(form, &request, &answer(&sent, rejection)), "{} {}", sent.path, sent.query);
             }
@@ -212,8 +212,8 @@ fn a_hook_is_known_wherever_its_command_is() {
 #[tokio::test]
 async fn what_becomes_of_a_hook_leaves_it_as_it_was() {
     let table = Table::start().await;
-    let open = table.receiver::<OpenIm>(&[]);
-    let closed = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "user:password")]);
+    let open = table.receiver(OPENIM, &[]);
+    let closed = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "user:password")]);
     let unaltered = |form, request: &_, response: &Response<String>, status: u16| {
         assert_eq!(response.status().as_u16(), status);
         assert!(is_unaltered(form, request, response.body()), "{form:?}: {}", response.body());
@@ -241,7 +241,7 @@ async fn what_becomes_of_a_hook_leaves_it_as_it_was() {
 #[tokio::test]
 async fn a_defect_or_a_mismatch_leaves_a_hook_as_it_was() {
     let table = Table::start().await;
-    let receiver = table.receiver::<Defective>(&[]);
+    let receiver = defective(&table, 0);
     for (form, request, sent) in matrix().step_by(997) {
         let body: Map<String, Value> = serde_json::from_slice(&sent.body).unwrap();
         let with = |name: &str, value: &str| {
@@ -266,7 +266,9 @@ fn a_large_hook_takes_no_memory_but_its_own() {
     for body in [format!("{{\"a\":{}{}}}", "[".repeat(2_000_000), "]".repeat(2_000_000)), "[1],".repeat(1_000_000)] {
         let http = crate::support::http(Sent::post("/openim/callbackBeforeSetGroupInfoCommand", "", body).event());
         let request = Request::of(&http, Timestamp::now());
-        let measured = allocation_counter::measure(|| drop(OpenIm::respond(Some(&request), Some(Rejection::TooLarge))));
+        let platform = platform(OPENIM, &[]);
+        let measured =
+            allocation_counter::measure(|| drop(platform.respond(Some(&request), Err(Rejection::TOO_LARGE))));
         assert!(measured.bytes_max < 8 * 1024 * 1024, "{} bytes", measured.bytes_max);
     }
 }
@@ -291,7 +293,7 @@ fn the_other_hooks_get_no_field_back_and_go_on() {
         let body = json!({ "callbackCommand": command, "groupID": "g", "groupName": "n", "userID": "u", "ex": "e" });
         for path in [format!("/openim/{command}"), "/openim".to_owned()] {
             let sent = Sent::post(&path, "", body.to_string());
-            for rejection in [None].into_iter().chain(Rejection::ALL.map(Some)) {
+            for rejection in [None].into_iter().chain(rejections(OPENIM).map(Some)) {
                 let answer: Map<String, Value> = serde_json::from_str(&answer(&sent, rejection)).unwrap();
                 assert!(answer.keys().eq(codes), "{command} {rejection:?}");
                 assert_eq!(goes_on(&answer), [true, true], "{command} {rejection:?}");
@@ -319,8 +321,8 @@ fn no_other_callback_gets_its_fields_back() {
         ("/openim", ""),
     ] {
         let sent = Sent::post(path, "", json!({ "callbackCommand": command, "groupID": "g" }).to_string());
-        assert_eq!(answer(&sent, None), OpenIm::respond(None, None));
-        let rejected: Value = serde_json::from_str(&answer(&sent, Some(Rejection::BadCredentials))).unwrap();
+        assert_eq!(answer(&sent, None), *platform(OPENIM, &[]).respond(None, Ok(())).body());
+        let rejected: Value = serde_json::from_str(&answer(&sent, Some(OPENIM.rejections[0]))).unwrap();
         assert_eq!([&rejected["actionCode"], &rejected["errCode"]], [1, 40101]);
         assert!(rejected.get("groupID").is_none());
     }

@@ -1,25 +1,26 @@
 //! Whatever is sent is answered in the platform's words: no panic, and no record of what is no callback.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use group_ledger::domain::callback::Callback;
 use group_ledger::domain::quarantine::Undecodable;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::{Request, Verified};
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::receive::{Outcome, read};
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::ingest::read;
+use group_ledger::ingest::receive::{Outcome, Receiver};
 use group_ledger::platform::{Decoded, Platform};
-use group_ledger::settings::{SettingError, Settings};
 use group_ledger::storage::envelope::Envelope;
 use group_ledger::storage::ledger::Written;
+use http::Response;
 use serde_json::{Value, json};
 
 use crate::ledger::receipt;
 use crate::support::lambda::Function;
-use crate::support::{PATIENCE, Sent, Table, assert_answer, files, handle, local_settings};
+use crate::support::{
+    OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, files, handle, platform, platform_of, store,
+};
 
 #[tokio::test]
 async fn what_is_no_api_gateway_event_is_rejected() {
@@ -41,11 +42,11 @@ async fn what_is_no_api_gateway_event_is_rejected() {
         json!({ "requestContext": context, "body": "e30", "isBase64Encoded": true }),
     ];
     let table = Table::start().await;
-    let (tencent_chat, openim) = (table.receiver::<TencentChat>(&[]), table.receiver::<OpenIm>(&[]));
+    let (tencent_chat, openim) = (table.receiver(TENCENT_CHAT, &[]), table.receiver(OPENIM, &[]));
     for event in events.iter().map(ToString::to_string).chain([deep]) {
         let what = event.get(..80).unwrap_or(&event);
-        assert_answer::<TencentChat>(&handle(&tencent_chat, &event).await, 400, what);
-        assert_answer::<OpenIm>(&handle(&openim, &event).await, 400, what);
+        assert_answer(TENCENT_CHAT, &handle(&tencent_chat, &event).await, 400, what);
+        assert_answer(OPENIM, &handle(&openim, &event).await, 400, what);
     }
     assert!(table.records().is_empty());
 }
@@ -88,8 +89,8 @@ fn odd_events() -> Vec<Value> {
 async fn what_is_odd_about_an_event_does_not_matter() {
     for event in odd_events() {
         let table = Table::start().await;
-        let response = handle(&table.receiver::<OpenIm>(&[]), &event.to_string()).await;
-        assert_answer::<OpenIm>(&response, 200, &event.to_string());
+        let response = handle(&table.receiver(OPENIM, &[]), &event.to_string()).await;
+        assert_answer(OPENIM, &response, 200, &event.to_string());
         assert_eq!(table.records().len(), 1, "{event}");
     }
 }
@@ -102,7 +103,7 @@ async fn a_url_that_api_gateway_would_not_take_is_rejected() {
     let path = "/openim";
     for (bytes, status) in [(32 * 1024, 200), (32 * 1024 + 1, 400)] {
         let sent = Sent::post(path, &"q".repeat(bytes - (path.len() - 1)), body);
-        assert_answer::<OpenIm>(&sent.to(&table.receiver::<OpenIm>(&[])).await, status, "long query");
+        assert_answer(OPENIM, &sent.to(&table.receiver(OPENIM, &[])).await, status, "long query");
     }
 }
 
@@ -129,7 +130,7 @@ async fn an_operation_id_may_be_chinese() {
     let table = Table::start().await;
     let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
     let sent = Sent::post("/openim", "", body).header("operationID", "操作-1");
-    assert_answer::<OpenIm>(&sent.to(&table.receiver::<OpenIm>(&[])).await, 200, "Chinese");
+    assert_answer(OPENIM, &sent.to(&table.receiver(OPENIM, &[])).await, 200, "Chinese");
     let record = table.records().remove(0);
     assert_eq!(record["source"]["operation_id"], "操作-1");
     // As it was before the request came by way of `http::Request`.
@@ -139,20 +140,20 @@ async fn an_operation_id_may_be_chinese() {
 #[tokio::test]
 async fn odd_urls_are_answered() {
     let table = Table::start().await;
-    let (tencent_chat, openim) = (table.receiver::<TencentChat>(&[]), table.receiver::<OpenIm>(&[]));
+    let (tencent_chat, openim) = (table.receiver(TENCENT_CHAT, &[]), table.receiver(OPENIM, &[]));
     for url in ["", "/", "//", "/openim//", "/openim/\u{e9}\u{0}", "/%zz%"] {
         for query in ["", "&&=&", "%", "%ff=%fe", "command", "SdkAppid=%00", "\u{e9}=\u{1f600} \"<>"] {
             for body in ["{}", "x", r#"{"callbackCommand":{},"CallbackCommand":[]}"#] {
                 let sent = Sent::post(url, query, body);
-                assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, 403, url);
+                assert_answer(TENCENT_CHAT, &sent.to(&tencent_chat).await, 403, url);
                 assert_ne!(sent.to(&openim).await.status(), 200, "{url} {query} {body}");
             }
         }
     }
     for method in ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "post", ""] {
         let sent = Sent { method: method.into(), ..Sent::post("/openim", "", "{}") };
-        assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, 405, method);
-        assert_answer::<OpenIm>(&sent.to(&openim).await, 405, method);
+        assert_answer(TENCENT_CHAT, &sent.to(&tencent_chat).await, 405, method);
+        assert_answer(OPENIM, &sent.to(&openim).await, 405, method);
     }
     assert!(table.records().is_empty());
 }
@@ -165,7 +166,8 @@ fn damaged_bodies_do_not_panic() {
         if event["isBase64Encoded"] == true {
             continue;
         }
-        let damage = if name.starts_with("openim") { damage::<OpenIm> } else { damage::<TencentChat> };
+        let platform = platform(platform_of(&name), &[]);
+        let damage = |sent: &Sent| is_understood(&*platform, sent);
         let body = event["body"].as_str().unwrap().as_bytes();
         let (path, query) = (event["rawPath"].as_str().unwrap(), event["rawQueryString"].as_str().unwrap());
         let mut understood = 0;
@@ -183,31 +185,32 @@ fn damaged_bodies_do_not_panic() {
 }
 
 /// Whether a request is still understood.
-fn damage<P: Platform>(sent: &Sent) -> bool {
-    let settings = local_settings("http://127.0.0.1:1");
-    let platform = P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+fn is_understood(platform: &dyn Platform, sent: &Sent) -> bool {
     let event = sent.event();
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    read(&platform, &request).is_ok()
+    match read::verify(platform, &request) {
+        Ok(Some(verified)) => read::decode(platform, &read::parse(platform, verified).0).is_ok(),
+        verified => verified.is_ok(),
+    }
 }
 
-/// OpenIM with defects: its decoder panics at groups called `decode`, its check of the sender at such called `verify`, its
-/// answer at such called `respond`; and what is made of a genuine callback panics so many times.
-pub(crate) struct Defective(OpenIm, AtomicUsize);
+/// `OpenIM` with defects: its check of the sender panics at groups called `verify`, its parser at such called `parse`, its
+/// decoder at such called `decode`, its answer at such called `respond`; and what is made of a genuine callback panics so many
+/// times.
+#[derive(Debug)]
+struct Defective(Box<dyn Platform>, AtomicUsize);
+
+/// A receiver of defective `OpenIM`'s callbacks, in which making what is stored of a callback panics so many times.
+pub(crate) fn defective(table: &Table, panics: usize) -> Receiver {
+    let defective = Defective(platform(OPENIM, &[]), AtomicUsize::new(panics));
+    let settings = table.settings(&[]);
+    Receiver::new(Box::new(defective), store(&settings), None, None)
+}
 
 impl Platform for Defective {
-    const NAME: &'static str = OpenIm::NAME;
-    const SENDER_TIMEOUT: Duration = OpenIm::SENDER_TIMEOUT;
-    const PARAMETERS: &'static [&'static str] = OpenIm::PARAMETERS;
-
-    fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
-        let panics = settings.text("PANICS").map_or(0, |panics| panics.parse().unwrap());
-        OpenIm::from_settings(settings).map(|openim| Self(openim, AtomicUsize::new(panics)))
-    }
-
-    fn retries_after_timeout(&self) -> bool {
-        self.0.retries_after_timeout()
+    fn name(&self) -> &'static str {
+        self.0.name()
     }
 
     fn app_id(&self) -> &str {
@@ -216,12 +219,16 @@ impl Platform for Defective {
         self.0.app_id()
     }
 
-    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str> {
-        OpenIm::url_command(request)
+    fn sender_timeout(&self) -> Duration {
+        self.0.sender_timeout()
     }
 
-    fn records(command: &str) -> bool {
-        OpenIm::records(command)
+    fn retries_after_timeout(&self) -> bool {
+        self.0.retries_after_timeout()
+    }
+
+    fn url_command<'r>(&self, request: &'r Request<'_>) -> Option<&'r str> {
+        self.0.url_command(request)
     }
 
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection> {
@@ -229,36 +236,50 @@ impl Platform for Defective {
         self.0.verify(request)
     }
 
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>> {
-        assert!(!request.request().body.ends_with(br#""decode"}"#), "a defect");
-        OpenIm::decode(request)
-    }
-
     fn is_known_caller(&self, request: &Request<'_>) -> bool {
         self.0.is_known_caller(request)
     }
 
-    fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
+    fn parse<'r>(&self, request: Verified<'r, '_>) -> Callback<'r> {
+        assert!(!request.request().body.ends_with(br#""parse"}"#), "a defect");
+        self.0.parse(request)
+    }
+
+    fn records(&self, command: &str) -> bool {
+        self.0.records(command)
+    }
+
+    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
+        assert!(!callback.body.ends_with(br#""decode"}"#), "a defect");
+        self.0.decode(callback)
+    }
+
+    fn respond(&self, request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String> {
         assert!(!request.is_some_and(|request| request.body.ends_with(br#""respond"}"#)), "a defect");
-        OpenIm::respond(request, rejection)
+        self.0.respond(request, outcome)
     }
 }
 
 #[tokio::test]
 async fn a_panic_is_answered_and_ends_nothing_else() {
     let table = Table::start().await;
-    let receiver = table.receiver::<Defective>(&[]);
-    for (group, status, kept) in [("verify", 500, 0), ("decode", 500, 1), ("g1", 200, 1), ("respond", 200, 1)] {
+    let receiver = defective(&table, 0);
+    for (group, status, kept) in
+        [("verify", 500, 0), ("parse", 500, 1), ("decode", 500, 2), ("g1", 200, 2), ("respond", 200, 2)]
+    {
         let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", format!(r#"{{"groupID":"{group}"}}"#));
-        assert_answer::<OpenIm>(&sent.to(&receiver).await, status, group);
+        assert_answer(OPENIM, &sent.to(&receiver).await, status, group);
         assert_eq!(table.quarantined().len(), kept, "{group}");
     }
     assert_eq!(table.quarantined()[0]["code"], 50001, "for a decoder without the defect");
     assert_eq!(table.records().len(), 2);
     // What is not recorded is not kept.
-    let message = Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", r#"{"groupID":"decode"}"#);
-    assert_answer::<OpenIm>(&message.to(&receiver).await, 200, "message");
-    assert_eq!(table.quarantined().len(), 1);
+    for group in ["parse", "decode"] {
+        let body = format!(r#"{{"groupID":"{group}"}}"#);
+        let message = Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", body);
+        assert_answer(OPENIM, &message.to(&receiver).await, 200, "message");
+    }
+    assert_eq!(table.quarantined().len(), 2);
 }
 
 /// After decoding: in making the record, then in making what quarantine has, then in making what the log has.
@@ -266,13 +287,13 @@ async fn a_panic_is_answered_and_ends_nothing_else() {
 async fn a_panic_after_decoding_keeps_the_callback() {
     let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#;
     for (panics, outcome, quarantined, logged) in [
-        ("0", Outcome::Recorded, 0, 0),
-        ("1", Outcome::Quarantined(Rejection::Defect), 1, 0),
-        ("2", Outcome::NotStored, 0, 1),
-        ("3", Outcome::NotStored, 0, 0),
+        (0, Outcome::Recorded, 0, 0),
+        (1, Outcome::Quarantined(Rejection::DEFECT), 1, 0),
+        (2, Outcome::NotStored, 0, 1),
+        (3, Outcome::NotStored, 0, 0),
     ] {
         let table = Table::start().await;
-        let receiver = table.receiver::<Defective>(&[("PANICS", panics)]);
+        let receiver = defective(&table, panics);
         let sent = Sent::post("/openim", "", body);
         let texts = receipt(&receiver, &sent, |receipt| {
             assert_eq!(receipt.outcome, outcome, "{panics}");
@@ -285,7 +306,7 @@ async fn a_panic_after_decoding_keeps_the_callback() {
         // What the log has ends in quarantine too, for a version without the defect.
         for text in texts {
             let envelopes = Envelope::from_text(&text).unwrap();
-            assert_eq!(receiver.ledger().write(&envelopes, PATIENCE).await, Ok(Written::Recorded));
+            assert_eq!(receiver.store().ledger().write(&envelopes, PATIENCE).await, Ok(Written::Recorded));
             let kept = table.quarantined().remove(0);
             assert_eq!([&kept["raw"], &kept["code"]], [&json!(body), &json!(50001)]);
         }

@@ -12,25 +12,20 @@ use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::ingest::receive::{Receipt, Receiver};
-use group_ledger::platform::Platform;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
 use group_ledger::storage::envelope::Envelope;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{PATIENCE, Sent, Table, assert_answer, local_settings, random_members, receiver};
+use crate::support::{
+    OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, local_settings, random_members, receiver,
+};
 
 const QUERY: &str = "SdkAppid=1400000000";
 
 /// What `read` takes from a callback's receipt; it has more time than anything here uses up.
-pub(crate) async fn receipt<P: Platform, T>(
-    receiver: &Receiver<P>,
-    sent: &Sent,
-    read: impl FnOnce(&Receipt<'_>) -> T,
-) -> T {
+pub(crate) async fn receipt<T>(receiver: &Receiver, sent: &Sent, read: impl FnOnce(&Receipt) -> T) -> T {
     let event = sent.event();
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
@@ -59,7 +54,7 @@ fn create_group(members: &str, custom_fields: &str) -> Sent {
 }
 
 /// Sends 50 deliveries of one callback at once, each a request of its own, and counts the success answers.
-async fn fifty_at_once<P: Platform + 'static>(receiver: Receiver<P>, callback: fn() -> Sent) -> usize {
+async fn fifty_at_once(receiver: Receiver, callback: fn() -> Sent) -> usize {
     let receiver = Arc::new(receiver);
     let mut deliveries = JoinSet::new();
     for delivery in 0..50 {
@@ -72,14 +67,14 @@ async fn fifty_at_once<P: Platform + 'static>(receiver: Receiver<P>, callback: f
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_deliveries_at_once_of_a_callback_with_a_time_are_one_record() {
     let table = Table::start().await;
-    assert_eq!(fifty_at_once(table.receiver::<TencentChat>(&[]), info_changed).await, 50);
+    assert_eq!(fifty_at_once(table.receiver(TENCENT_CHAT, &[]), info_changed).await, 50);
     assert_eq!(table.records().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_callbacks_at_once_without_a_time_are_fifty_records_of_one_digest() {
     let table = Table::start().await;
-    assert_eq!(fifty_at_once(table.receiver::<OpenIm>(&[]), set_group_info_ex).await, 50);
+    assert_eq!(fifty_at_once(table.receiver(OPENIM, &[]), set_group_info_ex).await, 50);
     let records = table.records();
     assert_eq!(records.len(), 50);
     assert!(records.iter().all(|record| record["digest"] == records[0]["digest"]));
@@ -88,18 +83,18 @@ async fn fifty_callbacks_at_once_without_a_time_are_fifty_records_of_one_digest(
 #[tokio::test]
 async fn a_second_delivery_leaves_the_first_record_as_it_is() {
     let table = Table::start().await;
-    let receiver = table.receiver::<TencentChat>(&[]);
+    let receiver = table.receiver(TENCENT_CHAT, &[]);
     info_changed().to(&receiver).await;
     let first = table.records();
     let second = Sent { received_at: 1_715_049_700_000, ..info_changed() }.request("request-2");
-    assert_answer::<TencentChat>(&second.to(&receiver).await, 200, "second delivery");
+    assert_answer(TENCENT_CHAT, &second.to(&receiver).await, 200, "second delivery");
     assert_eq!(table.records(), first);
 }
 
 #[tokio::test]
 async fn the_operation_id_header_tells_openim_callbacks_apart() {
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[]);
+    let receiver = table.receiver(OPENIM, &[]);
     for operation_id in ["op-1", "op-2"] {
         set_group_info_ex().header("Operationid", operation_id).to(&receiver).await;
     }
@@ -111,7 +106,7 @@ async fn the_operation_id_header_tells_openim_callbacks_apart() {
 #[tokio::test]
 async fn a_callback_whose_key_another_one_holds_gets_a_key_of_its_own() {
     let table = Table::start().await;
-    let receiver = table.receiver::<TencentChat>(&[]);
+    let receiver = table.receiver(TENCENT_CHAT, &[]);
     info_changed().to(&receiver).await;
     // The same key, as if another callback's digest began alike.
     let mut other = table.items().remove(0);
@@ -119,7 +114,7 @@ async fn a_callback_whose_key_another_one_holds_gets_a_key_of_its_own() {
     table.put(&other);
 
     for request in ["request-2", "request-3"] {
-        assert_answer::<TencentChat>(&info_changed().request(request).to(&receiver).await, 200, request);
+        assert_answer(TENCENT_CHAT, &info_changed().request(request).to(&receiver).await, 200, request);
     }
     let records = table.records();
     assert_eq!(records.len(), 2, "one of each callback");
@@ -163,15 +158,15 @@ async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate
     for lost in [1, 2] {
         let table = Table::start().await;
         let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
-        let receiver = receiver::<TencentChat>(&settings).unwrap();
+        let receiver = receiver(TENCENT_CHAT, &settings).unwrap();
         let outcome = receipt(&receiver, &info_changed(), |receipt| receipt.outcome.as_str()).await;
         assert_eq!(outcome, "recorded", "{lost} answers lost");
         assert_eq!(table.records().len(), 1, "{lost} answers lost");
 
         let table = Table::start().await;
         let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
-        let response = set_group_info_ex().to(&crate::support::receiver::<OpenIm>(&settings).unwrap()).await;
-        assert_answer::<OpenIm>(&response, 200, "lost answers");
+        let response = set_group_info_ex().to(&crate::support::receiver(OPENIM, &settings).unwrap()).await;
+        assert_answer(OPENIM, &response, 200, "lost answers");
         assert_eq!(table.records().len(), 1, "{lost} answers lost");
     }
 }
@@ -180,7 +175,7 @@ async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate
 #[tokio::test]
 async fn a_receipt_says_what_was_received() {
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[]);
+    let receiver = table.receiver(OPENIM, &[]);
     for (command, body, outcome, kind) in [
         ("callbackAfterQuitGroupCommand", r#"{"groupID":"g1"}"#, "recorded", Some("member.left")),
         ("callbackAfterQuitGroupCommand", r#"{"groupID":{}}"#, "quarantined", None),
@@ -198,11 +193,11 @@ async fn a_receipt_says_what_was_received() {
 /// A receipt of the change and of what is not understood, with `settings`: their outcomes, whether a fault is told of, and
 /// how many envelopes are left for the log.
 async fn receipts(table: &Table, settings: &[(&str, &str)]) -> Vec<(String, bool, usize)> {
-    let receiver = table.receiver::<OpenIm>(settings);
+    let receiver = table.receiver(OPENIM, settings);
     let mut receipts = Vec::new();
     for (body, kind) in [(r#"{"groupID":"g1"}"#, Some("member.left")), ("{", None)] {
         let sent = Sent::post("/openim/callbackAfterQuitGroupCommand", "", body);
-        let of = |receipt: &Receipt<'_>| {
+        let of = |receipt: &Receipt| {
             for text in &receipt.unstored {
                 let envelope = Envelope::from_text(text).unwrap().remove(0);
                 assert_eq!((envelope.kind(), text.starts_with("H4sI")), (kind, true), "as a message has it");
@@ -234,17 +229,17 @@ async fn where_a_callback_is_kept_is_said() {
     let kept = receipts(&table, &[down]).await;
     assert_eq!(kept, [row("not_stored", true, 1), row("not_stored", true, 1)]);
 
-    let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here"), fallback_queue[0], fallback_queue[1]]);
-    assert_eq!((receiver.observer().is_some(), receiver.has_fallback_queue()), (true, true));
-    let receiver = table.receiver::<OpenIm>(&[]);
-    assert_eq!((receiver.observer().is_some(), receiver.has_fallback_queue()), (false, false));
+    let receiver = table.receiver(OPENIM, &[("METRICS_NAMESPACE", "Here"), fallback_queue[0], fallback_queue[1]]);
+    assert_eq!((receiver.observer().is_some(), receiver.store().has_fallback_queue()), (true, true));
+    let receiver = table.receiver(OPENIM, &[]);
+    assert_eq!((receiver.observer().is_some(), receiver.store().has_fallback_queue()), (false, false));
 }
 
 /// What an alarm on a release watches: a stranger's noise is none of it.
 #[tokio::test]
 async fn a_rejection_tells_a_known_caller_from_a_stranger() {
     let table = Table::start().await;
-    let tencent_chat = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "token")]);
+    let tencent_chat = table.receiver(TENCENT_CHAT, &[("TENCENT_CALLBACK_TOKENS", "token")]);
     for (query, outcome) in [
         ("SdkAppid=1400000000&Sign=00&RequestTime=1715049601", "rejected_known_caller"),
         ("SdkAppid=1400000000", "rejected_known_caller"),
@@ -254,7 +249,7 @@ async fn a_rejection_tells_a_known_caller_from_a_stranger() {
         let sent = Sent::post("/tencent-chat", query, "{}");
         assert_eq!(receipt(&tencent_chat, &sent, |receipt| receipt.outcome.as_str()).await, outcome, "{query}");
     }
-    let openim = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "new:password,old:password")]);
+    let openim = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "new:password,old:password")]);
     for (credentials, outcome) in [
         ("new:wrong", "rejected_known_caller"),
         ("old:", "rejected_known_caller"),
@@ -268,7 +263,7 @@ async fn a_rejection_tells_a_known_caller_from_a_stranger() {
         assert_eq!(receipt(&openim, &sent, |receipt| receipt.outcome.as_str()).await, outcome, "{credentials}");
     }
     // While a password is rotated, one user has two.
-    let rotating = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "user:new,user:old")]);
+    let rotating = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "user:new,user:old")]);
     let authorization = format!("Basic {}", BASE64_STANDARD.encode("user:wrong"));
     let sent = Sent::post("/openim", "", "{}").header("authorization", &authorization);
     assert_eq!(receipt(&rotating, &sent, |receipt| receipt.outcome.as_str()).await, "rejected_known_caller");
@@ -285,7 +280,7 @@ async fn a_rejection_tells_a_known_caller_from_a_stranger() {
 #[tokio::test]
 async fn a_repetition_is_a_duplicate_where_the_callback_has_a_time() {
     let table = Table::start().await;
-    let receiver = table.receiver::<TencentChat>(&[]);
+    let receiver = table.receiver(TENCENT_CHAT, &[]);
     for (request, outcome) in [("request-1", "recorded"), ("request-2", "duplicate")] {
         let sent = info_changed().request(request);
         assert_eq!(receipt(&receiver, &sent, |receipt| receipt.outcome.as_str()).await, outcome);
@@ -304,12 +299,12 @@ async fn what_cannot_be_stored_is_answered_503() {
         ("no such table", "TABLE_NAME", "another-table"),
     ] {
         let (tencent_chat, openim) =
-            (table.receiver::<TencentChat>(&[(name, value)]), table.receiver::<OpenIm>(&[(name, value)]));
+            (table.receiver(TENCENT_CHAT, &[(name, value)]), table.receiver(OPENIM, &[(name, value)]));
         answers.spawn(async move {
             let response = info_changed().to(&tencent_chat).await;
-            assert_answer::<TencentChat>(&response, 503, what);
+            assert_answer(TENCENT_CHAT, &response, 503, what);
             let response = set_group_info_ex().to(&openim).await;
-            assert_answer::<OpenIm>(&response, 503, what);
+            assert_answer(OPENIM, &response, 503, what);
         });
     }
     answers.join_all().await;
@@ -319,9 +314,10 @@ async fn what_cannot_be_stored_is_answered_503() {
 #[tokio::test]
 async fn warming_up_finds_the_table_and_writes_nothing() {
     let table = Table::start().await;
-    assert_eq!(table.receiver::<OpenIm>(&[]).ledger().warm_up().await, Ok(()));
+    assert_eq!(table.receiver(OPENIM, &[]).store().ledger().warm_up().await, Ok(()));
     assert!(table.records().is_empty());
-    let error = table.receiver::<OpenIm>(&[("TABLE_NAME", "another-table")]).ledger().warm_up().await.unwrap_err();
+    let error =
+        table.receiver(OPENIM, &[("TABLE_NAME", "another-table")]).store().ledger().warm_up().await.unwrap_err();
     assert_eq!(error.to_string(), "DynamoDB rejected: ResourceNotFoundException");
 }
 
@@ -330,9 +326,9 @@ async fn a_typical_callback_costs_one_write_unit() {
     for (name, event) in crate::support::files("events") {
         let table = Table::start().await;
         if name.starts_with("openim") {
-            crate::support::handle(&table.receiver::<OpenIm>(&[]), &event).await;
+            crate::support::handle(&table.receiver(OPENIM, &[]), &event).await;
         } else {
-            crate::support::handle(&table.receiver::<TencentChat>(&[]), &event).await;
+            crate::support::handle(&table.receiver(TENCENT_CHAT, &[]), &event).await;
         }
         // The documented OpenIM page sets every field there is.
         let units = if name == "openim-set-group-info-ex-documented" { 2.0 } else { 1.0 };
@@ -349,7 +345,7 @@ async fn a_large_body_is_kept_compressed() {
         let table = Table::start().await;
         let callback = create_group(&members(count), "");
         assert!(callback.body.len() > 64 * 1024);
-        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "large");
+        assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &[])).await, 200, "large");
         let record = table.records().remove(0);
         assert!(record.get("raw").is_none());
         assert!(record["raw_gzip"]["bytes"].as_u64().unwrap() > 0);
@@ -368,12 +364,12 @@ async fn a_body_that_no_item_can_hold_is_kept_in_parts() {
         (create_group(&format!("{members},"), ""), 400, ["request-1", "request-1"]),
     ] {
         let table = Table::start().await;
-        let receiver = table.receiver::<TencentChat>(&[("RETENTION_DAYS", "1")]);
+        let receiver = table.receiver(TENCENT_CHAT, &[("RETENTION_DAYS", "1")]);
         for (number, request) in requests.into_iter().enumerate() {
             let received_at =
                 1_715_049_601_000 + if status == 200 { 5_000 * i64::try_from(number).unwrap() } else { 0 };
             let callback = Sent { received_at, ..Sent::post("/tencent-chat", QUERY, callback.body.clone()) };
-            assert_answer::<TencentChat>(&callback.request(request).to(&receiver).await, status, "in parts");
+            assert_answer(TENCENT_CHAT, &callback.request(request).to(&receiver).await, status, "in parts");
         }
         let records = if status == 200 { table.records() } else { table.quarantined() };
         let [record] = records.as_slice() else { panic!("{}", records.len()) };
@@ -398,7 +394,7 @@ async fn a_body_of_64_kib_is_kept_as_text() {
         let table = Table::start().await;
         let mut callback = info_changed();
         callback.body.resize(length, b' ');
-        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "64 KiB");
+        assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &[])).await, 200, "64 KiB");
         assert_eq!(table.records()[0].get("raw").is_some(), is_text, "{length}");
     }
 }
@@ -409,23 +405,23 @@ async fn a_body_over_1_mib_is_answered_413() {
     for (length, status) in [(1024 * 1024, 200), (1024 * 1024 + 1, 413)] {
         let mut callback = info_changed();
         callback.body.resize(length, b' ');
-        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, status, "text");
+        assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &[])).await, status, "text");
         // The same limit for a body that API Gateway has encoded; 0xff is no text, and no JSON either.
         callback.body.fill(0xff);
         let status = if status == 200 { 403 } else { status };
         let callback = Sent { query: String::new(), ..callback };
-        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, status, "encoded");
+        assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &[])).await, status, "encoded");
     }
 }
 
 #[tokio::test]
 async fn a_group_id_of_any_length_has_a_key() {
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[]);
+    let receiver = table.receiver(OPENIM, &[]);
     for length in [2034, 2035, 10_000] {
         let id = "g".repeat(length);
         let body = format!(r#"{{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"{id}"}}"#);
-        assert_answer::<OpenIm>(&Sent::post("/openim", "", body).to(&receiver).await, 200, "long id");
+        assert_answer(OPENIM, &Sent::post("/openim", "", body).to(&receiver).await, 200, "long id");
         let records = table.records();
         let record = records.iter().find(|record| record["group_id"] == id).unwrap();
         let key = record["group_key"].as_str().unwrap();
@@ -444,7 +440,7 @@ async fn values_that_dynamodb_would_reject_are_kept_as_text() {
     );
     let table = Table::start().await;
     let callback = create_group(r#"{"Member_Account":""},{"Member_Account":7},{},1"#, &pairs);
-    assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "odd values");
+    assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &[])).await, 200, "odd values");
     let change = table.records()[0]["change"].take();
     assert_eq!(change["members"], json!(["", "7"]));
     let Value::Object(fields) = &change["custom_fields"] else { panic!("{change}") };
@@ -489,8 +485,8 @@ async fn a_change_that_dynamodb_will_not_take_is_left_to_the_raw_body() {
     for (attribute, status) in [("change", 200), ("raw", 503)] {
         let table = Table::start().await;
         let settings = local_settings(&rejecting(&table.endpoint, attribute).await);
-        let response = info_changed().to(&receiver::<TencentChat>(&settings).unwrap()).await;
-        assert_answer::<TencentChat>(&response, status, attribute);
+        let response = info_changed().to(&receiver(TENCENT_CHAT, &settings).unwrap()).await;
+        assert_answer(TENCENT_CHAT, &response, status, attribute);
         let records = table.records();
         assert_eq!(records.len(), usize::from(status == 200));
         assert!(records.iter().all(|record| record.get("change").is_none() && record.get("raw").is_some()));
@@ -502,7 +498,7 @@ async fn only_a_creation_carries_openims_time() {
     let table = Table::start().await;
     let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","createTime":1715049600123,
         "groupInfoForSet":{"groupID":"g2","createTime":1715049600123,"groupName":"n"}}"#;
-    Sent::post("/openim", "", body).to(&table.receiver::<OpenIm>(&[])).await;
+    Sent::post("/openim", "", body).to(&table.receiver(OPENIM, &[])).await;
     let record = table.records().remove(0);
     assert_eq!(record["occurred_at_source"], "receipt");
     assert_eq!([&record["group_id"], &record["change"]["name"]], ["g1", "n"]);
@@ -518,8 +514,8 @@ async fn openims_group_id_is_found_wherever_it_is() {
     ] {
         let table = Table::start().await;
         let path = "/openim/callbackAfterSetGroupInfoExCommand";
-        let response = Sent::post(path, "", body).to(&table.receiver::<OpenIm>(&[])).await;
-        assert_answer::<OpenIm>(&response, 200, body);
+        let response = Sent::post(path, "", body).to(&table.receiver(OPENIM, &[])).await;
+        assert_answer(OPENIM, &response, 200, body);
         assert_eq!(table.records()[0]["group_id"], "g1", "{body}");
     }
 }
@@ -560,7 +556,7 @@ async fn what_no_record_can_hold_is_kept_in_quarantine() {
     let body = format!(r#"{{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"{id}"}}"#);
     for settings in [&[][..], &down[..]] {
         let callback = Sent::post("/openim", "", body.clone());
-        assert_answer::<OpenIm>(&callback.to(&table.receiver::<OpenIm>(settings)).await, 413, "group id");
+        assert_answer(OPENIM, &callback.to(&table.receiver(OPENIM, settings)).await, 413, "group id");
     }
     assert_eq!(table.items().len(), 1);
     assert_eq!(table.quarantined()[0]["code"], 41301);
@@ -570,7 +566,7 @@ async fn what_no_record_can_hold_is_kept_in_quarantine() {
     for (bytes, messages) in [(400_000, 1), (1_000_000, 3)] {
         let before = queues.depth(&queues.fallback_queue).await.unwrap();
         let callback = create_group(&random_members(bytes), "");
-        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&down)).await, 200, "large");
+        assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &down)).await, 200, "large");
         assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap() - before, messages, "{bytes}");
     }
 }
@@ -581,7 +577,7 @@ async fn a_body_is_in_one_item_as_long_as_dynamodb_takes_it() {
     for (bytes, is_whole) in [(600_000, true), (800_000, false)] {
         let table = Table::start().await;
         let callback = create_group(&random_members(bytes), "");
-        assert_answer::<TencentChat>(&callback.to(&table.receiver::<TencentChat>(&[])).await, 200, "large");
+        assert_answer(TENCENT_CHAT, &callback.to(&table.receiver(TENCENT_CHAT, &[])).await, 200, "large");
         let record = table.records().remove(0);
         assert_eq!((record.get("raw_gzip").is_some(), record.get("raw_parts").is_none()), (is_whole, is_whole));
     }
@@ -595,10 +591,10 @@ async fn records_of_one_body_and_time_have_parts_of_their_own() {
         random_members(1_000_000)
     );
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[]);
+    let receiver = table.receiver(OPENIM, &[]);
     for request in ["request-1", "request-2"] {
         let callback = Sent::post("/openim", "", body.clone()).request(request);
-        assert_answer::<OpenIm>(&callback.to(&receiver).await, 200, request);
+        assert_answer(OPENIM, &callback.to(&receiver).await, 200, request);
     }
     let records = table.records();
     assert_eq!(records.len(), 2);
@@ -635,9 +631,10 @@ async fn the_fallback_queue_takes_no_text_that_is_too_long_for_a_message() {
 #[tokio::test]
 async fn a_callback_is_counted_where_there_is_a_namespace() {
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[("METRICS_NAMESPACE", "Here")]);
-    assert_answer::<OpenIm>(&set_group_info_ex().to(&receiver).await, 200, "counted");
-    assert_eq!(receiver.ledger().table(), crate::support::TABLE);
-    let described = receiver.ledger().client().describe_table().table_name(receiver.ledger().table()).send().await;
+    let receiver = table.receiver(OPENIM, &[("METRICS_NAMESPACE", "Here")]);
+    assert_answer(OPENIM, &set_group_info_ex().to(&receiver).await, 200, "counted");
+    assert_eq!(receiver.store().ledger().table(), crate::support::TABLE);
+    let described =
+        receiver.store().ledger().client().describe_table().table_name(receiver.store().ledger().table()).send().await;
     assert!(described.is_ok());
 }

@@ -5,33 +5,26 @@
 use std::borrow::Cow;
 
 use group_ledger::domain::change::{Detail, GroupChange};
+use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::receive::{Unread, read};
-use group_ledger::platform::Decoded;
-use group_ledger::platform::Platform;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
-use group_ledger::settings::Settings;
+use group_ledger::ingest::read::{self, Unread};
+use group_ledger::platform::{Decoded, Registration};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::Config;
 use serde_json::{Map, Value, json};
 
-use crate::support::{Sent, local_settings};
-
-fn platform<P: Platform>() -> P {
-    let settings = local_settings("http://127.0.0.1:1");
-    P::from_settings(&Settings::new(&|name| settings.get(name).cloned())).unwrap()
-}
+use crate::support::{OPENIM, Sent, TENCENT_CHAT, platform};
 
 /// Holds what `sent` is decoded to against `expected`.
-fn decoded<P: Platform>(sent: &Sent, expected: impl FnOnce(GroupChange<'_>)) {
-    let (platform, event) = (platform::<P>(), sent.event());
+fn decoded(registration: &Registration, sent: &Sent, expected: impl FnOnce(GroupChange<'_>)) {
+    let (platform, event) = (platform(registration, &[]), sent.event());
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    match read(&platform, &request) {
+    let (callback, _) = read::parse(&*platform, read::verify(&*platform, &request).unwrap().unwrap());
+    match read::decode(&*platform, &callback) {
         Ok(Decoded::Change(change)) => expected(change),
         _ => panic!("{} is no change", String::from_utf8_lossy(&sent.body)),
     }
@@ -96,7 +89,7 @@ proptest! {
             body.insert("SomethingNew".to_owned(), json!([{ "a": extra }]));
         }
         let sent = Sent::post("/tencent-chat", "SdkAppid=1400000000", Value::Object(body).to_string());
-        decoded::<TencentChat>(&sent, |change| {
+        decoded(TENCENT_CHAT, &sent, |change| {
             assert_eq!(change.group_id, group);
             assert_eq!(change.operator.as_deref(), Some(operator.as_str()));
             assert_eq!(change.occurred_at.map(Timestamp::unix_millis), Some(millis));
@@ -118,7 +111,7 @@ proptest! {
             "UserDefinedDataList": pairs.iter().map(pair).collect::<Vec<_>>(),
         });
         let sent = Sent::post("/tencent-chat", "SdkAppid=1400000000", body.to_string());
-        decoded::<TencentChat>(&sent, |change| {
+        decoded(TENCENT_CHAT, &sent, |change| {
             let ids = members.iter().map(|id| Cow::Borrowed(id.as_str())).collect();
             assert_eq!(details(&change, "members"), Some(&Detail::Ids(ids)));
             let fields = pairs.iter().filter(|(key, _)| !key.is_empty()).map(|(key, value)| {
@@ -148,7 +141,7 @@ proptest! {
             body.insert("callbackCommand".to_owned(), json!("callbackAfterSetGroupInfoEXCommand"));
         }
         let path = if in_path { "/openim/callbackAfterSetGroupInfoExCommand" } else { "/openim" };
-        decoded::<OpenIm>(&Sent::post(path, "", Value::Object(body).to_string()), |change| {
+        decoded(OPENIM, &Sent::post(path, "", Value::Object(body).to_string()), |change| {
             assert_eq!(change.group_id, group);
             assert_eq!(change.command, "callbackAfterSetGroupInfoExCommand");
             for (name, value) in ["name", "introduction", "notification", "face_url"].iter().zip(&fields) {
@@ -163,8 +156,8 @@ proptest! {
     fn no_bytes_panic(path in any::<String>(), query in any::<String>(), body in vec(any::<u8>(), 0..2000)) {
         let mut sent = Sent::post(&path, &query, body);
         for round in 0..2 {
-            answers::<TencentChat>(&sent);
-            answers::<OpenIm>(&sent);
+            answers(TENCENT_CHAT, &sent);
+            answers(OPENIM, &sent);
             if round == 0 {
                 sent.query = format!("SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterCreateGroup&{query}");
             }
@@ -172,14 +165,23 @@ proptest! {
     }
 }
 
-fn answers<P: Platform>(sent: &Sent) {
-    let (platform, event) = (platform::<P>(), sent.event());
+fn answers(registration: &Registration, sent: &Sent) {
+    let (platform, event) = (platform(registration, &[]), sent.event());
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    let rejection = match read(&platform, &request) {
-        Ok(_) => None,
-        Err(Unread::NotGenuine(rejection)) => Some(rejection),
-        Err(Unread::Undecodable(reason)) => Some(reason.rejection),
+    let outcome = match read::verify(&*platform, &request) {
+        Ok(None) => Ok(()),
+        Ok(Some(verified)) => {
+            let (callback, is_parsed) = read::parse(&*platform, verified);
+            assert!(is_parsed, "a panic");
+            match read::decode(&*platform, &callback) {
+                Ok(_) => Ok(()),
+                Err(Unread::Rejected(rejection)) => Err(rejection),
+                Err(Unread::Undecodable(reason)) => Err(reason.rejection),
+            }
+        }
+        Err(rejection) => Err(rejection),
     };
-    serde_json::from_str::<Value>(&P::respond(Some(&request), rejection)).unwrap();
+    assert_ne!(outcome, Err(Rejection::DEFECT), "a panic");
+    serde_json::from_str::<Value>(platform.respond(Some(&request), outcome).body()).unwrap();
 }

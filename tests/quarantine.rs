@@ -2,19 +2,16 @@
 
 use std::process::Output;
 
-use group_ledger::domain::quarantine::Quarantined;
-use group_ledger::domain::quarantine::Undecodable;
+use group_ledger::domain::quarantine::{Quarantined, Undecoded};
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::reprocess::{callback, reprocess};
-use group_ledger::platform::Decoded;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::ingest::read;
+use group_ledger::platform::Registration;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::support::{PATIENCE, Sent, Table, assert_answer};
+use crate::support::{OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, platform};
 
 const TENCENT: &str = "SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterGroupFull&ClientIP=203.0.113.7";
 
@@ -35,14 +32,14 @@ async fn what_is_genuine_and_not_understood_is_kept() {
         ("large", Sent::post("/tencent-chat", TENCENT, "x".repeat(100_000)), 40001),
     ] {
         let table = Table::start().await;
-        let receiver = table.receiver::<TencentChat>(&[("RETENTION_DAYS", "1")]);
+        let receiver = table.receiver(TENCENT_CHAT, &[("RETENTION_DAYS", "1")]);
         for request in ["request-1", "request-2"] {
             let sent = Sent {
                 headers: sent.headers.clone(),
                 body: sent.body.clone(),
                 ..Sent::post(&sent.path, &sent.query, "")
             };
-            assert_answer::<TencentChat>(&sent.request(request).to(&receiver).await, code / 100, what);
+            assert_answer(TENCENT_CHAT, &sent.request(request).to(&receiver).await, code / 100, what);
         }
         assert!(table.records().is_empty(), "{what}");
         let kept = table.quarantined();
@@ -68,26 +65,16 @@ async fn whichever_command_of_openim_is_recorded_is_kept() {
         ("callbackBeforeCreateGroupCommand", 0),
     ] {
         let table = Table::start().await;
-        Sent::post(&format!("/openim/{command}"), "", "{").to(&table.receiver::<OpenIm>(&[])).await;
+        Sent::post(&format!("/openim/{command}"), "", "{").to(&table.receiver(OPENIM, &[])).await;
         assert_eq!(table.quarantined().len(), kept, "{command}");
     }
-}
-
-/// It was verified when it came.
-#[test]
-fn what_is_decoded_again_is_not_verified_again() {
-    let event =
-        Sent::post("/openim", "", r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"g1"}"#).event();
-    let http = crate::support::http(&event);
-    let request = Request::of(&http, Timestamp::now());
-    assert!(matches!(reprocess::<OpenIm>(&request), Ok(Decoded::Change(change)) if change.group_id == "g1"));
 }
 
 #[tokio::test]
 async fn what_is_not_genuine_is_not_kept() {
     let table = Table::start().await;
-    let tencent_chat = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "t")]);
-    let openim = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
+    let tencent_chat = table.receiver(TENCENT_CHAT, &[("TENCENT_CALLBACK_TOKENS", "t")]);
+    let openim = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "u:p")]);
     for (sent, status) in [
         (Sent::post("/tencent-chat", TENCENT, "{"), 403),
         (Sent::post("/tencent-chat", "SdkAppid=1", "{"), 403),
@@ -95,9 +82,9 @@ async fn what_is_not_genuine_is_not_kept() {
         (Sent { method: "PUT".into(), ..Sent::post("/tencent-chat", TENCENT, "{") }, 405),
         (Sent::post("/tencent-chat", TENCENT, "x".repeat(1024 * 1024 + 1)), 413),
     ] {
-        assert_answer::<TencentChat>(&sent.to(&tencent_chat).await, status, &sent.path);
+        assert_answer(TENCENT_CHAT, &sent.to(&tencent_chat).await, status, &sent.path);
     }
-    assert_answer::<OpenIm>(&Sent::post("/openim", "", "{").to(&openim).await, 401, "openim");
+    assert_answer(OPENIM, &Sent::post("/openim", "", "{").to(&openim).await, 401, "openim");
     assert!(table.items().is_empty());
 }
 
@@ -105,17 +92,21 @@ async fn what_is_not_genuine_is_not_kept() {
 async fn what_a_request_was_signed_by_is_not_kept() {
     let table = Table::start().await;
     let query = format!("{TENCENT}&Sign=hunter2&RequestTime=1715049601");
-    Sent::post("/tencent-chat", &query, "{").to(&table.receiver::<TencentChat>(&[])).await;
+    Sent::post("/tencent-chat", &query, "{").to(&table.receiver(TENCENT_CHAT, &[])).await;
     let authorized = Sent::post("/openim/hunter2/callbackAfterQuitGroupCommand", "token=hunter2", "{")
         .header("Authorization", "Basic hunter2")
         .header("operationID", "op-1");
-    authorized.to(&table.receiver::<OpenIm>(&[])).await;
+    authorized.to(&table.receiver(OPENIM, &[])).await;
     let kept = table.quarantined();
     assert_eq!(kept.len(), 2);
     assert!(!json!(kept).to_string().contains("hunter2"));
-    assert_eq!(kept[0]["request"]["headers"], json!({ "operationid": "op-1" }));
-    assert_eq!(kept[0]["request"]["path"], "callbackAfterQuitGroupCommand");
-    assert_eq!(kept[1]["request"]["query"], "CallbackCommand=Group.CallbackAfterGroupFull&ClientIP=203.0.113.7");
+    assert_eq!(
+        kept.iter().map(|item| item["callback"].clone()).collect::<Vec<_>>(),
+        [
+            json!({ "command": "callbackAfterQuitGroupCommand", "parameters": { "operationID": "op-1" } }),
+            json!({ "command": "Group.CallbackAfterGroupFull", "parameters": { "ClientIP": "203.0.113.7" } }),
+        ]
+    );
 }
 
 async fn run_reprocess(table: &Table) -> String {
@@ -128,18 +119,16 @@ async fn run_reprocess(table: &Table) -> String {
 }
 
 /// Puts a callback into quarantine that the present code understands, as if yesterday's had not.
-async fn quarantine(table: &Table, platform: &str, app_id: &str, sent: &Sent) {
-    let ledger = table.receiver::<OpenIm>(&[]);
+async fn quarantine(table: &Table, registration: &Registration, sent: &Sent) {
     let event = sent.event();
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    let reason = Undecodable { rejection: Rejection::NoGroupId, command: None };
-    let kept = match platform {
-        "openim" => callback::<OpenIm>(app_id, reason, &request, None),
-        _ => callback::<TencentChat>(app_id, reason, &request, None),
-    };
-    let envelopes: Vec<_> = Quarantined::from(kept).into();
-    ledger.ledger().write(&envelopes, PATIENCE).await.unwrap();
+    let platform = platform(registration, &[]);
+    let (callback, _) = read::parse(&*platform, read::verify(&*platform, &request).unwrap().unwrap());
+    let reason = Rejection::NO_GROUP_ID.into();
+    let undecoded = Undecoded::new(platform.name(), platform.app_id(), reason, callback, None);
+    let envelopes: Vec<_> = Quarantined::from(undecoded).into();
+    table.receiver(registration, &[]).store().ledger().write(&envelopes, PATIENCE).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,13 +144,8 @@ async fn what_is_understood_by_now_is_recorded_at_its_own_time_and_leaves_quaran
     let openim = at(Sent::post("/openim", "", large).header("Operationid", "op-1"));
     let message = at(Sent::post("/openim/callbackAfterSendGroupMsgCommand", "", "{}"));
     let broken = at(Sent::post("/tencent-chat", TENCENT, r#"{"GroupId":{}}"#));
-    for (platform, app_id, sent) in [
-        ("tencent-chat", "1400000000", &tencent),
-        ("tencent-chat", "1400000000", &broken),
-        ("openim", "openim", &openim),
-        ("openim", "openim", &message),
-    ] {
-        quarantine(&table, platform, app_id, sent).await;
+    for (platform, sent) in [(TENCENT_CHAT, &tencent), (TENCENT_CHAT, &broken), (OPENIM, &openim), (OPENIM, &message)] {
+        quarantine(&table, platform, sent).await;
     }
     let before = table.items();
 

@@ -3,13 +3,11 @@
 use std::fs;
 
 use group_ledger::host::event;
-use group_ledger::platform::Platform;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::platform::Registration;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Sent, Table, files};
+use crate::support::{OPENIM, Sent, Table, files, platform_of};
 
 #[tokio::test]
 async fn sample_events() {
@@ -26,25 +24,21 @@ pub(crate) fn tokens(sample: &str) -> &'static str {
 /// What comes of a sample event: the answer, and the records.
 pub(crate) async fn receive_sample(name: &str, event: &str) -> Value {
     let settings = [("TENCENT_CALLBACK_TOKENS", tokens(name))];
-    if name.starts_with("openim") {
-        receive::<OpenIm>(event, &settings).await
-    } else {
-        receive::<TencentChat>(event, &settings).await
-    }
+    receive(platform_of(name), event, &settings).await
 }
 
 #[tokio::test]
 async fn raw_openim_requests() {
     for (name, request) in files("tests/wire") {
-        let result = receive::<OpenIm>(&sent(&request).event(), &[]).await;
+        let result = receive(OPENIM, &sent(&request).event(), &[]).await;
         snapshot(&format!("wire-{name}"), &result);
     }
 }
 
 /// What comes of an event: the answer, and the records.
-async fn receive<P: Platform>(sent: &str, settings: &[(&str, &str)]) -> Value {
+async fn receive(platform: &Registration, sent: &str, settings: &[(&str, &str)]) -> Value {
     let table = Table::start().await;
-    let response = crate::support::handle(&table.receiver::<P>(settings), sent).await;
+    let response = crate::support::handle(&table.receiver(platform, settings), sent).await;
     json!({ "answer": event::response(response), "records": table.records() })
 }
 

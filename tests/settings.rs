@@ -1,11 +1,8 @@
 //! Who may call: settings that stop the start, several live secrets, and the edges of Tencent's minute.
 
-use group_ledger::platform::Platform as _;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Sent, Table, assert_answer, local_settings, receiver};
+use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer, local_settings, receiver};
 
 const BODY: &str =
     r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","EventTime":1715049600123}"#;
@@ -29,7 +26,7 @@ fn a_bad_setting_stops_the_start_and_names_the_variable() {
     ] {
         let mut settings = local_settings("http://127.0.0.1:1");
         settings.insert(name.into(), value.into());
-        assert_names(&receiver::<TencentChat>(&settings).unwrap_err(), name);
+        assert_names(&receiver(TENCENT_CHAT, &settings).unwrap_err(), name);
     }
     let too_long = "a".repeat(65);
     for (name, value) in [
@@ -44,7 +41,7 @@ fn a_bad_setting_stops_the_start_and_names_the_variable() {
     ] {
         let mut settings = local_settings("http://127.0.0.1:1");
         settings.insert(name.into(), value.into());
-        assert_names(&receiver::<OpenIm>(&settings).unwrap_err(), name);
+        assert_names(&receiver(OPENIM, &settings).unwrap_err(), name);
     }
 }
 
@@ -52,7 +49,7 @@ fn a_bad_setting_stops_the_start_and_names_the_variable() {
 fn the_longest_app_id_is_taken() {
     let mut settings = local_settings("http://127.0.0.1:1");
     settings.insert("OPENIM_APP_ID".into(), "a".repeat(64));
-    assert!(receiver::<OpenIm>(&settings).is_ok());
+    assert!(receiver(OPENIM, &settings).is_ok());
 }
 
 fn assert_names(error: &str, name: &str) {
@@ -72,8 +69,8 @@ fn a_function_that_nobody_is_kept_from_calling_does_not_start() {
         ] {
             settings.insert(name.into(), value.into());
         }
-        assert_names(&receiver::<TencentChat>(&settings).unwrap_err(), "TENCENT_CALLBACK_TOKENS");
-        assert_names(&receiver::<OpenIm>(&settings).unwrap_err(), "OPENIM_CREDENTIALS");
+        assert_names(&receiver(TENCENT_CHAT, &settings).unwrap_err(), "TENCENT_CALLBACK_TOKENS");
+        assert_names(&receiver(OPENIM, &settings).unwrap_err(), "OPENIM_CREDENTIALS");
     }
 }
 
@@ -88,7 +85,7 @@ fn signed(token: &str, time: &str) -> String {
 async fn a_tencent_callback_is_signed_with_a_live_token_within_a_minute() {
     let table = Table::start().await;
     // Unsigned callbacks are allowed too: tokens that are set are required all the same.
-    let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new, old, twice, twice")]);
+    let receiver = table.receiver(TENCENT_CHAT, &[("TENCENT_CALLBACK_TOKENS", "new, old, twice, twice")]);
     let at = |offset: i64| (NOW + offset).to_string();
     let fresh = signed("new", &at(0));
     let sign = fresh.split("&Sign=").nth(1).unwrap().split('&').next().unwrap();
@@ -115,14 +112,14 @@ async fn a_tencent_callback_is_signed_with_a_live_token_within_a_minute() {
         ("no app", fresh.replace("SdkAppid", "SdkAppId"), 403),
     ] {
         let response = Sent::post("/tencent-chat", &query, BODY).to(&receiver).await;
-        assert_answer::<TencentChat>(&response, status, what);
+        assert_answer(TENCENT_CHAT, &response, status, what);
     }
 }
 
 #[tokio::test]
 async fn a_time_that_is_none_is_told_from_a_stale_one() {
     let table = Table::start().await;
-    let receiver = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "new")]);
+    let receiver = table.receiver(TENCENT_CHAT, &[("TENCENT_CALLBACK_TOKENS", "new")]);
     for (time, code) in [("", 40303), ("1e9", 40303), ("0", 40304), ("99999999999999999999", 40304)] {
         let response = Sent::post("/tencent-chat", &signed("new", time), "{}").to(&receiver).await;
         assert!(response.body().contains(&code.to_string()), "{time}: {}", response.body());
@@ -135,7 +132,7 @@ async fn an_openim_callback_presents_live_credentials() {
     use base64::prelude::BASE64_STANDARD;
 
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "im:new:pass, im:old, im:twice, im:twice")]);
+    let receiver = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "im:new:pass, im:old, im:twice, im:twice")]);
     let basic = |credentials: &str| format!("Basic {}", BASE64_STANDARD.encode(credentials));
     for (what, header, status) in [
         ("the new password, with a colon in it", basic("im:new:pass"), 200),
@@ -151,16 +148,16 @@ async fn an_openim_callback_presents_live_credentials() {
         ("no scheme", BASE64_STANDARD.encode("im:old"), 401),
     ] {
         let response = Sent::post(OPENIM_PATH, "", OPENIM_BODY).header("Authorization", &header).to(&receiver).await;
-        assert_answer::<OpenIm>(&response, status, what);
+        assert_answer(OPENIM, &response, status, what);
     }
     let response = Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
-    assert_answer::<OpenIm>(&response, 401, "no header");
+    assert_answer(OPENIM, &response, 401, "no header");
 }
 
 #[tokio::test]
 async fn an_answer_says_how_to_do_better() {
     let table = Table::start().await;
-    let receiver = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
+    let receiver = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "u:p")]);
     let get = Sent { method: "GET".into(), ..Sent::post(OPENIM_PATH, "", "") };
     assert_eq!(get.to(&receiver).await.headers()["allow"], "POST");
     let anonymous = Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
@@ -170,15 +167,15 @@ async fn an_answer_says_how_to_do_better() {
 #[tokio::test]
 async fn an_empty_post_is_a_check_of_the_url() {
     let table = Table::start().await;
-    let tencent_chat = table.receiver::<TencentChat>(&[("TENCENT_CALLBACK_TOKENS", "t")]);
-    let openim = table.receiver::<OpenIm>(&[("OPENIM_CREDENTIALS", "u:p")]);
+    let tencent_chat = table.receiver(TENCENT_CHAT, &[("TENCENT_CALLBACK_TOKENS", "t")]);
+    let openim = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "u:p")]);
     for body in ["", " \r\n"] {
-        assert_answer::<TencentChat>(&Sent::post("/tencent-chat", "", body).to(&tencent_chat).await, 200, body);
-        assert_answer::<OpenIm>(&Sent::post("/openim", "", body).to(&openim).await, 200, body);
+        assert_answer(TENCENT_CHAT, &Sent::post("/tencent-chat", "", body).to(&tencent_chat).await, 200, body);
+        assert_answer(OPENIM, &Sent::post("/openim", "", body).to(&openim).await, 200, body);
     }
     let query = format!("CallbackCommand={COMMAND}");
-    assert_answer::<TencentChat>(&Sent::post("/tencent-chat", &query, "").to(&tencent_chat).await, 403, "command");
-    assert_answer::<OpenIm>(&Sent::post(OPENIM_PATH, "", "").to(&openim).await, 401, "command");
+    assert_answer(TENCENT_CHAT, &Sent::post("/tencent-chat", &query, "").to(&tencent_chat).await, 403, "command");
+    assert_answer(OPENIM, &Sent::post(OPENIM_PATH, "", "").to(&openim).await, 401, "command");
     assert!(table.records().is_empty());
 }
 
@@ -186,7 +183,7 @@ async fn an_empty_post_is_a_check_of_the_url() {
 async fn records_expire_only_where_retention_is_set() {
     for (days, expires_at) in [("", None), ("30", Some(NOW + 30 * 86_400))] {
         let table = Table::start().await;
-        let receiver = table.receiver::<OpenIm>(&[("RETENTION_DAYS", days), ("OPENIM_APP_ID", "chat-eu")]);
+        let receiver = table.receiver(OPENIM, &[("RETENTION_DAYS", days), ("OPENIM_APP_ID", "chat-eu")]);
         Sent::post(OPENIM_PATH, "", OPENIM_BODY).to(&receiver).await;
         let record = table.records().remove(0);
         assert_eq!(record.get("expires_at").and_then(serde_json::Value::as_i64), expires_at);
@@ -199,8 +196,8 @@ async fn records_expire_only_where_retention_is_set() {
 async fn a_sender_that_retries_is_tencent_unless_its_switch_is_off() {
     let table = Table::start().await;
     for (value, retries) in [("", true), ("true", true), ("false", false)] {
-        let receiver = table.receiver::<TencentChat>(&[("TENCENT_RETRIES_AFTER_TIMEOUT", value)]);
+        let receiver = table.receiver(TENCENT_CHAT, &[("TENCENT_RETRIES_AFTER_TIMEOUT", value)]);
         assert_eq!(receiver.platform().retries_after_timeout(), retries, "{value}");
     }
-    assert!(!table.receiver::<OpenIm>(&[]).platform().retries_after_timeout());
+    assert!(!table.receiver(OPENIM, &[]).platform().retries_after_timeout());
 }

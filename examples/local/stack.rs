@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use group_ledger::platform::PLATFORMS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -27,10 +28,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the template says minutes, so that a message that failed is soon tried again.
 const VISIBILITY_SECONDS: u64 = 2;
-
-/// The functions' settings where the environment has none.
-const LOCAL_SETTINGS: [(&str, &str); 3] =
-    [("TENCENT_SDK_APP_ID", "1400000000"), ("TENCENT_ALLOW_UNSIGNED", "true"), ("OPENIM_ALLOW_ANONYMOUS", "true")];
 
 /// What the stack is told.
 pub(crate) struct Options {
@@ -316,8 +313,10 @@ fn function(name: &str, options: &Options, queues: &Queues) -> Result<Command> {
         .env("TABLE_NAME", &options.table)
         .env("AWS_ENDPOINT_URL_SQS", &queues.endpoint)
         .env("FALLBACK_QUEUE_URL", &queues.fallback_queue);
-    for (name, default) in LOCAL_SETTINGS {
-        command.env(name, setting(name, default));
+    for platform in PLATFORMS {
+        for (name, default) in platform.sample_app.iter().chain(&[(platform.allow_anybody, "true")]) {
+            command.env(name, setting(name, default));
+        }
     }
     Ok(command)
 }
@@ -338,7 +337,7 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     let Options { port, dynamodb_port, sqs_port, table, .. } = options;
     let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
-    let app_id = setting("TENCENT_SDK_APP_ID", LOCAL_SETTINGS[0].1);
+    let app_id = setting("TENCENT_SDK_APP_ID", "1400000000");
     let command = "Group.CallbackAfterCreateGroup";
     let attempt = if setting("TENCENT_CALLBACK_TOKENS", "").is_empty() {
         format!(

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use group_ledger::host::function;
-use group_ledger::platform::openim::OpenIm;
+use group_ledger::platform::openim::REGISTRATION;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    function::run::<OpenIm>().await
+    function::run(&REGISTRATION).await
 }

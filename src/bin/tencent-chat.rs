@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use group_ledger::host::function;
-use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::platform::tencent_chat::REGISTRATION;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    function::run::<TencentChat>().await
+    function::run(&REGISTRATION).await
 }

@@ -123,6 +123,7 @@ pub struct GroupChange<'a> {
     /// What changed, under its neutral names. An untouched field is not there; a cleared one is the empty text.
     pub details: Vec<(Cow<'static, str>, Detail<'a>)>,
     /// Where the request for the change came from: `client_ip`, `client_platform`, `operation_id`.
+    #[serde(with = "crate::domain::pairs")]
     pub source: Vec<(Cow<'static, str>, Cow<'a, str>)>,
     /// What besides command and body tells this callback from another one; empty where the platform sends no such thing.
     pub identity: Cow<'a, str>,

@@ -1,7 +1,10 @@
-//! What the ledger is about: requests, changes, records, rejections, points in time and the time that a callback has. Knows no other room: no platform, no
-//! AWS, no clock but [`timestamp::Timestamp::now`].
+//! What the ledger is about: requests, callbacks, changes, records, rejections, points in time and the time that a callback
+//! has. Knows no other room: no platform, no AWS, no clock but [`timestamp::Timestamp::now`].
 
+pub(crate) mod base64_text;
+pub mod callback;
 pub mod change;
+pub(crate) mod pairs;
 pub mod quarantine;
 pub mod record;
 pub mod rejection;

@@ -7,82 +7,73 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::record::{Raw, base64_text, change_key, digest, raw};
+use crate::domain::callback::Callback;
+use crate::domain::record::{Raw, change_key, digest, raw};
 use crate::domain::rejection::Rejection;
-use crate::domain::timestamp::Timestamp;
 
-/// A genuine callback as it came: what is kept of it to decode it again.
+/// A genuine callback that was not understood, with its body as received.
 #[derive(Clone, Deserialize, Serialize)]
-pub struct Callback<'r> {
+pub struct Undecoded<'r> {
     /// The platform's name.
     pub platform: Cow<'static, str>,
     /// The app's id.
     pub app_id: Cow<'r, str>,
-    /// Why it was not understood, and its command as far as that was.
-    pub reason: Undecodable<'r>,
-    /// When it was received.
-    pub received_at: Timestamp,
-    /// The body.
-    #[serde(with = "base64_text")]
-    pub body: Cow<'r, [u8]>,
-    /// The receiver's id of the request; empty where it has none.
-    pub request_id: Cow<'r, str>,
-    /// The path's last segment where it is the command; the others may hold a secret.
-    pub path: Cow<'r, str>,
-    /// The query's parameters that decoding reads; the others may be what it was signed by.
-    pub query: String,
-    /// The headers that decoding reads.
-    pub headers: Vec<(Cow<'static, str>, Cow<'r, str>)>,
+    /// The code of the [`Rejection`] that its sender was told.
+    pub code: u32,
+    /// That rejection's sentence.
+    pub reason: Cow<'static, str>,
+    /// Its command, where it is known.
+    pub command: Option<Cow<'r, str>>,
+    /// The callback.
+    pub callback: Callback<'r>,
     /// When DynamoDB may delete it, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
 
 /// One callback in quarantine, as it is written.
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Quarantined<'r> {
     /// `quarantine#{platform}#{app_id}#{YYYY-MM-DD}`, the day of its receipt.
     pub group_key: String,
-    /// The platform's name.
-    pub platform: Cow<'static, str>,
-    /// The app's id.
-    pub app_id: Cow<'r, str>,
-    /// Why it was not understood, and its command as far as that was.
-    pub reason: Undecodable<'r>,
-    /// When it was received.
-    pub received_at: Timestamp,
-    /// The body.
-    pub raw: Raw<'r>,
     /// SHA-256 of platform, app and body: 64 hex digits.
     pub digest: String,
-    /// The receiver's id of the request; empty where it has none.
-    pub request_id: Cow<'r, str>,
-    /// The path's last segment where it is the command.
-    pub path: Cow<'r, str>,
-    /// The query's parameters that decoding reads.
-    pub query: String,
-    /// The headers that decoding reads.
-    pub headers: Vec<(Cow<'static, str>, Cow<'r, str>)>,
-    /// When DynamoDB may delete it, in seconds since 1970.
-    pub expires_at: Option<i64>,
+    /// The body.
+    pub raw: Raw<'r>,
+    /// The rest; its callback's body is empty, because `raw` has it.
+    pub undecoded: Undecoded<'r>,
 }
 
-impl<'r> From<Callback<'r>> for Quarantined<'r> {
-    fn from(callback: Callback<'r>) -> Self {
-        let Callback { platform, app_id, reason, received_at, body, request_id, path, query, headers, expires_at } =
-            callback;
+impl<'r> Undecoded<'r> {
+    /// A callback of an app of `platform`, not understood for `reason`, deleted `retention_days` after its receipt.
+    #[must_use]
+    pub fn new(
+        platform: &'static str,
+        app_id: &'r str,
+        reason: Undecodable<'r>,
+        callback: Callback<'r>,
+        retention_days: Option<u32>,
+    ) -> Self {
         Self {
-            group_key: group_key(&platform, &app_id, &received_at.date()),
-            digest: digest([&*platform, &*app_id].map(str::as_bytes), &body),
+            platform: Cow::Borrowed(platform),
+            app_id: Cow::Borrowed(app_id),
+            code: reason.rejection.code(),
+            reason: Cow::Borrowed(reason.rejection.sentence()),
+            command: reason.command,
+            expires_at: retention_days.map(|days| callback.received_at.after_days(days)),
+            callback,
+        }
+    }
+}
+
+impl<'r> From<Undecoded<'r>> for Quarantined<'r> {
+    fn from(mut undecoded: Undecoded<'r>) -> Self {
+        let Undecoded { platform, app_id, callback, .. } = &mut undecoded;
+        let body = std::mem::take(&mut callback.body);
+        Self {
+            group_key: group_key(platform, app_id, &callback.received_at.date()),
+            digest: digest([&**platform, &**app_id].map(str::as_bytes), &body),
             raw: raw(body),
-            platform,
-            app_id,
-            reason,
-            received_at,
-            request_id,
-            path,
-            query,
-            headers,
-            expires_at,
+            undecoded,
         }
     }
 }
@@ -91,13 +82,13 @@ impl Quarantined<'_> {
     /// The sort key.
     #[must_use]
     pub fn change_key(&self) -> String {
-        change_key(self.received_at, &self.digest)
+        change_key(self.undecoded.callback.received_at, &self.digest)
     }
 
     /// The sort key of one whose [`change_key`](Self::change_key) another one holds.
     #[must_use]
     pub fn collision_key(&self) -> String {
-        format!("{}#{}", self.change_key(), self.request_id)
+        format!("{}#{}", self.change_key(), self.undecoded.callback.request_id)
     }
 }
 
@@ -107,12 +98,12 @@ pub fn group_key(platform: &str, app_id: &str, day: &str) -> String {
     format!("quarantine#{platform}#{app_id}#{day}")
 }
 
-/// Why a request was not understood, and its command as far as that was.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// Why a callback was not understood, and its command as far as that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable<'r> {
     /// Why.
     pub rejection: Rejection,
-    /// The command, where the request is genuine and names one.
+    /// The command, where the callback names one.
     pub command: Option<Cow<'r, str>>,
 }
 

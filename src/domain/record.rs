@@ -3,7 +3,6 @@
 //! Its attributes are a contract; readers of the table depend on them. The README lists them.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use flate2::Compression;
@@ -11,8 +10,9 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::base64_text;
+use crate::domain::callback::Callback;
 use crate::domain::change::GroupChange;
-use crate::domain::request::Request;
 use crate::domain::timestamp::Timestamp;
 
 /// The attribute that is the table's partition key.
@@ -114,7 +114,7 @@ impl Raw<'_> {
         expires_at: Option<i64>,
     ) -> Vec<Part> {
         let Self::Gzip(gzip) = self else { return Vec::new() };
-        let writer = request_id.map_or_else(|| hex(&Sha256::digest(&gzip)), str::to_owned);
+        let writer = request_id.map_or_else(|| hex::encode(Sha256::digest(&gzip)), str::to_owned);
         let key = format!("raw#{digest}#{time}#{writer}");
         let part = |(number, chunk): (usize, &[u8])| Part {
             group_key: Part::group_key(&key, number),
@@ -128,26 +128,26 @@ impl Raw<'_> {
 }
 
 impl<'r> Record<'r> {
-    /// The record of a change that `request` brought to an app of `platform`, deleted `retention_days` after its receipt.
+    /// The record of a change that `callback` brought to an app of `platform`, deleted `retention_days` after its receipt.
     #[must_use]
     pub fn new(
         platform: &'static str,
         app_id: &'r str,
         change: GroupChange<'r>,
-        request: &'r Request<'_>,
+        callback: &'r Callback<'_>,
         retention_days: Option<u32>,
     ) -> Self {
-        let received_at = request.received_at;
+        let received_at = callback.received_at;
         Self {
             group_key: group_key(platform, app_id, &change.group_id),
             platform: Cow::Borrowed(platform),
             app_id: Cow::Borrowed(app_id),
             occurred_at: change.occurred_at.unwrap_or(received_at),
             received_at,
-            raw: raw(Cow::Borrowed(&request.body)),
+            raw: raw(Cow::Borrowed(&callback.body)),
             details_omitted: false,
-            digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &request.body),
-            request_id: Cow::Borrowed(&request.request_id),
+            digest: digest([platform, app_id, &change.command, &change.identity].map(str::as_bytes), &callback.body),
+            request_id: Cow::Borrowed(&callback.request_id),
             expires_at: retention_days.map(|days| received_at.after_days(days)),
             change,
         }
@@ -157,12 +157,6 @@ impl<'r> Record<'r> {
     pub(crate) fn without_details(&self) -> Self {
         let change = GroupChange { details: Vec::new(), ..self.change.clone() };
         Self { change, details_omitted: true, ..self.clone() }
-    }
-
-    /// Where `occurred_at` comes from.
-    #[must_use]
-    pub fn occurred_at_source(&self) -> &'static str {
-        if self.change.occurred_at.is_some() { "callback" } else { "receipt" }
     }
 
     /// The sort key: the time, so that a group's records are its history in order, then the digest's beginning, so that
@@ -196,7 +190,7 @@ fn group_key(platform: &str, app_id: &str, group_id: &str) -> String {
     if key.len() <= MAX_PARTITION_KEY_BYTES {
         return key;
     }
-    format!("{platform}#{app_id}#sha256:{}", hex(&Sha256::digest(group_id)))
+    format!("{platform}#{app_id}#sha256:{}", hex::encode(Sha256::digest(group_id)))
 }
 
 /// SHA-256 of `parts`, each after its length so that no two lists of parts read alike, and of `body`.
@@ -207,15 +201,7 @@ pub(crate) fn digest<const N: usize>(parts: [&[u8]; N], body: &[u8]) -> String {
         sha256.update(part);
     }
     sha256.update(body);
-    hex(&sha256.finalize())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(sha256.finalize())
 }
 
 /// The body as it is kept.
@@ -235,26 +221,6 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     // Writing to a Vec does not fail.
     let _ = encoder.write_all(body);
     encoder.finish().unwrap_or_default()
-}
-
-/// Bytes as base64 in JSON.
-pub(crate) mod base64_text {
-    use std::borrow::Cow;
-
-    use base64::Engine;
-    use base64::prelude::BASE64_STANDARD;
-    use serde::Deserialize;
-
-    pub(crate) fn serialize<S: serde::Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>, T: From<Vec<u8>>>(
-        deserializer: D,
-    ) -> Result<T, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        BASE64_STANDARD.decode(text.as_ref()).map(T::from).map_err(serde::de::Error::custom)
-    }
 }
 
 #[cfg(test)]

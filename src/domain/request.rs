@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
 
 /// The largest body that is decoded: 1 MiB. A dismissed group of 6,000 members is a third of it.
@@ -87,21 +86,10 @@ impl<'a> Query<'a> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
-    /// The query string of the parameters `names`.
+    /// Whether one of `names` is repeated: two readers could see two different values.
     #[must_use]
-    pub fn only(&self, names: &[&str]) -> String {
-        let kept = self.0.iter().filter(|(name, _)| names.contains(&name.as_ref()));
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
-    }
-
-    /// Rejects a query in which one of `names` is repeated: two readers could see two different values.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection::RepeatedParameter`]
-    pub fn at_most_once(&self, names: &[&str]) -> Result<(), Rejection> {
-        let repeated = |name: &&str| self.0.iter().filter(|(key, _)| key == name).nth(1).is_some();
-        if names.iter().any(repeated) { Err(Rejection::RepeatedParameter) } else { Ok(()) }
+    pub fn repeats(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.0.iter().filter(|(key, _)| key == name).nth(1).is_some())
     }
 }
 

@@ -1,18 +1,25 @@
 //! Points in time as the record writes them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A point in time, in milliseconds since 1970, between the years 2000 and 9999.
 ///
 /// Displayed as RFC 3339 in UTC, always with milliseconds (`2022-12-09T12:40:14.123Z`), so that the text sorts as the
 /// time does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(into = "i64", try_from = "i64")]
+#[serde(into = "String", try_from = "String")]
 pub struct Timestamp(i64);
+
+/// A text that is no point in time in RFC 3339 between the years 2000 and 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no time in RFC 3339 (2022-12-09T12:40:14.123Z)")]
+pub struct NotATimestamp;
 
 impl Timestamp {
     /// 2000-01-01: no chat platform's event is older, and a time in seconds read as milliseconds falls before it.
@@ -64,17 +71,28 @@ impl Timestamp {
     }
 }
 
-impl From<Timestamp> for i64 {
+impl From<Timestamp> for String {
     fn from(timestamp: Timestamp) -> Self {
-        timestamp.unix_millis()
+        timestamp.to_string()
     }
 }
 
-impl TryFrom<i64> for Timestamp {
-    type Error = &'static str;
+impl FromStr for Timestamp {
+    type Err = NotATimestamp;
 
-    fn try_from(millis: i64) -> Result<Self, Self::Error> {
-        Self::from_unix_millis(millis).ok_or("no plausible time of an event")
+    /// Reads RFC 3339, to the millisecond: in any time zone, and with or without a fraction of the second.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATimestamp)?;
+        let millis = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATimestamp)?;
+        Self::from_unix_millis(millis).ok_or(NotATimestamp)
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = NotATimestamp;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 
@@ -117,6 +135,23 @@ mod tests {
     fn implausible_times_are_none() {
         for millis in [i64::MIN, -1, 0, 1_715_049_600, 946_684_799_999, 253_402_300_800_000, i64::MAX] {
             assert_eq!(Timestamp::from_unix_millis(millis), None, "{millis}");
+        }
+    }
+
+    #[test]
+    fn texts_are_read_as_they_are_displayed() {
+        for (text, read) in [
+            ("2022-12-09T08:26:54.123Z", Some("2022-12-09T08:26:54.123Z")),
+            ("2022-12-09T08:26:54Z", Some("2022-12-09T08:26:54.000Z")),
+            ("2022-12-09t10:26:54.1239+02:00", Some("2022-12-09T08:26:54.123Z")),
+            ("1999-12-31T23:59:59.999Z", None),
+            ("2023-02-29T00:00:00Z", None),
+            ("2022-12-09", None),
+            ("2022-12-09T08:26:54", None),
+            ("", None),
+        ] {
+            let timestamp: Option<Timestamp> = text.parse().ok();
+            assert_eq!(timestamp.map(String::from).as_deref(), read, "{text}");
         }
     }
 }

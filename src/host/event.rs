@@ -47,19 +47,19 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`Rejection::NotAnEvent`] where it describes none.
+    /// [`Rejection::NOT_AN_EVENT`] where it describes none.
     pub fn into_request(self, now: Timestamp, deadline: Option<Instant>) -> Result<http::Request<Bytes>, Rejection> {
-        let mut event = *self.0.ok_or(Rejection::NotAnEvent)?;
+        let mut event = *self.0.ok_or(Rejection::NOT_AN_EVENT)?;
         let body = event.body.take().unwrap_or_default();
         let body = if event.is_base64_encoded {
-            BASE64_STANDARD.decode(body).map_err(|_| Rejection::NotAnEvent)?.into()
+            BASE64_STANDARD.decode(body).map_err(|_| Rejection::NOT_AN_EVENT)?.into()
         } else {
             body.into()
         };
         make_harmless(&mut event)?;
         let request = lambda_http::Request::from(LambdaRequest::ApiGatewayV2(event));
         let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else {
-            return Err(Rejection::NotAnEvent);
+            return Err(Rejection::NOT_AN_EVENT);
         };
         let received = Received {
             at: Timestamp::from_unix_millis(context.time_epoch).unwrap_or(now),
@@ -83,7 +83,7 @@ fn make_harmless(event: &mut ApiGatewayV2httpRequest) -> Result<(), Rejection> {
     let query = event.raw_query_string.take().unwrap_or_default();
     let query = utf8_percent_encode(&query, QUERY).to_string();
     if path.len() + query.len() > MAX_URI_BYTES {
-        return Err(Rejection::NotAnEvent);
+        return Err(Rejection::NOT_AN_EVENT);
     }
     event.raw_path = Some(format!("/{path}"));
     event.raw_query_string = Some(query);

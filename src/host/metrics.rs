@@ -36,7 +36,7 @@ struct Line<'l> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Metadata<'l> {
-    timestamp: Timestamp,
+    timestamp: i64,
     cloud_watch_metrics: [Directive<'l>; 2],
 }
 
@@ -57,11 +57,11 @@ struct Metric {
 
 /// The line that counts one callback.
 #[must_use]
-pub fn line(namespace: &str, platform: &str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp) -> String {
+pub fn line(namespace: &str, platform: &str, receipt: &Receipt, duration: Duration, now: Timestamp) -> String {
     let directive = |dimensions, name, unit| Directive { namespace, dimensions, metrics: [Metric { name, unit }] };
     let line = Line {
         metadata: Metadata {
-            timestamp: now,
+            timestamp: now.unix_millis(),
             cloud_watch_metrics: [
                 directive(
                     &[&["Outcome"], &["Platform", "Outcome"], &["Platform", "Outcome", "Kind"]],
@@ -96,7 +96,7 @@ impl Emf {
 }
 
 impl Observer for Emf {
-    fn observe(&self, platform: &'static str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp) {
+    fn observe(&self, platform: &'static str, receipt: &Receipt, duration: Duration, now: Timestamp) {
         // A metric that cannot be written is no reason to lose a callback.
         let _ = writeln!(std::io::stdout().lock(), "{}", line(&self.namespace, platform, receipt, duration, now));
     }

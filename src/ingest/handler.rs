@@ -4,13 +4,10 @@
 //! exception is the last resort: an envelope that neither the table nor the fallback queue took, compressed, from which
 //! `make recover` makes a record.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
@@ -20,66 +17,49 @@ use crate::domain::time_budget::TimeBudget;
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::receive::{Outcome, Receipt, Receiver};
 use crate::panics::{caught, unwound};
-use crate::platform::Platform;
 use crate::storage::envelope::pieces;
 
 /// Who counts callbacks.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A callback of `platform` was received and answered after `duration`.
-    fn observe(&self, platform: &'static str, receipt: &Receipt<'_>, duration: Duration, now: Timestamp);
+    fn observe(&self, platform: &'static str, receipt: &Receipt, duration: Duration, now: Timestamp);
 }
 
-impl<P: Platform> Receiver<P> {
+impl Receiver {
     /// Answers one request, or what was received in place of one. A panic is answered too, and ends nothing else.
     pub async fn handle(&self, request: Result<http::Request<Bytes>, Rejection>) -> http::Response<String> {
         let (start, now) = (Instant::now(), Timestamp::now());
         let received = request.as_ref().ok().and_then(|request| request.extensions().get::<Received>());
         let time_left = received.and_then(|received| received.deadline).map(|deadline| deadline - start);
         let request = request.as_ref().map_err(|rejection| *rejection);
-        let request = request.and_then(|request| unwound(|| Request::of(request, now)).ok_or(Rejection::Defect));
+        let request = request.and_then(|request| unwound(|| Request::of(request, now)).ok_or(Rejection::DEFECT));
         let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
-        let budget = TimeBudget::new(start, P::SENDER_TIMEOUT, waited, time_left);
+        let budget = TimeBudget::new(start, self.platform().sender_timeout(), waited, time_left);
         let receipt = match &request {
             Ok(request) => caught(self.receive(request, &budget)).await.unwrap_or(Receipt::of(Outcome::Defect)),
-            Err(Rejection::Defect) => Receipt::of(Outcome::Defect),
+            Err(Rejection::DEFECT) => Receipt::of(Outcome::Defect),
             Err(rejection) => Receipt::of(Outcome::Rejected(*rejection)),
         };
         let duration = start.elapsed();
-        log::<P>(&receipt, request.as_ref().map_or("", |request| &request.request_id), duration);
+        log(self.platform().name(), &receipt, request.as_ref().map_or("", |request| &request.request_id), duration);
         if let Some(observer) = self.observer() {
-            observer.observe(P::NAME, &receipt, duration, now);
+            observer.observe(self.platform().name(), &receipt, duration, now);
         }
         let rejection = receipt.outcome.rejection();
         // Answering a sender that retries only after a timeout would end it: wait until it has timed out.
         if self.platform().retries_after_timeout()
-            && matches!(rejection, Some(Rejection::NotStored | Rejection::Defect))
+            && matches!(rejection, Some(Rejection::NOT_STORED | Rejection::DEFECT))
         {
             sleep(budget.until_given_up(Instant::now())).await;
         }
-        let answer =
-            unwound(|| P::respond(request.as_ref().ok(), rejection)).unwrap_or_else(|| P::respond(None, rejection));
-        response(rejection, answer)
+        let (request, outcome) = (request.as_ref().ok(), rejection.map_or(Ok(()), Err));
+        unwound(|| self.platform().respond(request, outcome)).unwrap_or_else(|| self.platform().respond(None, outcome))
     }
 }
 
-/// An answer as a response.
-fn response(rejection: Option<Rejection>, answer: Cow<'static, str>) -> http::Response<String> {
-    let mut response = http::Response::new(answer.into_owned());
-    let mut header = |name: HeaderName, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
-    header(CONTENT_TYPE, "application/json");
-    match rejection.map(Rejection::status) {
-        Some(401) => header(WWW_AUTHENTICATE, "Basic realm=\"group-ledger\""),
-        Some(405) => header(ALLOW, "POST"),
-        _ => None,
-    };
-    let status = rejection.and_then(|rejection| StatusCode::from_u16(rejection.status()).ok());
-    *response.status_mut() = status.unwrap_or(StatusCode::OK);
-    response
-}
-
-fn log<P: Platform>(receipt: &Receipt<'_>, request_id: &str, duration: Duration) {
+fn log(platform: &str, receipt: &Receipt, request_id: &str, duration: Duration) {
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let (platform, kind, outcome) = (P::NAME, receipt.kind, receipt.outcome.as_str());
+    let (kind, outcome) = (receipt.kind, receipt.outcome.as_str());
     let command = receipt.command.as_deref().map(loggable);
     let error = receipt.fault.as_ref().map(tracing::field::display);
     match &receipt.outcome {

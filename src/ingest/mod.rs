@@ -1,7 +1,7 @@
-//! The way of a callback: verify, decode, record, store, respond, within the time that its sender waits. Knows the domain, the
-//! platforms and the store; no host.
+//! The way of a callback: verify, parse, decode, store, respond, within the time that its sender waits; replay writes what
+//! the table did not take at first. Knows the domain, the platforms and the store; no host.
 
 pub mod handler;
+pub mod read;
 pub mod receive;
 pub mod replay;
-pub mod reprocess;

@@ -3,24 +3,26 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::domain::callback::Callback;
 use crate::domain::change::GroupChange;
-use crate::domain::quarantine::{Callback, Quarantined, Undecodable};
+use crate::domain::quarantine::{Quarantined, Undecodable, Undecoded};
 use crate::domain::record::Record;
 use crate::domain::rejection::Rejection;
-use crate::domain::request::{MAX_BODY_BYTES, Request};
+use crate::domain::request::Request;
 use crate::domain::time_budget::TimeBudget;
 use crate::ingest::handler::Observer;
-use crate::ingest::reprocess::callback;
+use crate::ingest::read::{self, Unread};
 use crate::panics::unwound;
 use crate::platform::{Decoded, Platform};
 use crate::storage::call::CallError;
-use crate::storage::ledger::{Ledger, LedgerError, Written};
+use crate::storage::envelope;
+use crate::storage::ledger::{LedgerError, Written};
 use crate::storage::store::{Fault, NotStored, Store, Stored};
 
 /// Receives the callbacks of one family.
 #[derive(Debug)]
-pub struct Receiver<P> {
-    platform: P,
+pub struct Receiver {
+    platform: Box<dyn Platform>,
     store: Arc<Store>,
     retention_days: Option<u32>,
     observer: Option<Box<dyn Observer>>,
@@ -28,11 +30,11 @@ pub struct Receiver<P> {
 
 /// The receipt of a callback: what became of it, and what it was.
 #[derive(Debug, PartialEq)]
-pub struct Receipt<'r> {
+pub struct Receipt {
     /// What became of it.
     pub outcome: Outcome,
     /// Its command, where it is genuine and names one.
-    pub command: Option<Cow<'r, str>>,
+    pub command: Option<String>,
     /// The record's kind, where it is one that is recorded.
     pub kind: Option<&'static str>,
     /// Why the table did not take it.
@@ -41,7 +43,7 @@ pub struct Receipt<'r> {
     pub unstored: Vec<String>,
 }
 
-impl Receipt<'_> {
+impl Receipt {
     /// A receipt with only an outcome.
     #[must_use]
     pub fn of(outcome: Outcome) -> Self {
@@ -82,8 +84,8 @@ impl Outcome {
             Self::Rejected(rejection) | Self::RejectedKnownCaller(rejection) | Self::Quarantined(rejection) => {
                 Some(*rejection)
             }
-            Self::NotStored => Some(Rejection::NotStored),
-            Self::Defect => Some(Rejection::Defect),
+            Self::NotStored => Some(Rejection::NOT_STORED),
+            Self::Defect => Some(Rejection::DEFECT),
             Self::Recorded | Self::Duplicate | Self::Queued | Self::Ignored | Self::UrlCheck => None,
         }
     }
@@ -106,63 +108,11 @@ impl Outcome {
     }
 }
 
-/// Why a request is not read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unread<'r> {
-    /// Nothing says that it is genuine.
-    NotGenuine(Rejection),
-    /// It is genuine, and not understood.
-    Undecodable(Undecodable<'r>),
-}
-
-/// Verifies and decodes a request. Pure: the time is the request's.
-///
-/// # Errors
-///
-/// Where it is no genuine callback of this family.
-pub fn read<'r, P: Platform>(platform: &P, request: &'r Request<'_>) -> Result<Decoded<'r>, Unread<'r>> {
-    if request.method != "POST" {
-        return Err(Unread::NotGenuine(Rejection::NotPost));
-    }
-    if request.body.len() > MAX_BODY_BYTES {
-        return Err(Unread::NotGenuine(Rejection::TooLarge));
-    }
-    let url_command = P::url_command(request);
-    if request.body.trim_ascii().is_empty() && url_command.is_none() {
-        return Ok(Decoded::UrlCheck);
-    }
-    let verified = platform.verify(request).map_err(Unread::NotGenuine)?;
-    let is_compressed = |encoding: &str| !encoding.eq_ignore_ascii_case("identity");
-    let decoded = if request.headers.get("content-encoding").is_some_and(is_compressed) {
-        Err(Rejection::Compressed.into())
-    } else {
-        // A defect of the decoder must not lose what it was given.
-        unwound(|| P::decode(verified)).unwrap_or_else(|| Err(Rejection::Defect.into()))
-    };
-    // Never quarantine commands that are not recorded: they may contain messages.
-    let is_unrecorded = |command: &str| !P::records(command);
-    let classify = || {
-        decoded.or_else(|reason| {
-            let (url_command, command) = (url_command.is_some_and(is_unrecorded), reason.command.as_deref());
-            match reason.rejection {
-                Rejection::NotJson | Rejection::Compressed | Rejection::Defect if url_command => {
-                    Ok(Decoded::Ignored(Cow::Borrowed(P::url_command(request).unwrap_or_default())))
-                }
-                Rejection::CommandMismatch if url_command || command.is_some_and(is_unrecorded) => {
-                    Err(Unread::NotGenuine(reason.rejection))
-                }
-                _ => Err(Unread::Undecodable(reason)),
-            }
-        })
-    };
-    unwound(classify).unwrap_or_else(|| Err(Unread::Undecodable(Rejection::Defect.into())))
-}
-
-impl<P: Platform> Receiver<P> {
+impl Receiver {
     /// A receiver of `platform`'s callbacks, whose records go to `store` and may be deleted after `retention_days`.
     #[must_use]
     pub fn new(
-        platform: P,
+        platform: Box<dyn Platform>,
         store: Arc<Store>,
         retention_days: Option<u32>,
         observer: Option<Box<dyn Observer>>,
@@ -178,99 +128,109 @@ impl<P: Platform> Receiver<P> {
 
     /// The platform.
     #[must_use]
-    pub fn platform(&self) -> &P {
-        &self.platform
-    }
-
-    /// Whether there is a fallback queue.
-    #[must_use]
-    pub fn has_fallback_queue(&self) -> bool {
-        self.store.has_fallback_queue()
+    pub fn platform(&self) -> &dyn Platform {
+        &*self.platform
     }
 
     /// Where the records go.
     #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        self.store.ledger()
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Verifies, decodes and records one request, within its budget.
-    pub async fn receive<'r>(&'r self, request: &'r Request<'_>, budget: &TimeBudget) -> Receipt<'r> {
-        match read(&self.platform, request) {
-            Ok(Decoded::Change(change)) => self.record(change, request, budget).await,
-            Err(Unread::Undecodable(reason)) => self.quarantine(reason, request, budget).await,
-            Ok(Decoded::Ignored(command)) => Receipt { command: Some(command), ..Receipt::of(Outcome::Ignored) },
-            Ok(Decoded::UrlCheck) => Receipt::of(Outcome::UrlCheck),
+    pub async fn receive(&self, request: &Request<'_>, budget: &TimeBudget) -> Receipt {
+        let verified = match read::verify(self.platform(), request) {
+            Ok(Some(verified)) => verified,
+            Ok(None) => return Receipt::of(Outcome::UrlCheck),
             // A scanner's GET, or a body of any size, says nothing of a release.
-            Err(Unread::NotGenuine(rejection))
-                if rejection.is_of_caller() && self.platform.is_known_caller(request) =>
-            {
-                Receipt::of(Outcome::RejectedKnownCaller(rejection))
+            Err(rejection) if rejection.is_of_caller() && self.platform.is_known_caller(request) => {
+                return Receipt::of(Outcome::RejectedKnownCaller(rejection));
             }
-            Err(Unread::NotGenuine(rejection)) => Receipt::of(Outcome::Rejected(rejection)),
+            Err(rejection) => return Receipt::of(Outcome::Rejected(rejection)),
+        };
+        let (callback, is_parsed) = read::parse(self.platform(), verified);
+        let decoded = if is_parsed {
+            read::decode(self.platform(), &callback)
+        } else {
+            read::keep(self.platform(), &callback, Rejection::DEFECT.into())
+        };
+        match decoded {
+            Ok(Decoded::Change(change)) => self.record(change, &callback, budget).await,
+            Ok(Decoded::Ignored(command)) => {
+                Receipt { command: Some(command.into_owned()), ..Receipt::of(Outcome::Ignored) }
+            }
+            Err(Unread::Undecodable(reason)) => self.quarantine(reason, &callback, budget).await,
+            Err(Unread::Rejected(rejection)) => Receipt::of(Outcome::Rejected(rejection)),
         }
     }
 
     /// Stores a change; keeps its callback in quarantine where no record can be made of it, or none that an item holds.
-    async fn record<'r>(
-        &'r self,
-        change: GroupChange<'r>,
-        request: &'r Request<'_>,
-        budget: &TimeBudget,
-    ) -> Receipt<'r> {
-        let (command, kind) = (Some(change.command.clone()), Some(change.kind.as_str()));
-        let undecodable = |rejection| Undecodable { rejection, command: command.clone() };
-        let record = || Record::new(P::NAME, self.platform.app_id(), change, request, self.retention_days).into();
-        let Some(envelopes) = unwound::<Vec<_>>(record) else {
-            return Receipt { kind, ..self.quarantine(undecodable(Rejection::Defect), request, budget).await };
+    async fn record(&self, change: GroupChange<'_>, callback: &Callback<'_>, budget: &TimeBudget) -> Receipt {
+        let (command, kind) = (change.command.clone().into_owned(), change.kind.as_str());
+        let undecodable = |rejection| Undecodable { rejection, command: Some(Cow::Borrowed(command.as_str())) };
+        let record = || {
+            let app_id = self.platform.app_id();
+            Record::new(self.platform.name(), app_id, change, callback, self.retention_days).into()
         };
-        let receipt = Receipt { command: command.clone(), kind, ..Receipt::of(Outcome::Recorded) };
-        match self.store.store(&envelopes, budget).await {
-            Ok(Stored::InLedger(Written::Recorded)) => receipt,
-            Ok(Stored::InLedger(Written::Duplicate)) => Receipt { outcome: Outcome::Duplicate, ..receipt },
-            Ok(Stored::InFallbackQueue(fault)) => Receipt { outcome: Outcome::Queued, fault: Some(fault), ..receipt },
-            Err(NotStored { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
-                return Receipt { kind, ..self.quarantine(undecodable(Rejection::TooLarge), request, budget).await };
-            }
-            Err(not_stored) => self.not_stored(not_stored, receipt, request),
-        }
+        let receipt = match unwound::<Vec<_>>(record) {
+            None => self.quarantine(undecodable(Rejection::DEFECT), callback, budget).await,
+            Some(envelopes) => match self.store.store(&envelopes, budget).await {
+                Err(NotStored { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
+                    self.quarantine(undecodable(Rejection::TOO_LARGE), callback, budget).await
+                }
+                stored => self.receipt(stored, Outcome::Recorded, Some(&command), callback),
+            },
+        };
+        Receipt { kind: Some(kind), ..receipt }
     }
 
     /// Keeps a genuine callback as it came.
-    async fn quarantine<'r>(
-        &'r self,
-        reason: Undecodable<'r>,
-        request: &'r Request<'_>,
-        budget: &TimeBudget,
-    ) -> Receipt<'r> {
-        let outcome = Outcome::Quarantined(reason.rejection);
-        let receipt = Receipt { command: reason.command.clone(), ..Receipt::of(outcome) };
-        let Some(envelopes) = unwound::<Vec<_>>(|| Quarantined::from(self.callback(reason, request)).into()) else {
-            let fault = Fault { ledger: Some(CallError::Defect.into()), fallback_queue: None };
-            return self.not_stored(NotStored { fault, texts: Vec::new() }, receipt, request);
+    async fn quarantine(&self, reason: Undecodable<'_>, callback: &Callback<'_>, budget: &TimeBudget) -> Receipt {
+        let (outcome, command) = (Outcome::Quarantined(reason.rejection), reason.command.clone());
+        let quarantined = || Quarantined::from(self.undecoded(reason, callback)).into();
+        let stored = match unwound::<Vec<_>>(quarantined) {
+            Some(envelopes) => self.store.store(&envelopes, budget).await,
+            None => Err(NotStored {
+                fault: Fault { ledger: Some(CallError::Defect.into()), fallback_queue: None },
+                texts: Vec::new(),
+            }),
         };
-        match self.store.store(&envelopes, budget).await {
-            Ok(Stored::InLedger(_)) => receipt,
-            Ok(Stored::InFallbackQueue(fault)) => Receipt { fault: Some(fault), ..receipt },
-            Err(not_stored) => self.not_stored(not_stored, receipt, request),
-        }
+        self.receipt(stored, outcome, command.as_deref(), callback)
     }
 
-    /// The receipt of a callback that no store took: the log keeps it, as it came where it has no texts.
-    fn not_stored<'r>(
+    /// The receipt of a callback of which `outcome` became if the table or the queue took it. What neither took the log
+    /// keeps: as it came where it has no texts.
+    fn receipt(
         &self,
-        NotStored { fault, texts: mut unstored }: NotStored,
-        receipt: Receipt<'r>,
-        request: &Request<'_>,
-    ) -> Receipt<'r> {
-        if unstored.is_empty() {
-            let reason = Undecodable { rejection: Rejection::Defect, command: receipt.command.clone() };
-            unstored.extend(unwound(|| self.callback(reason, request).to_text()));
+        stored: Result<Stored, NotStored>,
+        outcome: Outcome,
+        command: Option<&str>,
+        callback: &Callback<'_>,
+    ) -> Receipt {
+        let receipt = Receipt { command: command.map(str::to_owned), ..Receipt::of(outcome) };
+        match stored {
+            Ok(Stored::InLedger(Written::Duplicate)) if receipt.outcome == Outcome::Recorded => {
+                Receipt { outcome: Outcome::Duplicate, ..receipt }
+            }
+            Ok(Stored::InLedger(_)) => receipt,
+            Ok(Stored::InFallbackQueue(fault)) if receipt.outcome == Outcome::Recorded => {
+                Receipt { outcome: Outcome::Queued, fault: Some(fault), ..receipt }
+            }
+            Ok(Stored::InFallbackQueue(fault)) => Receipt { fault: Some(fault), ..receipt },
+            Err(NotStored { fault, texts: mut unstored }) => {
+                if unstored.is_empty() {
+                    let command = command.map(Cow::Borrowed);
+                    let reason = Undecodable { rejection: Rejection::DEFECT, command };
+                    unstored.extend(unwound(|| envelope::undecoded_text(&self.undecoded(reason, callback))));
+                }
+                Receipt { outcome: Outcome::NotStored, fault: Some(fault), unstored, ..receipt }
+            }
         }
-        Receipt { outcome: Outcome::NotStored, fault: Some(fault), unstored, ..receipt }
     }
 
-    fn callback<'r>(&'r self, reason: Undecodable<'r>, request: &'r Request<'_>) -> Callback<'r> {
-        callback::<P>(self.platform.app_id(), reason, request, self.retention_days)
+    fn undecoded<'c>(&'c self, reason: Undecodable<'c>, callback: &'c Callback<'_>) -> Undecoded<'c> {
+        let app_id = self.platform.app_id();
+        Undecoded::new(self.platform.name(), app_id, reason, callback.clone(), self.retention_days)
     }
 }

@@ -79,12 +79,12 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     ///
-    /// [`Rejection::NotJson`]
+    /// [`Rejection::NOT_JSON`]
     pub fn parse(body: &'a [u8]) -> Result<Self, Rejection> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self { fields: fields.into_vec(), nested: Vec::new() }),
-            _ => Err(Rejection::NotJson),
+            _ => Err(Rejection::NOT_JSON),
         }
     }
 
@@ -286,7 +286,7 @@ mod tests {
             b"{\"a\":\"\\ud83d\"}",
             deep.as_bytes(),
         ] {
-            assert_eq!(Body::parse(body).err(), Some(Rejection::NotJson), "{}", String::from_utf8_lossy(body));
+            assert_eq!(Body::parse(body).err(), Some(Rejection::NOT_JSON), "{}", String::from_utf8_lossy(body));
         }
     }
 }

@@ -1,48 +1,47 @@
-//! The chat platforms. Each is one folder that says how its callbacks are verified, decoded and answered; a further one
-//! is a further folder and nothing else here but its `mod` line.
+//! The chat platforms. Each is one folder that says how its callbacks are verified, parsed, decoded and answered; a further one
+//! is a further folder and its line in [`PLATFORMS`].
 
-use std::borrow::Cow;
+use std::fmt::Debug;
 use std::time::Duration;
 
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::domain::callback::Callback;
 use crate::domain::change::GroupChange;
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
+use crate::domain::timestamp::Timestamp;
+use crate::platform::command::Command;
 use crate::settings::{SettingError, Settings};
 
 pub mod command;
 pub mod openim;
 pub mod tencent_chat;
 
+/// Every platform: what tools, the local stack, fuzzing and tests run over.
+pub static PLATFORMS: [&Registration; 2] = [&tencent_chat::REGISTRATION, &openim::REGISTRATION];
+
 /// A family of callbacks: what shares one URL, one way to check and one form of answer.
-pub trait Platform: Sized + Send + Sync {
+///
+/// A request goes through [`verify`](Self::verify), [`parse`](Self::parse), [`decode`](Self::decode) and
+/// [`respond`](Self::respond), in this order.
+pub trait Platform: Debug + Send + Sync {
     /// The record's `platform`, the function's name and its route.
-    const NAME: &'static str;
-
-    /// How long the sender waits for an answer.
-    const SENDER_TIMEOUT: Duration;
-
-    /// Whether the sender retries after a timeout, which is the only time it does.
-    fn retries_after_timeout(&self) -> bool;
-
-    /// Reads this platform's settings.
-    ///
-    /// # Errors
-    ///
-    /// Where one is missing or wrong, or where nothing says who may call.
-    fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError>;
+    fn name(&self) -> &'static str;
 
     /// The record's `app_id`.
     fn app_id(&self) -> &str;
 
-    /// The query's parameters that decoding reads.
-    const PARAMETERS: &'static [&'static str];
+    /// How long the sender waits for an answer.
+    fn sender_timeout(&self) -> Duration;
 
-    /// The command that the URL names.
-    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str>;
+    /// Whether the sender retries after a timeout, which is the only time it does.
+    fn retries_after_timeout(&self) -> bool;
 
-    /// Whether callbacks of a command are recorded, or kept where they are not understood: never those of messages.
-    fn records(command: &str) -> bool;
+    /// The command that a request's URL names, whether the request is genuine or not.
+    fn url_command<'r>(&self, request: &'r Request<'_>) -> Option<&'r str>;
 
     /// Checks that the request is genuine and for this app. Compares secrets in constant time.
     ///
@@ -51,29 +50,73 @@ pub trait Platform: Sized + Send + Sync {
     /// Where it is not.
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection>;
 
+    /// Whether a rejected request names our app or user, as one of a stranger does not. Says nothing of its being genuine.
+    fn is_known_caller(&self, request: &Request<'_>) -> bool;
+
+    /// Takes out of the request what decoding needs. Does not read the body.
+    fn parse<'r>(&self, request: Verified<'r, '_>) -> Callback<'r>;
+
+    /// Whether callbacks of a command are recorded, or kept where they are not understood: never those of messages.
+    fn records(&self, command: &str) -> bool;
+
     /// Reads what changed. Pure: no clock, no environment.
     ///
     /// # Errors
     ///
-    /// Where the request is no callback of this family.
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>>;
+    /// Where the callback is none of this family.
+    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>>;
 
-    /// Whether a rejected request names our app or user, as one of a stranger does not. Says nothing of its being genuine.
-    fn is_known_caller(&self, request: &Request<'_>) -> bool;
-
-    /// The body of the answer (JSON): success, or the rejection in the platform's words.
+    /// The answer: success, or the rejection in the platform's words; [`answer`] makes one of a body.
     ///
     /// Sees the request whatever became of it, unverified ones included, because an answer can change what the sender is
     /// about to do; `None` where what invoked the function is no request. Total: answers whatever the request holds.
-    fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str>;
+    fn respond(&self, request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String>;
 }
 
-/// What a request turned out to be.
-pub enum Decoded<'r> {
+/// What a callback turned out to be.
+pub enum Decoded<'c> {
     /// A change of a group.
-    Change(GroupChange<'r>),
+    Change(GroupChange<'c>),
     /// Nothing that is recorded: its command, as the callback spells it.
-    Ignored(Cow<'r, str>),
-    /// No callback but a console's check of the URL: an empty POST without a command.
-    UrlCheck,
+    Ignored(std::borrow::Cow<'c, str>),
+}
+
+/// What is known of a platform without its settings.
+#[derive(Debug)]
+pub struct Registration {
+    /// [`Platform::name`]
+    pub name: &'static str,
+    /// The URL's path, without the slash at its beginning, and whether a command may follow it as one more segment.
+    pub command_in_path: bool,
+    /// Makes the platform of its settings.
+    pub from_settings: fn(&Settings<'_>) -> Result<Box<dyn Platform>, SettingError>,
+    /// The recorded commands.
+    pub commands: &'static [Command],
+    /// The rejections that only this platform has.
+    pub rejections: &'static [Rejection],
+    /// The setting that, where it is `true`, takes anybody's callbacks while there are no secrets.
+    pub allow_anybody: &'static str,
+    /// The setting whose secrets, separated by commas, say who may call.
+    pub secrets: &'static str,
+    /// The app that the local stack, samples and tests use: settings that tell apps apart, with their values.
+    pub sample_app: &'static [(&'static str, &'static str)],
+    /// Plays the sender.
+    pub sender: Sender,
+}
+
+/// Plays a platform's sender, for tools and tests: makes a sample what the app of `settings` would send at a time, signed with
+/// the first of the live secrets.
+pub type Sender = fn(&mut http::Request<Vec<u8>>, &Settings<'_>, Timestamp);
+
+/// An answer with a body of JSON.
+#[must_use]
+pub fn answer(body: String, outcome: Result<(), Rejection>) -> Response<String> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if outcome == Err(Rejection::NOT_POST) {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    let status = outcome.err().and_then(|rejection| StatusCode::from_u16(u16::try_from(rejection.status()).ok()?).ok());
+    *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    response
 }

@@ -5,7 +5,7 @@
 //! form is a contract; `tests/envelopes/` has samples of it.
 //!
 //! A log's lines may be shorter than a text, which is then there in pieces, a line each. And where making an envelope or its
-//! text met a defect, the log has the callback itself, as JSON in base64 and nothing more ([`Callback`]).
+//! text met a defect, the log has the callback itself, as JSON in base64 and nothing more ([`undecoded_text`]).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -19,9 +19,9 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::quarantine::{Callback, Quarantined};
-use crate::domain::record::{Part, Raw, Record, hex};
-use crate::storage::ledger::Ledger;
+use crate::domain::quarantine::{Quarantined, Undecoded};
+use crate::domain::record::{Part, Raw, Record};
+use crate::storage::item;
 
 /// The longest text of an envelope, in bytes: SQS takes 1 MiB.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -86,7 +86,7 @@ impl Envelope<'_> {
     pub fn platform(&self) -> Option<&str> {
         match self {
             Envelope::Record(record) => Some(&record.platform),
-            Envelope::Quarantined(kept) => Some(&kept.platform),
+            Envelope::Quarantined(kept) => Some(&kept.undecoded.platform),
             Envelope::Part(_) => None,
         }
     }
@@ -101,13 +101,11 @@ impl Envelope<'_> {
     }
 }
 
-impl Callback<'_> {
-    /// The callback as text, neither compressed nor split.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        // Neither a Vec nor a callback fails.
-        BASE64_STANDARD.encode(serde_json::to_vec(&HashMap::from([("callback", self)])).unwrap_or_default())
-    }
+/// A callback as text, neither compressed nor split, where making its envelope met a defect.
+#[must_use]
+pub fn undecoded_text(undecoded: &Undecoded<'_>) -> String {
+    // Neither a Vec nor a callback fails.
+    BASE64_STANDARD.encode(serde_json::to_vec(&HashMap::from([("callback", undecoded)])).unwrap_or_default())
 }
 
 impl Envelope<'static> {
@@ -120,7 +118,7 @@ impl Envelope<'static> {
     pub fn from_text(text: &str) -> Result<Vec<Self>, NotAnEnvelope> {
         let bytes = BASE64_STANDARD.decode(text).map_err(|_| NotAnEnvelope)?;
         if text.starts_with(CALLBACK) {
-            let mut callback: HashMap<String, Callback<'_>> =
+            let mut callback: HashMap<String, Undecoded<'_>> =
                 serde_json::from_slice(&bytes).map_err(|_| NotAnEnvelope)?;
             return Ok(Quarantined::from(callback.remove("callback").ok_or(NotAnEnvelope)?).into());
         }
@@ -136,7 +134,7 @@ pub fn pieces(text: &str) -> Vec<Cow<'_, str>> {
     if text.len() <= MAX_PIECE_BYTES {
         return vec![Cow::Borrowed(text)];
     }
-    let id: String = hex(&Sha256::digest(text)).chars().take(16).collect();
+    let id: String = hex::encode(Sha256::digest(text)).chars().take(16).collect();
     let pieces: Vec<&[u8]> = text.as_bytes().chunks(MAX_PIECE_BYTES).collect();
     let count = pieces.len();
     // Base64 is ASCII, so no chunk ends within a character.
@@ -198,8 +196,9 @@ impl<'r> From<Record<'r>> for Vec<Envelope<'r>> {
 impl<'r> From<Quarantined<'r>> for Vec<Envelope<'r>> {
     /// As those of a record.
     fn from(kept: Quarantined<'r>) -> Self {
-        let (digest, request_id) = (kept.digest.clone(), kept.request_id.clone());
-        let (time, expires_at) = (kept.received_at, kept.expires_at);
+        let callback = &kept.undecoded.callback;
+        let (digest, request_id) = (kept.digest.clone(), callback.request_id.clone());
+        let (time, expires_at) = (callback.received_at, kept.undecoded.expires_at);
         envelopes(Envelope::Quarantined(kept), |raw| raw.split(&digest, time, Some(&request_id), expires_at))
     }
 }
@@ -212,7 +211,7 @@ fn envelopes<'r>(mut envelope: Envelope<'r>, split: impl FnOnce(&mut Raw<'r>) ->
         Envelope::Record(Record { raw: Raw::Gzip(_), .. })
             | Envelope::Quarantined(Quarantined { raw: Raw::Gzip(_), .. })
     );
-    if !is_compressed || Ledger::fits(&envelope) {
+    if !is_compressed || item::holds(&envelope) {
         return vec![envelope];
     }
     let parts = match &mut envelope {
@@ -221,7 +220,7 @@ fn envelopes<'r>(mut envelope: Envelope<'r>, split: impl FnOnce(&mut Raw<'r>) ->
         Envelope::Part(_) => Vec::new(),
     };
     // Parts of what no item holds even without its body would be left behind.
-    let parts = if Ledger::fits(&envelope) { parts } else { Vec::new() };
+    let parts = if item::holds(&envelope) { parts } else { Vec::new() };
     parts.into_iter().map(Envelope::Part).chain([envelope]).collect()
 }
 

@@ -5,5 +5,7 @@ pub mod call;
 pub mod circuit_breaker;
 pub mod envelope;
 pub mod fallback_queue;
+pub mod item;
 pub mod ledger;
+pub mod quarantine;
 pub mod store;

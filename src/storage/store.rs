@@ -9,6 +9,7 @@ use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
 use crate::storage::circuit_breaker::{Breaker, Failure};
 use crate::storage::envelope::Envelope;
 use crate::storage::fallback_queue::{FallbackQueue, FallbackQueueError};
+use crate::storage::item;
 use crate::storage::ledger::{Ledger, LedgerError, Written};
 
 /// The ledger, and the fallback queue beside it.
@@ -41,7 +42,7 @@ pub struct Fault {
     pub fallback_queue: Option<FallbackQueueError>,
 }
 
-/// Entries that are kept nowhere.
+/// Envelopes that are kept nowhere.
 #[derive(Debug)]
 pub struct NotStored {
     /// Why.
@@ -89,7 +90,7 @@ impl Store {
             Ok(written) => return Ok(Stored::InLedger(written)),
             Err(error) => error,
         };
-        let texts = match messages(envelopes, Ledger::fits, Envelope::to_text) {
+        let texts = match messages(envelopes, item::holds, Envelope::to_text) {
             Ok(texts) => texts,
             Err(error) => {
                 return Err(NotStored {

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use group_ledger::platform::Platform;
-use group_ledger::platform::openim::OpenIm;
-use group_ledger::platform::tencent_chat::TencentChat;
+use group_ledger::platform::Registration;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{functions, translated};
 use crate::support::cloudformation::{Parameters, Stack, parameters, translate};
-use crate::support::{local_settings, receiver};
+use crate::support::{OPENIM, TENCENT_CHAT, local_settings, receiver};
 
 const REFERENCE: &str = "{{resolve:secretsmanager:group-ledger:SecretString:tencent::VERSION_ID}}";
 
@@ -70,10 +68,10 @@ fn is_taken(given: &Parameters) -> bool {
 }
 
 /// What a function says to the settings that it gets from a stack; nothing where there is no function.
-fn start<P: Platform>(given: &Parameters) -> Option<Result<(), String>> {
+fn start(platform: &Registration, given: &Parameters) -> Option<Result<(), String>> {
     let mut settings = local_settings("");
     settings.retain(|name, _| name.starts_with("AWS_"));
-    let function = functions(&stack(given)).remove(P::NAME)?;
+    let function = functions(&stack(given)).remove(platform.name)?;
     let variables: BTreeMap<String, String> =
         serde_json::from_value(function["Environment"]["Variables"].clone()).unwrap();
     settings.extend(variables);
@@ -83,7 +81,7 @@ fn start<P: Platform>(given: &Parameters) -> Option<Result<(), String>> {
     for value in settings.values_mut() {
         *value = pattern.replace_all(value, "user:password").into_owned();
     }
-    Some(receiver::<P>(&settings).map(drop))
+    Some(receiver(platform, &settings).map(drop))
 }
 
 fn tencent() -> Vec<Parameters> {
@@ -125,7 +123,7 @@ fn what_the_template_takes_the_functions_take() {
     let mut started = [0, 0];
     for given in tencent() {
         if is_taken(&given) {
-            let function = start::<TencentChat>(&given);
+            let function = start(TENCENT_CHAT, &given);
             let is_wanted = !given["TencentSdkAppId"].is_empty()
                 || !given["TencentCallbackTokens"].is_empty()
                 || given["TencentAllowUnsigned"] == "true";
@@ -135,7 +133,7 @@ fn what_the_template_takes_the_functions_take() {
     }
     for given in openim() {
         if is_taken(&given) {
-            let function = start::<OpenIm>(&given);
+            let function = start(OPENIM, &given);
             let is_wanted = !given["OpenImCredentials"].is_empty() || given["OpenImAllowAnonymous"] == "true";
             assert_eq!(function, is_wanted.then_some(Ok(())), "{given:?}");
             started[1] += usize::from(is_wanted);
@@ -167,12 +165,12 @@ const NARROWER: [(&str, &str); 13] = [
 fn what_the_functions_take_the_template_takes() {
     let is_narrower = |(name, value): (&String, &String)| NARROWER.contains(&(name, value));
     for given in tencent() {
-        if start::<TencentChat>(&given) == Some(Ok(())) && !given.iter().any(is_narrower) {
+        if start(TENCENT_CHAT, &given) == Some(Ok(())) && !given.iter().any(is_narrower) {
             assert!(is_taken(&given), "{given:?}: {:?}", stack(&given).disallowed());
         }
     }
     for given in openim() {
-        if start::<OpenIm>(&given) == Some(Ok(())) && !given.iter().any(is_narrower) {
+        if start(OPENIM, &given) == Some(Ok(())) && !given.iter().any(is_narrower) {
             assert!(is_taken(&given), "{given:?}: {:?}", stack(&given).disallowed());
         }
     }
@@ -252,7 +250,7 @@ fn the_example_of_parameters_works() {
         assert_eq!(example.insert(name.to_owned(), value.to_owned()), Some(String::new()), "{name}");
     }
     assert!(is_taken(&example), "{:?}", stack(&example).disallowed());
-    assert_eq!([start::<TencentChat>(&example), start::<OpenIm>(&example)], [Some(Ok(())), Some(Ok(()))]);
+    assert_eq!([start(TENCENT_CHAT, &example), start(OPENIM, &example)], [Some(Ok(())), Some(Ok(()))]);
 }
 
 /// The transform must leave them to `CloudFormation`.

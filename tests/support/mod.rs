@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use dynoxide::Database;
+use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::event::Event;
 use group_ledger::host::function;
 use group_ledger::ingest::receive::Receiver;
-use group_ledger::platform::Platform;
+use group_ledger::platform::{PLATFORMS, Platform, Registration, openim, tencent_chat};
 use group_ledger::settings::Settings;
+use group_ledger::storage::store::Store;
 use http::Response;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -30,6 +33,9 @@ pub(crate) mod cloudformation;
 pub(crate) mod fault;
 pub(crate) mod lambda;
 pub(crate) mod recorder;
+
+pub(crate) const TENCENT_CHAT: &Registration = &tencent_chat::REGISTRATION;
+pub(crate) const OPENIM: &Registration = &openim::REGISTRATION;
 
 pub(crate) const TABLE: &str = "group-changes";
 
@@ -112,30 +118,51 @@ impl Table {
         settings
     }
 
-    pub(crate) fn receiver<P: Platform>(&self, more: &[(&str, &str)]) -> Receiver<P> {
-        receiver(&self.settings(more)).unwrap()
+    pub(crate) fn receiver(&self, platform: &Registration, more: &[(&str, &str)]) -> Receiver {
+        receiver(platform, &self.settings(more)).unwrap()
     }
 }
 
 /// The settings of a function over the table at `endpoint`.
 pub(crate) fn local_settings(endpoint: &str) -> BTreeMap<String, String> {
-    [
+    let common = [
         ("TABLE_NAME", TABLE),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
-        ("TENCENT_SDK_APP_ID", "1400000000"),
-        ("TENCENT_ALLOW_UNSIGNED", "true"),
-        ("OPENIM_ALLOW_ANONYMOUS", "true"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    ];
+    let own = PLATFORMS
+        .iter()
+        .flat_map(|platform| platform.sample_app.iter().copied().chain([(platform.allow_anybody, "true")]));
+    common.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The store that `settings` describe.
+pub(crate) fn store(settings: &BTreeMap<String, String>) -> Arc<Store> {
+    function::store(&Settings::new(&|name| settings.get(name).cloned())).map(Arc::new).unwrap()
+}
+
+/// A platform that takes anybody's callbacks of its sample app, with `more` settings.
+pub(crate) fn platform(platform: &Registration, more: &[(&str, &str)]) -> Box<dyn Platform> {
+    let mut settings = local_settings("http://127.0.0.1:1");
+    settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    (platform.from_settings)(&Settings::new(&|name| settings.get(name).cloned())).unwrap()
+}
+
+/// Every rejection that a platform's sender may be told.
+pub(crate) fn rejections(platform: &Registration) -> impl Iterator<Item = Rejection> {
+    Rejection::SHARED.into_iter().chain(platform.rejections.iter().copied())
+}
+
+/// The registration of the platform that a sample's or a fixture's name begins with.
+pub(crate) fn platform_of(name: &str) -> &'static Registration {
+    PLATFORMS.into_iter().find(|platform| name.starts_with(platform.name)).unwrap()
 }
 
 /// The receiver that `settings` describe, or why there is none.
-pub(crate) fn receiver<P: Platform>(settings: &BTreeMap<String, String>) -> Result<Receiver<P>, String> {
-    function::receiver(&Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
+pub(crate) fn receiver(platform: &Registration, settings: &BTreeMap<String, String>) -> Result<Receiver, String> {
+    function::receiver(platform, &Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
 }
 
 /// A DynamoDB value as plain JSON; binary as `{"bytes": length}`.
@@ -207,7 +234,7 @@ impl Sent {
         .to_string()
     }
 
-    pub(crate) async fn to<P: Platform>(&self, receiver: &Receiver<P>) -> Response<String> {
+    pub(crate) async fn to(&self, receiver: &Receiver) -> Response<String> {
         handle(receiver, &self.event()).await
     }
 }
@@ -219,16 +246,16 @@ pub(crate) fn http(event: impl AsRef<str>) -> http::Request<Bytes> {
 }
 
 /// A function's answer to an event.
-pub(crate) async fn handle<P: Platform>(receiver: &Receiver<P>, event: &str) -> Response<String> {
+pub(crate) async fn handle(receiver: &Receiver, event: &str) -> Response<String> {
     function::invoke(receiver, serde_json::from_str(event).unwrap(), None).await
 }
 
 /// Holds an answer against the design: status, content type and the platform's own words.
-pub(crate) fn assert_answer<P: Platform>(response: &Response<String>, status: u32, what: &str) {
+pub(crate) fn assert_answer(platform: &Registration, response: &Response<String>, status: u32, what: &str) {
     assert_eq!(u32::from(response.status().as_u16()), status, "{what}: {}", response.body());
     assert_eq!(response.headers()["content-type"], "application/json", "{what}");
     let body: Value = serde_json::from_str(response.body()).unwrap();
-    let (ok, code, fields) = match P::NAME {
+    let (ok, code, fields) = match platform.name {
         "tencent-chat" => {
             (body["ActionStatus"] == "OK", &body["ErrorCode"], &["ActionStatus", "ErrorCode", "ErrorInfo"][..])
         }

@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use serde_json_borrow::Value;
 
+use super::{COMMAND_PARAMETER, OPERATION_ID};
+use crate::domain::callback::Callback;
 use crate::domain::change::{Detail, GroupChange, Kind};
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
@@ -172,13 +174,14 @@ static SET_GROUP_INFO_OF_RC1: Command = Command {
 /// A command that this version does not know.
 static UNKNOWN: Command = Command { name: "", aliases: &[], kind: Kind::GroupUnknown, time: None, fields: &[] };
 
-pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
-    let mut body = Body::parse(&request.body)?;
+pub(super) fn decode<'c>(callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
+    let mut body = Body::parse(&callback.body)?;
     let in_body = body.take("callbackCommand").and_then(string).filter(|command| !command.is_empty());
-    let mut spellings = in_body.into_iter().chain(url_commands(request).map(Cow::Borrowed));
-    let spelling = spellings.next().ok_or(Rejection::NoCommand)?;
+    let in_url = [callback.command.as_deref(), callback.parameter(COMMAND_PARAMETER)];
+    let mut spellings = in_body.into_iter().chain(in_url.into_iter().flatten().map(Cow::Borrowed));
+    let spelling = spellings.next().ok_or(Rejection::NO_COMMAND)?;
     if spellings.any(|other| !is_same(&spelling, &other)) {
-        return Err(Undecodable { rejection: Rejection::CommandMismatch, command: Some(spelling) });
+        return Err(Undecodable { rejection: Rejection::COMMAND_MISMATCH, command: Some(spelling) });
     }
     flatten(&mut body);
 
@@ -193,7 +196,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
         (Some(command), Some(group_id)) => (command, Cow::Borrowed(command.name), group_id),
         (None, Some(group_id)) => (&UNKNOWN, spelling, group_id),
         (Some(command), None) => {
-            return Err(Undecodable { rejection: Rejection::NoGroupId, command: Some(Cow::Borrowed(command.name)) });
+            return Err(Undecodable { rejection: Rejection::NO_GROUP_ID, command: Some(Cow::Borrowed(command.name)) });
         }
         // Users', friends': every family has commands of this form.
         (None, None) => return Ok(Decoded::Ignored(spelling)),
@@ -202,7 +205,7 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
         && ["notification", "introduction", "faceURL"].iter().any(|name| body.is_null(name));
     let command = if is_of_rc1 { &SET_GROUP_INFO_OF_RC1 } else { command };
 
-    let header = request.headers.get("operationID").unwrap_or_default();
+    let header = callback.parameter(OPERATION_ID).unwrap_or_default();
     let operation_id = [Some(Cow::Borrowed(header)), body.take("operationID").and_then(string)];
     let operation_id = operation_id.into_iter().flatten().find(|id| !id.is_empty());
     let mut details = command.details(&mut body);
@@ -240,7 +243,7 @@ pub(super) fn is_after(spelling: &str) -> bool {
 /// (with a slash in front where the configured URL ends in `?command=`).
 pub(super) fn url_commands<'r>(request: &'r Request<'_>) -> impl Iterator<Item = &'r str> {
     let path = request.last_segment().filter(|segment| is_command(segment));
-    let query = request.query.get("command").map(|command| command.trim_start_matches('/'));
+    let query = request.query.get(COMMAND_PARAMETER).map(|command| command.trim_start_matches('/'));
     path.into_iter().chain(query.filter(|command| !command.is_empty()))
 }
 

@@ -4,20 +4,27 @@
 //! The wire: `pkg/common/webhook` and `pkg/callbackstruct` of <https://github.com/openimsdk/open-im-server>; where its
 //! documentation differs (<https://docs.openim.io/restapi/webhooks>), both are read.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Response};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::domain::callback::Callback;
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
-use crate::platform::{Decoded, Platform};
+use crate::platform::{Decoded, Platform, Registration, answer};
 use crate::settings::{SettingError, Settings};
 
 mod decode;
 mod respond;
 mod verify;
+
+/// The query parameter that names the command in older servers and pages.
+const COMMAND_PARAMETER: &str = "command";
+/// The header with the id of the request that caused the callback.
+const OPERATION_ID: &str = "operationID";
 
 /// One OpenIM server.
 #[derive(Debug)]
@@ -27,16 +34,25 @@ pub struct OpenIm {
     credentials: Vec<SecretString>,
 }
 
-impl Platform for OpenIm {
-    const NAME: &'static str = "openim";
+/// How this platform is registered.
+pub static REGISTRATION: Registration = Registration {
+    name: "openim",
+    command_in_path: true,
+    from_settings: |settings| Ok(Box::new(OpenIm::from_settings(settings)?)),
+    commands: &decode::COMMANDS,
+    rejections: &[verify::BAD_CREDENTIALS],
+    allow_anybody: "OPENIM_ALLOW_ANONYMOUS",
+    secrets: "OPENIM_CREDENTIALS",
+    sample_app: &[],
+    sender: verify::send,
+};
 
-    /// `timeout` of an event in `webhooks.yml`, which is 5 for each.
-    const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
-
-    fn retries_after_timeout(&self) -> bool {
-        false
-    }
-
+impl OpenIm {
+    /// The server that the settings describe.
+    ///
+    /// # Errors
+    ///
+    /// Where one is missing or wrong, or where nothing says who may call.
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let app_id = settings.text("OPENIM_APP_ID").unwrap_or_else(|| "openim".to_owned());
         if app_id.len() > 64 || app_id.contains('#') {
@@ -63,34 +79,60 @@ impl Platform for OpenIm {
         }
         Ok(Self { app_id, credentials })
     }
+}
+
+impl Platform for OpenIm {
+    fn name(&self) -> &'static str {
+        REGISTRATION.name
+    }
 
     fn app_id(&self) -> &str {
         &self.app_id
     }
 
-    const PARAMETERS: &'static [&'static str] = &["command"];
-
-    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str> {
-        decode::url_commands(request).next()
+    /// `timeout` of an event in `webhooks.yml`, which is 5 for each.
+    fn sender_timeout(&self) -> Duration {
+        Duration::from_secs(5)
     }
 
-    fn records(command: &str) -> bool {
-        decode::find(command).is_some() || decode::is_after(command)
+    fn retries_after_timeout(&self) -> bool {
+        false
+    }
+
+    fn url_command<'r>(&self, request: &'r Request<'_>) -> Option<&'r str> {
+        decode::url_commands(request).next()
     }
 
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection> {
         verify::verify(request, &self.credentials)
     }
 
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>> {
-        decode::decode(request.request())
-    }
-
     fn is_known_caller(&self, request: &Request<'_>) -> bool {
         verify::is_known_caller(request, &self.credentials)
     }
 
-    fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
-        respond::respond(request, rejection)
+    fn parse<'r>(&self, request: Verified<'r, '_>) -> Callback<'r> {
+        let request = request.request();
+        let mut commands = decode::url_commands(request);
+        let command = commands.next();
+        let operation_id = request.headers.get(OPERATION_ID);
+        Callback::new(request, command, [(COMMAND_PARAMETER, commands.next()), (OPERATION_ID, operation_id)])
+    }
+
+    fn records(&self, command: &str) -> bool {
+        decode::find(command).is_some() || decode::is_after(command)
+    }
+
+    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
+        decode::decode(callback)
+    }
+
+    fn respond(&self, request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String> {
+        let mut response = answer(respond::body(request, outcome.err()), outcome);
+        if outcome == Err(verify::BAD_CREDENTIALS) {
+            let challenge = HeaderValue::from_static("Basic realm=\"group-ledger\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
     }
 }

@@ -32,12 +32,13 @@ const OLDER_HOOKS: [&str; 4] = [
     "callbackSuperGroupOnlinePushCommand",
 ];
 
-pub(super) fn respond(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
+pub(super) fn body(request: Option<&Request<'_>>, rejection: Option<Rejection>) -> String {
     let echo = request.and_then(|request| echo(request, rejection.is_none()));
     if echo.is_none() && rejection.is_none() {
-        return Cow::Borrowed(r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#);
+        return r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#.to_owned();
     }
-    Cow::Owned(serde_json::to_string(&Answer { echo, rejection }).unwrap_or_default())
+    // Neither a String nor an answer fails.
+    serde_json::to_string(&Answer { echo, rejection }).unwrap_or_default()
 }
 
 /// An answer with codes, and a hook's own fields.
@@ -56,10 +57,7 @@ impl Serialize for Answer<'_> {
         // Up to v3.6 an `actionCode` other than 0 makes the action fail; `nextCode` 1 does in every version.
         answer.serialize_entry("actionCode", &u32::from(rejection.is_some() && echo.is_none()))?;
         answer.serialize_entry("errCode", &rejection.map_or(0, Rejection::code))?;
-        answer.serialize_entry(
-            "errMsg",
-            &rejection.map_or_else(|| "Success".to_owned(), |rejection| rejection.to_string()),
-        )?;
+        answer.serialize_entry("errMsg", rejection.map_or("Success", Rejection::sentence))?;
         answer.serialize_entry("errDlt", "")?;
         answer.serialize_entry("nextCode", &0)?;
         answer.end()

@@ -3,12 +3,19 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
+use crate::domain::timestamp::Timestamp;
+use crate::settings::Settings;
+
+/// HTTP Basic credentials are missing or wrong.
+pub(super) const BAD_CREDENTIALS: Rejection = Rejection::new(40101, "The credentials are missing or wrong.");
 
 pub(super) fn verify<'r, 'a>(
     request: &'r Request<'a>,
@@ -17,13 +24,13 @@ pub(super) fn verify<'r, 'a>(
     if credentials.is_empty() {
         return Ok(Verified::vouch(request));
     }
-    let presented = request.headers.get("authorization").and_then(basic).ok_or(Rejection::BadCredentials)?;
+    let presented = request.headers.get("authorization").and_then(basic).ok_or(BAD_CREDENTIALS)?;
     let presented = Sha256::digest(presented);
     // Digests, so that the time taken does not tell a pair's length; every pair, so that it does not tell which matched.
     let matches = credentials.iter().fold(Choice::from(0), |matches, pair| {
         matches | Sha256::digest(pair.expose_secret()).as_slice().ct_eq(&presented)
     });
-    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(Rejection::BadCredentials) }
+    if bool::from(matches) { Ok(Verified::vouch(request)) } else { Err(BAD_CREDENTIALS) }
 }
 
 /// Whether the request presents one of the credentials' user names, or nobody has to present any.
@@ -44,4 +51,14 @@ fn basic(header: &str) -> Option<Vec<u8>> {
         return None;
     }
     BASE64_STANDARD.decode(encoded.trim()).ok()
+}
+
+/// Plays the server, for tools and tests: presents the first of the settings' credentials.
+pub(super) fn send(sample: &mut http::Request<Vec<u8>>, settings: &Settings<'_>, _now: Timestamp) {
+    let credentials = settings.secrets("OPENIM_CREDENTIALS").ok().and_then(|pairs| pairs.into_iter().next());
+    let header = credentials.map(|pair| format!("Basic {}", BASE64_STANDARD.encode(pair.expose_secret())));
+    if let Some(mut header) = header.and_then(|header| HeaderValue::try_from(header).ok()) {
+        header.set_sensitive(true);
+        sample.headers_mut().insert(AUTHORIZATION, header);
+    }
 }

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 
 use serde_json_borrow::Value;
 
+use crate::domain::callback::Callback;
 use crate::domain::change::{Detail, GroupChange, Kind};
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
-use crate::domain::request::Request;
 use crate::platform::Decoded;
 use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, scalar, string, text, user};
 
-use super::COMMAND_PARAMETER;
+use super::{CLIENT_IP, CLIENT_PLATFORM};
 
 /// The recorded commands.
 pub(super) static COMMANDS: [Command; 14] = [
@@ -198,9 +198,9 @@ pub(super) fn row(name: &str) -> Option<&'static Command> {
     })
 }
 
-pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undecodable<'r>> {
-    let mut body = Body::parse(&request.body)?;
-    let name = command(request.query.get(COMMAND_PARAMETER), body.take("CallbackCommand").and_then(string))?;
+pub(super) fn decode<'c>(callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
+    let mut body = Body::parse(&callback.body)?;
+    let name = command(callback.command.as_deref(), body.take("CallbackCommand").and_then(string))?;
     let Some(command) = row(&name) else {
         return Ok(Decoded::Ignored(name));
     };
@@ -210,12 +210,12 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
     let group_id = match { group_id }.find(|id| !id.is_empty()) {
         Some(group_id) => group_id,
         None if command.kind.has_group() => {
-            return Err(Undecodable { rejection: Rejection::NoGroupId, command: Some(name) });
+            return Err(Undecodable { rejection: Rejection::NO_GROUP_ID, command: Some(name) });
         }
         None => Cow::Borrowed(""),
     };
-    let parameter = |name| request.query.get(name).filter(|value| !value.is_empty()).map(Cow::Borrowed);
-    let source = [("client_ip", parameter("ClientIP")), ("client_platform", parameter("OptPlatform"))];
+    let source = [("client_ip", CLIENT_IP), ("client_platform", CLIENT_PLATFORM)];
+    let source = source.map(|(name, parameter)| (name, callback.parameter(parameter).map(Cow::Borrowed)));
     Ok(Decoded::Change(GroupChange {
         kind: command.kind,
         command: name,
@@ -230,15 +230,14 @@ pub(super) fn decode<'r>(request: &'r Request<'_>) -> Result<Decoded<'r>, Undeco
 }
 
 /// The command that URL and body name; they agree to the letter where both do.
-fn command<'r>(url: Option<&'r str>, body: Option<Cow<'r, str>>) -> Result<Cow<'r, str>, Undecodable<'r>> {
-    let url = url.filter(|command| !command.is_empty());
+fn command<'c>(url: Option<&'c str>, body: Option<Cow<'c, str>>) -> Result<Cow<'c, str>, Undecodable<'c>> {
     match (url, body.filter(|command| !command.is_empty())) {
         (Some(url), Some(body)) if url != body => {
-            Err(Undecodable { rejection: Rejection::CommandMismatch, command: Some(body) })
+            Err(Undecodable { rejection: Rejection::COMMAND_MISMATCH, command: Some(body) })
         }
         (_, Some(command)) => Ok(command),
         (Some(command), None) => Ok(Cow::Borrowed(command)),
-        (None, None) => Err(Rejection::NoCommand.into()),
+        (None, None) => Err(Rejection::NO_COMMAND.into()),
     }
 }
 

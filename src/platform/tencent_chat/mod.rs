@@ -2,23 +2,30 @@
 //!
 //! The wire: "Webhook Overview" <https://www.tencentcloud.com/document/product/1047/34354> and a page a command.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+use http::Response;
 use secrecy::SecretString;
 use serde::Serialize;
 
+use crate::domain::callback::Callback;
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
-use crate::platform::{Decoded, Platform};
+use crate::platform::{Decoded, Platform, Registration, answer};
 use crate::settings::{SettingError, Settings};
 
 mod decode;
+mod sender;
 mod verify;
 
 /// The query parameter that names the command.
 const COMMAND_PARAMETER: &str = "CallbackCommand";
+/// The query parameter that names the app.
+const APP_PARAMETER: &str = "SdkAppid";
+/// The query parameters that say where the request for the change came from.
+const CLIENT_IP: &str = "ClientIP";
+const CLIENT_PLATFORM: &str = "OptPlatform";
 
 /// One app of Tencent Cloud Chat.
 #[derive(Debug)]
@@ -30,16 +37,25 @@ pub struct TencentChat {
     retries_after_timeout: bool,
 }
 
-impl Platform for TencentChat {
-    const NAME: &'static str = "tencent-chat";
+/// How this platform is registered.
+pub static REGISTRATION: Registration = Registration {
+    name: "tencent-chat",
+    command_in_path: false,
+    from_settings: |settings| Ok(Box::new(TencentChat::from_settings(settings)?)),
+    commands: &decode::COMMANDS,
+    rejections: &verify::REJECTIONS,
+    allow_anybody: "TENCENT_ALLOW_UNSIGNED",
+    secrets: "TENCENT_CALLBACK_TOKENS",
+    sample_app: &[("TENCENT_SDK_APP_ID", "1400000000")],
+    sender: sender::send,
+};
 
-    /// "Webhook Overview", on time-outs.
-    const SENDER_TIMEOUT: Duration = Duration::from_secs(2);
-
-    fn retries_after_timeout(&self) -> bool {
-        self.retries_after_timeout
-    }
-
+impl TencentChat {
+    /// The app that the settings describe.
+    ///
+    /// # Errors
+    ///
+    /// Where one is missing or wrong, or where nothing says who may call.
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let sdk_app_id = settings.required("TENCENT_SDK_APP_ID")?;
         if !sdk_app_id.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -56,47 +72,68 @@ impl Platform for TencentChat {
         let retries_after_timeout = settings.flag_or("TENCENT_RETRIES_AFTER_TIMEOUT", true)?;
         Ok(Self { sdk_app_id, tokens, retries_after_timeout })
     }
+}
+
+impl Platform for TencentChat {
+    fn name(&self) -> &'static str {
+        REGISTRATION.name
+    }
 
     fn app_id(&self) -> &str {
         &self.sdk_app_id
     }
 
-    const PARAMETERS: &'static [&'static str] = &[COMMAND_PARAMETER, "ClientIP", "OptPlatform"];
-
-    fn url_command<'r>(request: &'r Request<'_>) -> Option<&'r str> {
-        request.query.get(COMMAND_PARAMETER).filter(|command| !command.is_empty())
+    /// "Webhook Overview", on time-outs.
+    fn sender_timeout(&self) -> Duration {
+        Duration::from_secs(2)
     }
 
-    fn records(command: &str) -> bool {
-        decode::row(command).is_some()
+    fn retries_after_timeout(&self) -> bool {
+        self.retries_after_timeout
+    }
+
+    fn url_command<'r>(&self, request: &'r Request<'_>) -> Option<&'r str> {
+        request.query.get(COMMAND_PARAMETER).filter(|command| !command.is_empty())
     }
 
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection> {
         verify::verify(request, &self.sdk_app_id, &self.tokens)
     }
 
-    fn decode<'r>(request: Verified<'r, '_>) -> Result<Decoded<'r>, Undecodable<'r>> {
-        decode::decode(request.request())
-    }
-
     fn is_known_caller(&self, request: &Request<'_>) -> bool {
-        request.query.get("SdkAppid") == Some(&self.sdk_app_id)
+        request.query.get(APP_PARAMETER) == Some(&self.sdk_app_id)
     }
 
-    fn respond(_request: Option<&Request<'_>>, rejection: Option<Rejection>) -> Cow<'static, str> {
+    fn parse<'r>(&self, request: Verified<'r, '_>) -> Callback<'r> {
+        let request = request.request();
+        let parameter = |name| (name, request.query.get(name).filter(|value| !value.is_empty()));
+        Callback::new(request, self.url_command(request), [CLIENT_IP, CLIENT_PLATFORM].map(parameter))
+    }
+
+    fn records(&self, command: &str) -> bool {
+        decode::row(command).is_some()
+    }
+
+    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
+        decode::decode(callback)
+    }
+
+    fn respond(&self, _request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String> {
         /// "Response Packet" of every command's page.
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
         struct Answer {
             action_status: &'static str,
-            error_info: String,
+            error_info: &'static str,
             error_code: u32,
         }
 
-        let Some(rejection) = rejection else {
-            return Cow::Borrowed(r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#);
+        let (action_status, error_info, error_code) = match outcome {
+            Ok(()) => ("OK", "", 0),
+            Err(rejection) => ("FAIL", rejection.sentence(), rejection.code()),
         };
-        let answer = Answer { action_status: "FAIL", error_info: rejection.to_string(), error_code: rejection.code() };
-        Cow::Owned(serde_json::to_string(&answer).unwrap_or_default())
+        // Neither a String nor an answer fails.
+        let body = serde_json::to_string(&Answer { action_status, error_info, error_code }).unwrap_or_default();
+        answer(body, outcome)
     }
 }
