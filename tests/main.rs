@@ -19,6 +19,7 @@ mod documentation;
 mod envelopes;
 mod hooks;
 mod hostile;
+mod items;
 mod ledger;
 mod local;
 mod properties;

@@ -41,7 +41,8 @@ pub enum ItemError {
 
 /// The item of an envelope under a sort key; `None` where it would be larger than an item can be. What changed is spelled out
 /// as far as there is room, because the raw body has it all.
-pub(crate) fn of(envelope: &Envelope<'_>, change_key: &str) -> Option<Item> {
+#[must_use]
+pub fn of(envelope: &Envelope<'_>, change_key: &str) -> Option<Item> {
     let item = match envelope {
         Envelope::Record(record) => serde_dynamo::to_item(RecordItem::of(record, change_key)),
         Envelope::Quarantined(kept) => serde_dynamo::to_item(QuarantinedItem::of(kept, change_key)),
