@@ -3,23 +3,25 @@
 //! A callback goes one way, and no step knows a later one:
 //!
 //! ```text
-//! API Gateway event ─► request   (host: bytes, query, headers, received_at; no AWS types beyond it)
-//!                   ─► verify    (platform: is it genuine, is it ours?)
-//!                   ─► decode    (platform: bytes -> GroupChange | Ignored)
-//!                   ─► record    (domain: key, digest, raw body)
-//!                   ─► store     (storage: one conditional PutItem; or one SQS message ─► replay ─► the same PutItem)
-//!                   ─► respond   (platform: its own words)
+//! API Gateway event ─► lambda_http ─► http::Request
+//!                   ─► verify    (is it genuine, is it ours?)             platform, constant time
+//!                   ─► parse     (what of the request decoding needs)     platform ─► Callback
+//!                   ─► decode    (bytes ─► GroupChange | Ignored)         platform, pure
+//!                   ─► store     (one conditional PutItem; else one SQS message ─► replay ─► the same PutItem)
+//!                   ─► respond   (request, outcome ─► http::Response)     platform, in its own words
 //! ```
+//!
+//! What is genuine and not understood goes to quarantine by the same store, and is decoded again by a later version.
 //!
 //! A room is a folder, and knows only the rooms below it:
 //!
 //! | room | what it is for |
 //! | --- | --- |
-//! | [`host`] | Lambda: events, AWS clients, log, metrics |
-//! | [`ingest`] | the way itself: verify, decode, record, store; replay and reprocessing |
-//! | [`platform`] | one folder a platform: how it verifies, decodes and answers |
-//! | [`storage`] | the table, the fallback queue, the circuit breaker |
-//! | [`domain`] | requests, changes, records, rejections, timestamps |
+//! | [`host`] | what runs the rest: Lambda functions, AWS clients, log, metrics |
+//! | [`ingest`] | the way itself: verify, parse, decode, store, respond, within the sender's timeout; replay |
+//! | [`platform`] | one folder a platform: how it verifies, parses, decodes and answers; the list of platforms |
+//! | [`storage`] | items, the table, the fallback queue, envelopes, the circuit breaker |
+//! | [`domain`] | requests, callbacks, changes, records, rejections, timestamps |
 //!
 //! [`settings`] reads the environment for whoever asks; `panics` turns a panic into a value.
 

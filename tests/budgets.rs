@@ -14,7 +14,7 @@ use flate2::write::DeflateEncoder;
 use group_ledger::domain::record::Record;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::response;
+use group_ledger::host::lambda::event::response;
 use group_ledger::ingest::read;
 use group_ledger::platform::{Decoded, Platform, Registration};
 

@@ -13,7 +13,7 @@ use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::metrics;
-use group_ledger::host::replay;
+use group_ledger::host::setup;
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
 use group_ledger::platform::Registration;
 use group_ledger::settings::Settings;
@@ -383,7 +383,7 @@ fn settings_read(platform: &Registration) -> BTreeSet<String> {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
     };
-    group_ledger::host::function::receiver(platform, &Settings::new(&lookup)).unwrap();
+    setup::receiver(platform, &Settings::new(&lookup)).unwrap();
     read.into_inner()
 }
 
@@ -394,7 +394,7 @@ fn settings_read_by_replay() -> BTreeSet<String> {
         read.borrow_mut().insert(name.to_owned());
         settings.get(name).cloned()
     };
-    replay::ledger(&Settings::new(&lookup)).unwrap();
+    setup::ledger(&Settings::new(&lookup)).unwrap();
     read.into_inner()
 }
 

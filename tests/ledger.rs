@@ -522,12 +522,13 @@ async fn openims_group_id_is_found_wherever_it_is() {
 
 #[tokio::test]
 async fn the_replay_says_which_messages_are_to_be_put_back() {
-    use group_ledger::host::replay;
+    use group_ledger::host::lambda::replay;
+    use group_ledger::host::setup;
     use group_ledger::settings::Settings;
 
     let table = Table::start().await;
     let settings = table.settings(&[]);
-    let ledger = replay::ledger(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
+    let ledger = setup::ledger(&Settings::new(&|name| settings.get(name).cloned())).unwrap();
     let batch = || {
         let sample = crate::reliability::sample();
         let messages = [("first", sample.as_str()), ("again", &sample), ("bad", "nonsense")];

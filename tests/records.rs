@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use group_ledger::host::event;
+use group_ledger::host::lambda::event;
 use group_ledger::platform::Registration;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};

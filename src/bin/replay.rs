@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use group_ledger::host::replay;
+use group_ledger::host::lambda::replay;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use group_ledger::host::function;
+use group_ledger::host::lambda::receiver;
 use group_ledger::platform::tencent_chat::REGISTRATION;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    function::run(&REGISTRATION).await
+    receiver::run(&REGISTRATION).await
 }

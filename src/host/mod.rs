@@ -1,8 +1,7 @@
-//! What runs the rest on AWS Lambda: events and answers, AWS clients, log and metrics. Knows every other room; none knows it.
+//! What runs the rest: Lambda functions, AWS clients, the log, metrics. Knows every other room; none knows it.
 
 pub mod aws;
-pub mod event;
-pub mod function;
-mod lambda;
+pub mod lambda;
+pub mod logging;
 pub mod metrics;
-pub mod replay;
+pub mod setup;

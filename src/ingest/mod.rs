@@ -1,5 +1,7 @@
-//! The way of a callback: verify, parse, decode, store, respond, within the time that its sender waits; replay writes what
-//! the table did not take at first. Knows the domain, the platforms and the store; no host.
+//! The way of a callback, within the time that its sender waits. Knows the domain, the platforms and the store; no host.
+//!
+//! [`handler`] answers a request; [`receive`] decides what becomes of it; [`read`] is the pure part: verify, parse, decode.
+//! [`replay`] writes what the fallback queue holds.
 
 pub mod handler;
 pub mod read;

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use dynoxide::Database;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
-use group_ledger::host::function;
+use group_ledger::host::lambda::event::Event;
+use group_ledger::host::lambda::receiver;
+use group_ledger::host::setup;
 use group_ledger::ingest::receive::Receiver;
 use group_ledger::platform::{PLATFORMS, Platform, Registration, openim, tencent_chat};
 use group_ledger::settings::Settings;
@@ -140,7 +141,7 @@ pub(crate) fn local_settings(endpoint: &str) -> BTreeMap<String, String> {
 
 /// The store that `settings` describe.
 pub(crate) fn store(settings: &BTreeMap<String, String>) -> Arc<Store> {
-    function::store(&Settings::new(&|name| settings.get(name).cloned())).map(Arc::new).unwrap()
+    setup::store(&Settings::new(&|name| settings.get(name).cloned())).map(Arc::new).unwrap()
 }
 
 /// A platform that takes anybody's callbacks of its sample app, with `more` settings.
@@ -162,7 +163,7 @@ pub(crate) fn platform_of(name: &str) -> &'static Registration {
 
 /// The receiver that `settings` describe, or why there is none.
 pub(crate) fn receiver(platform: &Registration, settings: &BTreeMap<String, String>) -> Result<Receiver, String> {
-    function::receiver(platform, &Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
+    setup::receiver(platform, &Settings::new(&|name| settings.get(name).cloned())).map_err(|error| error.to_string())
 }
 
 /// A DynamoDB value as plain JSON; binary as `{"bytes": length}`.
@@ -247,7 +248,7 @@ pub(crate) fn http(event: impl AsRef<str>) -> http::Request<Bytes> {
 
 /// A function's answer to an event.
 pub(crate) async fn handle(receiver: &Receiver, event: &str) -> Response<String> {
-    function::invoke(receiver, serde_json::from_str(event).unwrap(), None).await
+    receiver::invoke(receiver, serde_json::from_str(event).unwrap(), None).await
 }
 
 /// Holds an answer against the design: status, content type and the platform's own words.

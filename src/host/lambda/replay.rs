@@ -9,10 +9,10 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use tracing::error;
 
-use crate::host::aws::{self, FUNCTION_TIMEOUTS};
-use crate::host::lambda::{start_logging, time_left};
+use crate::host::lambda::time_left;
+use crate::host::{logging, setup};
 use crate::ingest::replay;
-use crate::settings::{SettingError, Settings};
+use crate::settings::Settings;
 use crate::storage::ledger::Ledger;
 
 /// How long one message may take.
@@ -22,8 +22,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    start_logging();
-    let ledger = match ledger(&Settings::from_env()) {
+    logging::start();
+    let ledger = match setup::ledger(&Settings::from_env()) {
         Ok(ledger) => ledger,
         Err(error) => {
             error!(%error, "cannot start");
@@ -42,15 +42,6 @@ pub async fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The ledger that the settings describe.
-///
-/// # Errors
-///
-/// Where a setting is missing or wrong.
-pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
-    Ledger::from_settings(settings, &aws::config(settings, FUNCTION_TIMEOUTS)?)
 }
 
 /// Writes what the messages hold. Those that the function's time is over for are put back.

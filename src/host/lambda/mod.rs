@@ -1,26 +1,15 @@
-//! What every function has: its log, and the time that Lambda leaves it.
+//! AWS Lambda: the functions that receive callbacks and the one that replays the fallback queue.
+//!
+//! `lambda_http` turns API Gateway's events into [`http::Request`]s, behind the guard in [`event`]; the handler in
+//! [`ingest`](crate::ingest) knows neither. Here alone are Lambda's types.
 
-use std::panic::{self, PanicHookInfo};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lambda_http::Context;
-use tracing::error;
 
-/// Starts writing lines of JSON to standard output, from where Lambda takes them to CloudWatch.
-pub(crate) fn start_logging() {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO)
-        .init();
-    // Where, and not what: a panic's message may show what it choked on.
-    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        error!(location = info.location().map(ToString::to_string), "panic");
-    }));
-}
+pub mod event;
+pub mod receiver;
+pub mod replay;
 
 /// How long until Lambda ends the function; `None` where that time has passed, because then a clock is wrong.
 pub(crate) fn time_left(context: &Context) -> Option<Duration> {

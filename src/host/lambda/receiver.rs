@@ -1,4 +1,4 @@
-//! The Lambda function around a [`Receiver`]: makes it of the settings, starts, and hands it what API Gateway sends.
+//! The function of one platform: starts, and hands a [`Receiver`] the requests that API Gateway sends.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -10,23 +10,18 @@ use tracing::{error, warn};
 
 use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
-use crate::host::aws::{self, FUNCTION_TIMEOUTS};
-use crate::host::event::{Event, response};
-use crate::host::lambda::{start_logging, time_left};
-use crate::host::metrics::Emf;
-use crate::ingest::handler::Observer;
+use crate::host::lambda::event::{Event, response};
+use crate::host::lambda::time_left;
+use crate::host::{logging, setup};
 use crate::ingest::receive::Receiver;
 use crate::panics::unwound;
 use crate::platform::Registration;
-use crate::settings::{SettingError, Settings};
-use crate::storage::fallback_queue::FallbackQueue;
-use crate::storage::ledger::Ledger;
-use crate::storage::store::Store;
+use crate::settings::Settings;
 
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run(platform: &Registration) -> ExitCode {
-    start_logging();
-    let receiver = match receiver(platform, &Settings::from_env()) {
+    logging::start();
+    let receiver = match setup::receiver(platform, &Settings::from_env()) {
         Ok(receiver) => Arc::new(receiver),
         Err(error) => {
             error!(platform = platform.name, %error, "cannot start");
@@ -60,27 +55,4 @@ pub async fn run(platform: &Registration) -> ExitCode {
 pub async fn invoke(receiver: &Receiver, event: Event, deadline: Option<Instant>) -> http::Response<String> {
     let request = unwound(|| event.into_request(Timestamp::now(), deadline)).unwrap_or(Err(Rejection::DEFECT));
     receiver.handle(request).await
-}
-
-/// The receiver that the settings describe.
-///
-/// # Errors
-///
-/// Where a setting is missing or wrong.
-pub fn receiver(platform: &Registration, settings: &Settings<'_>) -> Result<Receiver, SettingError> {
-    let observer =
-        settings.text("METRICS_NAMESPACE").map(|namespace| Box::new(Emf::new(namespace)) as Box<dyn Observer>);
-    let store = Arc::new(store(settings)?);
-    Ok(Receiver::new((platform.from_settings)(settings)?, store, settings.days("RETENTION_DAYS")?, observer))
-}
-
-/// The store that the settings describe.
-///
-/// # Errors
-///
-/// Where a setting is missing or wrong.
-pub fn store(settings: &Settings<'_>) -> Result<Store, SettingError> {
-    let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
-    let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
-    Ok(Store::new(Ledger::from_settings(settings, &config)?, fallback_queue))
 }

@@ -1,0 +1,45 @@
+//! What the settings describe: receivers, and the ledger and queue that they share.
+
+use std::sync::Arc;
+
+use crate::host::aws::{self, FUNCTION_TIMEOUTS};
+use crate::host::metrics::Emf;
+use crate::ingest::handler::Observer;
+use crate::ingest::receive::Receiver;
+use crate::platform::Registration;
+use crate::settings::{SettingError, Settings};
+use crate::storage::fallback_queue::FallbackQueue;
+use crate::storage::ledger::Ledger;
+use crate::storage::store::Store;
+
+/// The receiver that the settings describe.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn receiver(platform: &Registration, settings: &Settings<'_>) -> Result<Receiver, SettingError> {
+    let observer =
+        settings.text("METRICS_NAMESPACE").map(|namespace| Box::new(Emf::new(namespace)) as Box<dyn Observer>);
+    let store = Arc::new(store(settings)?);
+    Ok(Receiver::new((platform.from_settings)(settings)?, store, settings.days("RETENTION_DAYS")?, observer))
+}
+
+/// The store that the settings describe.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn store(settings: &Settings<'_>) -> Result<Store, SettingError> {
+    let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
+    let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
+    Ok(Store::new(Ledger::from_settings(settings, &config)?, fallback_queue))
+}
+
+/// The ledger that the settings describe.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
+    Ledger::from_settings(settings, &aws::config(settings, FUNCTION_TIMEOUTS)?)
+}
