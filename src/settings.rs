@@ -77,6 +77,20 @@ impl<'e> Settings<'e> {
         }
     }
 
+    /// `on` or `off`, or `default` where it is absent.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither.
+    pub fn switch_or(&self, name: &'static str, default: bool) -> Result<bool, SettingError> {
+        match self.text(name).as_deref() {
+            None => Ok(default),
+            Some("off") => Ok(false),
+            Some("on") => Ok(true),
+            Some(_) => Err(SettingError::new(name, "must be on or off")),
+        }
+    }
+
     /// A whole number of days, at least 1.
     ///
     /// # Errors
@@ -133,6 +147,15 @@ mod tests {
             [(None, Some(false)), (Some("true"), Some(true)), (Some("false"), Some(false)), (Some("1"), None)]
         {
             assert_eq!(with(value, |settings| settings.flag("X")).ok(), flag, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        for (value, switch) in
+            [(None, Some(true)), (Some("on"), Some(true)), (Some("off"), Some(false)), (Some("true"), None)]
+        {
+            assert_eq!(with(value, |settings| settings.switch_or("X", true)).ok(), switch, "{value:?}");
         }
     }
 

@@ -41,7 +41,7 @@ fn written(registration: &Registration, event: &str, retention_days: Option<u32>
         Envelope::Quarantined(kept) => kept.change_key(),
         Envelope::Part(_) => panic!("no part"),
     };
-    (serde_json::to_value(&envelope).unwrap(), item::of(&envelope, &key).unwrap())
+    (serde_json::to_value(&envelope).unwrap(), item::of(&envelope, &key, Some(Timestamp::now())).unwrap())
 }
 
 /// What is read of an item.
@@ -116,7 +116,7 @@ fn numbers_keep_their_digits() {
     ];
     record.change.details = details.map(|(name, detail)| (Cow::Borrowed(name), detail)).into();
     let expected = record.change.details.clone();
-    let item = item::of(&Envelope::Record(record), "key").unwrap();
+    let item = item::of(&Envelope::Record(record), "key", None).unwrap();
     assert_eq!(item::record(item).unwrap().change.details, expected);
 }
 

@@ -4,6 +4,7 @@
 pub(crate) mod base64_text;
 pub mod callback;
 pub mod change;
+pub mod feed;
 pub(crate) mod pairs;
 pub mod quarantine;
 pub mod record;

@@ -180,7 +180,12 @@ impl<'r> Record<'r> {
 
 /// A time, and the beginning of what tells apart what happened then.
 pub(crate) fn change_key(time: Timestamp, digest: &str) -> String {
-    format!("{time}#{}", digest.get(..16).unwrap_or(digest))
+    format!("{time}#{}", cut(digest, 16))
+}
+
+/// The beginning of a text, of at most `bytes` bytes.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
 /// The partition key. A group id that would not fit is represented by its digest: the record has the id in full, and no

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::callback::Callback;
 use crate::domain::change::{Detail, GroupChange, Kind};
+use crate::domain::feed::Stamp;
 use crate::domain::quarantine::{Quarantined, Undecoded};
 use crate::domain::record::{Part, Raw, Record};
 use crate::domain::timestamp::Timestamp;
@@ -39,12 +40,13 @@ pub enum ItemError {
     NoBody,
 }
 
-/// The item of an envelope under a sort key; `None` where it would be larger than an item can be. What changed is spelled out
+/// The item of an envelope under a sort key; a record's with its place in the feed, where it is written at `recorded_at`.
+/// `None` where it would be larger than an item can be. What changed is spelled out
 /// as far as there is room, because the raw body has it all.
 #[must_use]
-pub fn of(envelope: &Envelope<'_>, change_key: &str) -> Option<Item> {
+pub fn of(envelope: &Envelope<'_>, change_key: &str, recorded_at: Option<Timestamp>) -> Option<Item> {
     let item = match envelope {
-        Envelope::Record(record) => serde_dynamo::to_item(RecordItem::of(record, change_key)),
+        Envelope::Record(record) => serde_dynamo::to_item(RecordItem::of(record, change_key, recorded_at)),
         Envelope::Quarantined(kept) => serde_dynamo::to_item(QuarantinedItem::of(kept, change_key)),
         Envelope::Part(part) => serde_dynamo::to_item(PartItem::of(part, change_key)),
     };
@@ -96,8 +98,8 @@ pub fn part(item: Item) -> Result<Vec<u8>, ItemError> {
 /// Whether an item can hold an envelope.
 pub(crate) fn holds(envelope: &Envelope<'_>) -> bool {
     match envelope {
-        Envelope::Record(record) => of(envelope, &record.change_key()).is_some(),
-        Envelope::Quarantined(kept) => of(envelope, &kept.change_key()).is_some(),
+        Envelope::Record(record) => of(envelope, &record.change_key(), Some(record.received_at)).is_some(),
+        Envelope::Quarantined(kept) => of(envelope, &kept.change_key(), None).is_some(),
         Envelope::Part(_) => true,
     }
 }
@@ -136,23 +138,34 @@ impl<'r> Identity<'r> {
     }
 }
 
-/// A record's attributes, but for `change`. The README says what each is.
+/// The attributes of a record that the feed's index has too. The README says what each is.
 #[derive(Deserialize, Serialize)]
-struct RecordItem<'r> {
-    group_key: Cow<'r, str>,
-    change_key: Cow<'r, str>,
-    platform: Cow<'r, str>,
-    app_id: Cow<'r, str>,
-    group_id: Cow<'r, str>,
-    kind: Kind,
-    command: Cow<'r, str>,
-    occurred_at: Timestamp,
-    occurred_at_source: OccurredAtSource,
-    received_at: Timestamp,
+pub(crate) struct HeadItem<'r> {
+    pub(crate) group_key: Cow<'r, str>,
+    pub(crate) change_key: Cow<'r, str>,
+    pub(crate) platform: Cow<'r, str>,
+    pub(crate) app_id: Cow<'r, str>,
+    pub(crate) group_id: Cow<'r, str>,
+    pub(crate) kind: Kind,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    operator: Option<Cow<'r, str>>,
+    pub(crate) operator: Option<Cow<'r, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    group_type: Option<Cow<'r, str>>,
+    pub(crate) group_type: Option<Cow<'r, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) feed_key: Option<Cow<'r, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) feed_at: Option<Cow<'r, str>>,
+}
+
+/// A record's attributes, but for `change`.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct RecordItem<'r> {
+    #[serde(flatten)]
+    pub(crate) head: HeadItem<'r>,
+    pub(crate) command: Cow<'r, str>,
+    pub(crate) occurred_at_source: OccurredAtSource,
     digest: Cow<'r, str>,
     #[serde(default, skip_serializing_if = "is_empty")]
     request_id: Cow<'r, str>,
@@ -165,9 +178,9 @@ struct RecordItem<'r> {
 }
 
 /// Where a record's `occurred_at` comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum OccurredAtSource {
+pub enum OccurredAtSource {
     /// The callback says it.
     Callback,
     /// The callback does not: it is when it was received.
@@ -232,24 +245,31 @@ struct RawAttributes<'r> {
 }
 
 impl<'r> RecordItem<'r> {
-    fn of(record: &'r Record<'_>, change_key: &'r str) -> Self {
+    fn of(record: &'r Record<'_>, change_key: &'r str, recorded_at: Option<Timestamp>) -> Self {
         let change = &record.change;
-        Self {
+        let stamp = recorded_at.map(|at| Stamp::new(at, &record.digest, &record.request_id));
+        let (feed_key, feed_at) = stamp.map(|Stamp { feed_key, feed_at }| (feed_key, feed_at)).unzip();
+        let head = HeadItem {
             group_key: Cow::Borrowed(&record.group_key),
             change_key: Cow::Borrowed(change_key),
             platform: Cow::Borrowed(&record.platform),
             app_id: Cow::Borrowed(&record.app_id),
             group_id: Cow::Borrowed(&change.group_id),
             kind: change.kind,
-            command: Cow::Borrowed(&change.command),
             occurred_at: record.occurred_at,
+            received_at: record.received_at,
+            operator: change.operator.as_deref().map(Cow::Borrowed),
+            group_type: change.group_type.as_deref().map(Cow::Borrowed),
+            feed_key: feed_key.map(Cow::Owned),
+            feed_at: feed_at.map(Cow::Owned),
+        };
+        Self {
+            head,
+            command: Cow::Borrowed(&change.command),
             occurred_at_source: match change.occurred_at {
                 Some(_) => OccurredAtSource::Callback,
                 None => OccurredAtSource::Receipt,
             },
-            received_at: record.received_at,
-            operator: change.operator.as_deref().map(Cow::Borrowed),
-            group_type: change.group_type.as_deref().map(Cow::Borrowed),
             digest: Cow::Borrowed(&record.digest),
             request_id: Cow::Borrowed(&record.request_id),
             source: borrowed(&change.source),
@@ -259,24 +279,25 @@ impl<'r> RecordItem<'r> {
     }
 
     fn into_record(self, change: Option<&AttributeValue>) -> Result<Record<'r>, ItemError> {
+        let head = self.head;
         Ok(Record {
-            group_key: self.group_key.into_owned(),
-            platform: Cow::Owned(self.platform.into_owned()),
-            app_id: self.app_id,
+            group_key: head.group_key.into_owned(),
+            platform: Cow::Owned(head.platform.into_owned()),
+            app_id: head.app_id,
             change: GroupChange {
-                kind: self.kind,
+                kind: head.kind,
                 command: self.command,
-                group_id: self.group_id,
-                occurred_at: (self.occurred_at_source == OccurredAtSource::Callback).then_some(self.occurred_at),
-                operator: self.operator,
-                group_type: self.group_type,
+                group_id: head.group_id,
+                occurred_at: (self.occurred_at_source == OccurredAtSource::Callback).then_some(head.occurred_at),
+                operator: head.operator,
+                group_type: head.group_type,
                 details: change.map(details).transpose()?.unwrap_or_default(),
                 source: self.source,
                 // The digest has it.
                 identity: Cow::Borrowed(""),
             },
-            occurred_at: self.occurred_at,
-            received_at: self.received_at,
+            occurred_at: head.occurred_at,
+            received_at: head.received_at,
             raw: self.raw.into_raw()?,
             details_omitted: change.is_none(),
             digest: self.digest.into_owned(),

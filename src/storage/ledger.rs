@@ -14,6 +14,7 @@ use aws_types::SdkConfig;
 use tokio::time::timeout;
 
 use crate::domain::record::{PARTITION_KEY, Part, SORT_KEY};
+use crate::domain::timestamp::Timestamp;
 use crate::settings::{SettingError, Settings};
 use crate::storage::call::{CallError, Scope, retries};
 use crate::storage::envelope::Envelope;
@@ -27,6 +28,9 @@ pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 pub struct Ledger {
     client: Client,
     table: String,
+    /// Whether records get a place in the feed.
+    feed: bool,
+    clock: fn() -> Timestamp,
 }
 
 /// What became of an envelope that is durably in the table.
@@ -54,13 +58,24 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where that is not set.
+    /// Where that is not set, or `FEED` is neither `on` nor `off`.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Self, SettingError> {
         let mut config = Config::from(config).to_builder();
         config
             .set_endpoint_url(settings.text("AWS_ENDPOINT_URL_DYNAMODB"))
             .set_retry_partition(Some(retries("DynamoDB")));
-        Ok(Self { client: Client::from_conf(config.build()), table: settings.required("TABLE_NAME")? })
+        Ok(Self {
+            client: Client::from_conf(config.build()),
+            table: settings.required("TABLE_NAME")?,
+            feed: settings.switch_or("FEED", true)?,
+            clock: Timestamp::now,
+        })
+    }
+
+    /// The same ledger with another clock, by which records get their places in the feed.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock, ..self }
     }
 
     /// The client, for tools that do more than a function may.
@@ -134,7 +149,9 @@ impl Ledger {
     /// Puts an envelope where its key is free. What DynamoDB would not take can only be in `change`, whose names and values
     /// are the callback's; the raw body has it all.
     async fn put_new(&self, envelope: &Envelope<'_>, key: &str) -> Result<Put, LedgerError> {
-        let item = || item::of(envelope, key).ok_or(LedgerError::TooLarge);
+        // Stamped just before the write, because the feed has the order of writing.
+        let now = self.feed.then(|| (self.clock)());
+        let item = || item::of(envelope, key, now).ok_or(LedgerError::TooLarge);
         match self.put(item()?, IS_FREE).await {
             Err(LedgerError::Call(CallError::Rejected(code))) if code == "ValidationException" => {
                 let mut item = item()?;
