@@ -114,6 +114,7 @@ fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECOND
 mutants: tools ## Change the code in every way a test should notice, and see that one does: about an hour
 	$(call install,cargo-mutants,$(CARGO_MUTANTS))
 	@command -v cargo-nextest >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-nextest@$(CARGO_NEXTEST)
+	@mkdir -p target
 	cargo mutants --no-shuffle --output target/mutants-decide
 	cargo mutants --no-shuffle --output target/mutants-store --config .cargo/mutants-store.toml
 

@@ -18,7 +18,7 @@ use group_ledger::settings::Settings;
 use group_ledger::storage::envelope::Envelope;
 use group_ledger::storage::item::Item;
 use group_ledger::storage::ledger::{Ledger, Written};
-use group_ledger::storage::quarantine::{Pages, change_key};
+use group_ledger::storage::quarantine::change_key;
 
 use crate::tool::{TIMEOUTS, ended, helped};
 
@@ -37,6 +37,9 @@ It needs dynamodb:Query, GetItem, PutItem and DeleteItem on the table.";
 
 /// How long one callback may take.
 const CALLBACK_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How many items are read at a time: one may have 400 KB.
+const PAGE_SIZE: usize = 25;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -93,9 +96,11 @@ async fn reprocess(ledger: &Ledger, platform: &dyn Platform, days: u32, tally: &
         let day = Timestamp::now().unix_millis() - day * 86_400_000;
         let day = Timestamp::from_unix_millis(day).context("that many days ago there was no quarantine")?.date();
         let group_key = group_key(platform.name(), platform.app_id(), &day);
-        let mut pages = Pages::new(ledger, &group_key);
-        while let Some(items) = pages.next().await.context("the table cannot be read")? {
-            for item in items {
+        let mut after = None;
+        loop {
+            let page = ledger.partition(&group_key, after, PAGE_SIZE).await;
+            let page = page.context("the table cannot be read")?;
+            for item in page.items {
                 let key = change_key(&item).to_owned();
                 // One that is broken must not keep the later ones where they are.
                 if let Err(error) = reprocess_one(ledger, platform, item, tally).await {
@@ -103,6 +108,10 @@ async fn reprocess(ledger: &Ledger, platform: &dyn Platform, days: u32, tally: &
                     tally.kept += 1;
                     tally.broken += 1;
                 }
+            }
+            after = page.after;
+            if after.is_none() {
+                break;
             }
         }
     }

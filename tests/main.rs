@@ -24,6 +24,7 @@ mod ledger;
 mod local;
 mod properties;
 mod quarantine;
+mod reading;
 mod records;
 mod reliability;
 mod sam;

@@ -129,6 +129,24 @@ pub struct GroupChange<'a> {
     pub identity: Cow<'a, str>,
 }
 
+impl Detail<'_> {
+    /// The same value, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Detail<'static> {
+        let text = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Text(value) => Detail::Text(text(value)),
+            Self::Number(digits) => Detail::Number(digits),
+            Self::Flag(flag) => Detail::Flag(flag),
+            Self::Nothing => Detail::Nothing,
+            Self::Ids(ids) => Detail::Ids(ids.into_iter().map(text).collect()),
+            Self::Map(map) => {
+                Detail::Map(map.into_iter().map(|(key, value)| (text(key), value.into_owned())).collect())
+            }
+        }
+    }
+}
+
 /// The value of one changed field.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

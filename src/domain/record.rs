@@ -29,7 +29,10 @@ const MAX_RAW_TEXT_BYTES: usize = 64 * 1024;
 const MAX_PART_BYTES: usize = 256 * 1024;
 
 /// DynamoDB's limit for a partition key's value.
-const MAX_PARTITION_KEY_BYTES: usize = 2048;
+pub(crate) const MAX_PARTITION_KEY_BYTES: usize = 2048;
+
+/// DynamoDB's limit for a sort key's value.
+pub(crate) const MAX_SORT_KEY_BYTES: usize = 1024;
 
 /// One record, as it is written.
 #[derive(Clone, Deserialize, Serialize)]
@@ -190,7 +193,7 @@ pub(crate) fn cut(text: &str, bytes: usize) -> &str {
 
 /// The partition key. A group id that would not fit is represented by its digest: the record has the id in full, and no
 /// genuine id is that long on Tencent Chat (48 bytes), while OpenIM takes any.
-fn group_key(platform: &str, app_id: &str, group_id: &str) -> String {
+pub(crate) fn group_key(platform: &str, app_id: &str, group_id: &str) -> String {
     let key = format!("{platform}#{app_id}#{group_id}");
     if key.len() <= MAX_PARTITION_KEY_BYTES {
         return key;
@@ -221,7 +224,7 @@ pub(crate) fn raw(body: Cow<'_, [u8]>) -> Raw<'_> {
     text.map_or_else(Raw::Gzip, Raw::Text)
 }
 
-fn gzip(body: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to a Vec does not fail.
     let _ = encoder.write_all(body);

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::host::aws::{self, FUNCTION_TIMEOUTS};
+use crate::host::aws::{self, FUNCTION_TIMEOUTS, READER_TIMEOUTS};
 use crate::host::metrics::Emf;
 use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
+use crate::reading::api::Reader;
 use crate::settings::{SettingError, Settings};
 use crate::storage::fallback_queue::FallbackQueue;
 use crate::storage::ledger::Ledger;
@@ -42,4 +43,13 @@ pub fn store(settings: &Settings<'_>) -> Result<Store, SettingError> {
 /// Where a setting is missing or wrong.
 pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
     Ledger::from_settings(settings, &aws::config(settings, FUNCTION_TIMEOUTS)?)
+}
+
+/// The reader that the settings describe.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn reader(settings: &Settings<'_>) -> Result<Reader, SettingError> {
+    Reader::from_settings(settings, Ledger::from_settings(settings, &aws::config(settings, READER_TIMEOUTS)?)?)
 }

@@ -90,6 +90,10 @@ pub struct Registration {
     pub command_in_path: bool,
     /// Makes the platform of its settings.
     pub from_settings: fn(&Settings<'_>) -> Result<Box<dyn Platform>, SettingError>,
+    /// [`Platform::decode`], which needs no settings.
+    pub decode: for<'c> fn(&'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>>,
+    /// The app that the settings name; `None` where they name none.
+    pub app_id: fn(&Settings<'_>) -> Option<String>,
     /// The recorded commands.
     pub commands: &'static [Command],
     /// The rejections that only this platform has.

@@ -26,6 +26,9 @@ pub(crate) const CHANGE: &str = "change";
 /// An item, as the SDK has it.
 pub type Item = HashMap<String, AttributeValue>;
 
+/// What changed: values by name.
+pub type Details = Vec<(Cow<'static, str>, Detail<'static>)>;
+
 /// An item that is not what it should be. Says nothing of what it holds.
 #[derive(Debug, thiserror::Error)]
 pub enum ItemError {
@@ -69,10 +72,28 @@ pub fn of(envelope: &Envelope<'_>, change_key: &str, recorded_at: Option<Timesta
 /// # Errors
 ///
 /// Where the item is none of a record.
-pub fn record(mut item: Item) -> Result<Record<'static>, ItemError> {
+pub fn record(item: Item) -> Result<Record<'static>, ItemError> {
+    let (item, details) = attributes(item)?;
+    item.into_record(details)
+}
+
+/// The attributes of an item of the feed's index.
+///
+/// # Errors
+///
+/// Where the item is none of it.
+pub fn head(item: Item) -> Result<HeadItem<'static>, ItemError> {
+    Ok(serde_dynamo::from_item(item)?)
+}
+
+/// The attributes of a record's item, and what changed; `None` where the item has no `change`.
+///
+/// # Errors
+///
+/// Where the item is none of a record.
+pub fn attributes(mut item: Item) -> Result<(RecordItem<'static>, Option<Details>), ItemError> {
     let change = item.remove(CHANGE);
-    let item: RecordItem<'static> = serde_dynamo::from_item(item)?;
-    item.into_record(change.as_ref())
+    Ok((serde_dynamo::from_item(item)?, change.as_ref().map(details).transpose()?))
 }
 
 /// The callback that an item in quarantine holds.
@@ -139,42 +160,44 @@ impl<'r> Identity<'r> {
 }
 
 /// The attributes of a record that the feed's index has too. The README says what each is.
-#[derive(Deserialize, Serialize)]
-pub(crate) struct HeadItem<'r> {
-    pub(crate) group_key: Cow<'r, str>,
-    pub(crate) change_key: Cow<'r, str>,
-    pub(crate) platform: Cow<'r, str>,
-    pub(crate) app_id: Cow<'r, str>,
-    pub(crate) group_id: Cow<'r, str>,
-    pub(crate) kind: Kind,
-    pub(crate) occurred_at: Timestamp,
-    pub(crate) received_at: Timestamp,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the README says what each is")]
+pub struct HeadItem<'r> {
+    pub group_key: Cow<'r, str>,
+    pub change_key: Cow<'r, str>,
+    pub platform: Cow<'r, str>,
+    pub app_id: Cow<'r, str>,
+    pub group_id: Cow<'r, str>,
+    pub kind: Kind,
+    pub occurred_at: Timestamp,
+    pub received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) operator: Option<Cow<'r, str>>,
+    pub operator: Option<Cow<'r, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) group_type: Option<Cow<'r, str>>,
+    pub group_type: Option<Cow<'r, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) feed_key: Option<Cow<'r, str>>,
+    pub feed_key: Option<Cow<'r, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) feed_at: Option<Cow<'r, str>>,
+    pub feed_at: Option<Cow<'r, str>>,
 }
 
 /// A record's attributes, but for `change`.
 #[derive(Deserialize, Serialize)]
-pub(crate) struct RecordItem<'r> {
+#[expect(missing_docs, reason = "the README says what each is")]
+pub struct RecordItem<'r> {
     #[serde(flatten)]
-    pub(crate) head: HeadItem<'r>,
-    pub(crate) command: Cow<'r, str>,
-    pub(crate) occurred_at_source: OccurredAtSource,
-    digest: Cow<'r, str>,
+    pub head: HeadItem<'r>,
+    pub command: Cow<'r, str>,
+    pub occurred_at_source: OccurredAtSource,
+    pub digest: Cow<'r, str>,
     #[serde(default, skip_serializing_if = "is_empty")]
-    request_id: Cow<'r, str>,
+    pub request_id: Cow<'r, str>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::domain::pairs")]
-    source: Vec<(Cow<'static, str>, Cow<'r, str>)>,
+    pub source: Vec<(Cow<'static, str>, Cow<'r, str>)>,
     #[serde(flatten, borrow)]
-    raw: RawAttributes<'r>,
+    pub(crate) raw: RawAttributes<'r>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
+    pub expires_at: Option<i64>,
 }
 
 /// Where a record's `occurred_at` comes from.
@@ -233,7 +256,7 @@ struct PartItem<'r> {
 
 /// The attributes of a body: its text, its compressed bytes, or where its parts are.
 #[derive(Default, Deserialize, Serialize)]
-struct RawAttributes<'r> {
+pub(crate) struct RawAttributes<'r> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Cow<'r, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none", borrow, with = "serde_bytes")]
@@ -278,8 +301,8 @@ impl<'r> RecordItem<'r> {
         }
     }
 
-    fn into_record(self, change: Option<&AttributeValue>) -> Result<Record<'r>, ItemError> {
-        let head = self.head;
+    fn into_record(self, details: Option<Details>) -> Result<Record<'r>, ItemError> {
+        let (head, is_omitted) = (self.head, details.is_none());
         Ok(Record {
             group_key: head.group_key.into_owned(),
             platform: Cow::Owned(head.platform.into_owned()),
@@ -291,7 +314,7 @@ impl<'r> RecordItem<'r> {
                 occurred_at: (self.occurred_at_source == OccurredAtSource::Callback).then_some(head.occurred_at),
                 operator: head.operator,
                 group_type: head.group_type,
-                details: change.map(details).transpose()?.unwrap_or_default(),
+                details: details.unwrap_or_default(),
                 source: self.source,
                 // The digest has it.
                 identity: Cow::Borrowed(""),
@@ -299,7 +322,7 @@ impl<'r> RecordItem<'r> {
             occurred_at: head.occurred_at,
             received_at: head.received_at,
             raw: self.raw.into_raw()?,
-            details_omitted: change.is_none(),
+            details_omitted: is_omitted,
             digest: self.digest.into_owned(),
             request_id: self.request_id,
             expires_at: self.expires_at,
@@ -417,13 +440,13 @@ fn attribute(detail: &Detail<'_>) -> AttributeValue {
 }
 
 /// What changed, by the attribute `change`.
-fn details(change: &AttributeValue) -> Result<Vec<(Cow<'static, str>, Detail<'static>)>, ItemError> {
+fn details(change: &AttributeValue) -> Result<Details, ItemError> {
     let AttributeValue::M(change) = change else { return Err(ItemError::Change) };
     by_name(change)
 }
 
 /// The values of a map, in the order of their names: a map has none of its own.
-fn by_name(map: &Item) -> Result<Vec<(Cow<'static, str>, Detail<'static>)>, ItemError> {
+fn by_name(map: &Item) -> Result<Details, ItemError> {
     let value = |(name, value): (&String, _)| Ok((Cow::Owned(name.clone()), detail(value)?));
     let mut values: Vec<(Cow<'static, str>, _)> = map.iter().map(value).collect::<Result<_, ItemError>>()?;
     values.sort_by(|(one, _), (other, _)| one.cmp(other));

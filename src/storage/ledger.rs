@@ -14,7 +14,7 @@ use aws_types::SdkConfig;
 use tokio::time::timeout;
 
 use crate::domain::record::{PARTITION_KEY, Part, SORT_KEY};
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::Clock;
 use crate::settings::{SettingError, Settings};
 use crate::storage::call::{CallError, Scope, retries};
 use crate::storage::envelope::Envelope;
@@ -30,7 +30,7 @@ pub struct Ledger {
     table: String,
     /// Whether records get a place in the feed.
     feed: bool,
-    clock: fn() -> Timestamp,
+    clock: Clock,
 }
 
 /// What became of an envelope that is durably in the table.
@@ -68,13 +68,13 @@ impl Ledger {
             client: Client::from_conf(config.build()),
             table: settings.required("TABLE_NAME")?,
             feed: settings.switch_or("FEED", true)?,
-            clock: Timestamp::now,
+            clock: Clock::system(),
         })
     }
 
     /// The same ledger with another clock, by which records get their places in the feed.
     #[must_use]
-    pub fn with_clock(self, clock: fn() -> Timestamp) -> Self {
+    pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
@@ -150,7 +150,7 @@ impl Ledger {
     /// are the callback's; the raw body has it all.
     async fn put_new(&self, envelope: &Envelope<'_>, key: &str) -> Result<Put, LedgerError> {
         // Stamped just before the write, because the feed has the order of writing.
-        let now = self.feed.then(|| (self.clock)());
+        let now = self.feed.then(|| self.clock.now());
         let item = || item::of(envelope, key, now).ok_or(LedgerError::TooLarge);
         match self.put(item()?, IS_FREE).await {
             Err(LedgerError::Call(CallError::Rejected(code))) if code == "ValidationException" => {

@@ -11,4 +11,5 @@ pub mod fallback_queue;
 pub mod item;
 pub mod ledger;
 pub mod quarantine;
+pub mod read;
 pub mod store;

@@ -39,6 +39,8 @@ pub static REGISTRATION: Registration = Registration {
     name: "openim",
     command_in_path: true,
     from_settings: |settings| Ok(Box::new(OpenIm::from_settings(settings)?)),
+    decode: |callback| decode::decode(callback),
+    app_id: |settings| Some(app_id(settings)),
     commands: &decode::COMMANDS,
     rejections: &[verify::BAD_CREDENTIALS],
     allow_anybody: "OPENIM_ALLOW_ANONYMOUS",
@@ -54,7 +56,7 @@ impl OpenIm {
     ///
     /// Where one is missing or wrong, or where nothing says who may call.
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
-        let app_id = settings.text("OPENIM_APP_ID").unwrap_or_else(|| "openim".to_owned());
+        let app_id = app_id(settings);
         if app_id.len() > 64 || app_id.contains('#') {
             return Err(SettingError::new(
                 "OPENIM_APP_ID",
@@ -79,6 +81,10 @@ impl OpenIm {
         }
         Ok(Self { app_id, credentials })
     }
+}
+
+fn app_id(settings: &Settings<'_>) -> String {
+    settings.text("OPENIM_APP_ID").unwrap_or_else(|| "openim".to_owned())
 }
 
 impl Platform for OpenIm {

@@ -42,6 +42,8 @@ pub static REGISTRATION: Registration = Registration {
     name: "tencent-chat",
     command_in_path: false,
     from_settings: |settings| Ok(Box::new(TencentChat::from_settings(settings)?)),
+    decode: |callback| decode::decode(callback),
+    app_id: |settings| settings.text("TENCENT_SDK_APP_ID"),
     commands: &decode::COMMANDS,
     rejections: &verify::REJECTIONS,
     allow_anybody: "TENCENT_ALLOW_UNSIGNED",

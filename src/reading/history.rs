@@ -1,0 +1,110 @@
+//! The history of a group: its changes in the order in which they happened.
+
+use crate::domain::record::SORT_KEY;
+use crate::domain::timestamp::Timestamp;
+use crate::reading::change::{Change, Plain, decoded_again};
+use crate::reading::cursor::Binding;
+use crate::reading::format::Format;
+use crate::reading::page::{Page, Room};
+use crate::reading::parameters::{Parameters, not_a_cursor};
+use crate::reading::problem::Problem;
+use crate::storage::item::{self, Item};
+use crate::storage::ledger::Ledger;
+use crate::storage::read::{Filter, Range, ReadError, key_of, text_of};
+
+/// The most changes of one page.
+pub const MAX_LIMIT: usize = 1_000;
+/// Below and above every sort key: they begin with a year.
+const FIRST: &str = "0";
+const LAST: &str = ":";
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    group_key: String,
+    filter: Filter,
+    range: Range,
+    binding: Binding,
+    limit: usize,
+}
+
+impl Query {
+    /// Reads the parameters of a history.
+    ///
+    /// # Errors
+    ///
+    /// Where one is wrong.
+    pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let group_key = parameters.group_key()?;
+        let (from, until) = (parameters.time("from")?, parameters.time("until")?);
+        if from.zip(until).is_some_and(|(from, until)| from > until) {
+            return Err(Problem::parameter("until", "is before from."));
+        }
+        let descending = parameters.descending()?;
+        let filter = Filter { kinds: parameters.kinds()?, operator: parameters.one("operator")?, platform: None };
+        let limit = parameters.number("limit", 100, 1, MAX_LIMIT)?;
+
+        // No key is a time alone, so that `until` itself is above every key of an earlier time and below its own.
+        let bound =
+            |time: Option<Timestamp>, default: &str| time.map_or_else(|| default.to_owned(), |time| time.to_string());
+        let (from, until) = (bound(from, FIRST), bound(until, LAST));
+        let order = if descending { "desc" } else { "asc" };
+        let kinds = filter.kinds.iter().map(|kind| kind.as_str());
+        let operator = filter.operator.as_deref().unwrap_or_default();
+        let binding = Binding::new(
+            "history",
+            [&group_key, &from, &until, order, operator].into_iter().map(AsRef::as_ref).chain(kinds),
+        );
+        let after = parameters.cursor(&binding)?;
+        if after.as_ref().is_some_and(|key| !(from.as_str()..=until.as_str()).contains(&key.as_str())) {
+            return Err(not_a_cursor("cursor"));
+        }
+        let after = after.map(|change_key| key_of(&group_key, &change_key));
+        Ok(Self { group_key, filter, range: Range { from, until, descending, after, limit: None }, binding, limit })
+    }
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn page(mut self, ledger: &Ledger, format: Format) -> Result<Page, ReadError> {
+        let (mut room, mut rows, mut more) = (Room::new(self.limit), Vec::new(), true);
+        'pages: while more && !room.is_full() {
+            // With a filter DynamoDB looks at more than it gives.
+            self.range.limit = self.filter.takes_all().then(|| room.items());
+            let page = ledger.history(&self.group_key, &self.range, &self.filter).await?;
+            for item in page.items {
+                let change = change(ledger, item).await?;
+                let row = format.row(&change);
+                if !room.take(row.len()) {
+                    break 'pages;
+                }
+                self.range.after = Some(key_of(&change.group_key, &change.change_key));
+                rows.push(row);
+            }
+            more = page.after.is_some();
+            self.range.after = page.after.or(self.range.after);
+        }
+        let after = self.range.after.as_ref().filter(|_| more).and_then(|key| text_of(key, SORT_KEY));
+        Ok(Page { rows, more, next: after.map(|key| self.binding.cursor(key)) })
+    }
+}
+
+/// The change of a record's item. Where that had no room for what changed, the body is decoded again.
+///
+/// # Errors
+///
+/// Where its body cannot be read.
+pub async fn change(ledger: &Ledger, item: Item) -> Result<Change, ReadError> {
+    let (record, details) = item::attributes(item)?;
+    let mut change = Change::of_record(record, details);
+    if change.change.is_none()
+        && let Some(whole) = ledger.get(&change.group_key, &change.change_key).await?
+    {
+        let record = item::record(whole)?;
+        let (body, _) = ledger.body(record.raw).await?;
+        change.change = decoded_again(&record.platform, &record.change.command, &body, record.received_at).map(Plain);
+    }
+    Ok(change)
+}

@@ -1,0 +1,265 @@
+//! Reading the table, for the reader and the tools. No receiver does.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use flate2::read::GzDecoder;
+
+use crate::domain::change::Kind;
+use crate::domain::record::{PARTITION_KEY, Part, Raw, SORT_KEY};
+use crate::storage::call::CallError;
+use crate::storage::item::{self, HeadItem, Item, ItemError};
+use crate::storage::ledger::Ledger;
+
+/// The feed's index.
+const FEED_INDEX: &str = "feed";
+/// The attributes of a record without its body.
+const WITHOUT_RAW: [&str; 18] = [
+    "group_key",
+    "change_key",
+    "platform",
+    "app_id",
+    "group_id",
+    "kind",
+    "command",
+    "occurred_at",
+    "occurred_at_source",
+    "received_at",
+    "operator",
+    "group_type",
+    "change",
+    "digest",
+    "source",
+    "request_id",
+    "feed_at",
+    "expires_at",
+];
+/// How many keys one request may ask for.
+pub const MAX_BATCH: usize = 100;
+
+/// Why something cannot be read. Says nothing of what is read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The call failed.
+    #[error("DynamoDB {0}")]
+    Call(#[from] CallError),
+    /// An item is not what it should be.
+    #[error(transparent)]
+    Item(#[from] ItemError),
+    /// A part of a body is not there.
+    #[error("a part of the body is missing")]
+    MissingPart,
+    /// A compressed body is damaged.
+    #[error("the body cannot be decompressed")]
+    Damaged,
+}
+
+/// What a query gives: items, and whether there may be more of them after the last one that was looked at.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// The items, in order.
+    pub items: Vec<T>,
+    /// The key that the next page begins after; `None` after the last page.
+    pub after: Option<Item>,
+}
+
+/// The part of a partition to query: sort keys from `from` to `until`, both inclusive.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// The lowest sort key.
+    pub from: String,
+    /// The highest sort key.
+    pub until: String,
+    /// Whether the highest comes first.
+    pub descending: bool,
+    /// The key that was read last.
+    pub after: Option<Item>,
+    /// The most items to look at; fewer are given where a filter drops some, or where a page of DynamoDB's ends.
+    pub limit: Option<usize>,
+}
+
+/// Which records are wanted; an absent filter takes all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of these kinds.
+    pub kinds: Vec<Kind>,
+    /// By this operator.
+    pub operator: Option<String>,
+    /// Of this platform.
+    pub platform: Option<String>,
+}
+
+impl Filter {
+    /// Whether it takes every record.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        self.kinds.is_empty() && self.operator.is_none() && self.platform.is_none()
+    }
+
+    fn apply(&self, mut query: QueryFluentBuilder) -> QueryFluentBuilder {
+        let mut conditions = Vec::new();
+        let own = [("operator", &self.operator), ("platform", &self.platform)];
+        for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            query = query.expression_attribute_names(format!("#{name}"), name);
+            query = query.expression_attribute_values(format!(":{name}"), text(value));
+            conditions.push(format!("#{name} = :{name}"));
+        }
+        if !self.kinds.is_empty() {
+            query = query.expression_attribute_names("#kind", "kind");
+            let names: Vec<String> = (0..self.kinds.len()).map(|number| format!(":kind{number}")).collect();
+            for (name, kind) in names.iter().zip(&self.kinds) {
+                query = query.expression_attribute_values(name, text(kind.as_str()));
+            }
+            conditions.push(format!("#kind IN ({})", names.join(", ")));
+        }
+        if conditions.is_empty() { query } else { query.filter_expression(conditions.join(" AND ")) }
+    }
+}
+
+impl Ledger {
+    /// The records of a group, without their bodies.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn history(&self, group_key: &str, range: &Range, filter: &Filter) -> Result<Page<Item>, ReadError> {
+        let mut query = filter.apply(self.range(PARTITION_KEY, SORT_KEY, group_key, range));
+        for name in WITHOUT_RAW {
+            query = query.expression_attribute_names(format!("#{name}"), name);
+        }
+        let projection = WITHOUT_RAW.map(|name| format!("#{name}")).join(", ");
+        let page = query.projection_expression(projection).send().await.map_err(CallError::from)?;
+        Ok(Page { items: page.items.unwrap_or_default(), after: page.last_evaluated_key })
+    }
+
+    /// What a partition of the feed's index has.
+    ///
+    /// # Errors
+    ///
+    /// Where the index cannot be read.
+    pub async fn feed(
+        &self,
+        feed_key: &str,
+        range: &Range,
+        filter: &Filter,
+    ) -> Result<Page<HeadItem<'static>>, ReadError> {
+        let query = filter.apply(self.range("feed_key", "feed_at", feed_key, range)).index_name(FEED_INDEX);
+        let page = query.send().await.map_err(CallError::from)?;
+        let items = page.items.unwrap_or_default().into_iter().map(item::head).collect::<Result<_, _>>()?;
+        Ok(Page { items, after: page.last_evaluated_key })
+    }
+
+    fn range(&self, partition_key: &str, sort_key: &str, key: &str, range: &Range) -> QueryFluentBuilder {
+        let limit = range.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
+        self.client()
+            .query()
+            .table_name(self.table())
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :until")
+            .expression_attribute_names("#pk", partition_key)
+            .expression_attribute_names("#sk", sort_key)
+            .expression_attribute_values(":pk", text(key))
+            .expression_attribute_values(":from", text(&range.from))
+            .expression_attribute_values(":until", text(&range.until))
+            .scan_index_forward(!range.descending)
+            .set_exclusive_start_key(range.after.clone())
+            .set_limit(limit)
+    }
+
+    /// What quarantine or another partition has: whole items.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn partition(&self, group_key: &str, after: Option<Item>, limit: usize) -> Result<Page<Item>, ReadError> {
+        let query = self
+            .client()
+            .query()
+            .table_name(self.table())
+            .key_condition_expression("group_key = :group_key")
+            .expression_attribute_values(":group_key", text(group_key))
+            .set_exclusive_start_key(after)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query.send().await.map_err(CallError::from)?;
+        Ok(Page { items: page.items.unwrap_or_default(), after: page.last_evaluated_key })
+    }
+
+    /// A whole item; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn get(&self, group_key: &str, change_key: &str) -> Result<Option<Item>, ReadError> {
+        let get = self.client().get_item().table_name(self.table()).set_key(Some(key_of(group_key, change_key)));
+        Ok(get.send().await.map_err(CallError::from)?.item)
+    }
+
+    /// The items of at most [`MAX_BATCH`] keys without their bodies, in no order; those that are gone are left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn get_all(&self, keys: impl Iterator<Item = (&str, &str)>) -> Result<Vec<Item>, ReadError> {
+        let names = WITHOUT_RAW.map(|name| (format!("#{name}"), name.to_owned()));
+        let projection = WITHOUT_RAW.map(|name| format!("#{name}")).join(", ");
+        let keys: Vec<Item> = keys.map(|(group_key, change_key)| key_of(group_key, change_key)).collect();
+        let mut left = if keys.is_empty() { None } else { Some(keys) };
+        let mut items = Vec::new();
+        while let Some(keys) = left.take() {
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .set_expression_attribute_names(Some(HashMap::from(names.clone())))
+                .projection_expression(&projection)
+                .build()
+                .map_err(|_| CallError::Defect)?;
+            let answer = self.client().batch_get_item().request_items(self.table(), request).send().await;
+            let answer = answer.map_err(CallError::from)?;
+            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            // What did not fit into one answer.
+            let unprocessed = answer.unprocessed_keys.and_then(|mut left| left.remove(self.table()));
+            left = unprocessed.map(|unprocessed| unprocessed.keys).filter(|keys| !keys.is_empty());
+        }
+        Ok(items)
+    }
+
+    /// A body, and the partition keys of its parts.
+    ///
+    /// # Errors
+    ///
+    /// Where a part of it cannot be read, or it is damaged.
+    pub async fn body(&self, raw: Raw<'_>) -> Result<(Vec<u8>, Vec<String>), ReadError> {
+        let (gzip, parts) = match raw {
+            Raw::Text(raw) => return Ok((raw.into_owned().into_bytes(), Vec::new())),
+            Raw::Gzip(gzip) => (gzip, Vec::new()),
+            Raw::Parts { key, count } => {
+                let parts: Vec<String> = (0..count).map(|number| Part::group_key(&key, number)).collect();
+                let mut gzip = Vec::new();
+                for part in &parts {
+                    let item = self.get(part, Part::CHANGE_KEY).await?.ok_or(ReadError::MissingPart)?;
+                    gzip.extend(item::part(item)?);
+                }
+                (gzip, parts)
+            }
+        };
+        let mut body = Vec::new();
+        GzDecoder::new(gzip.as_slice()).read_to_end(&mut body).map_err(|_| ReadError::Damaged)?;
+        Ok((body, parts))
+    }
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// The key of an item.
+#[must_use]
+pub fn key_of(group_key: &str, change_key: &str) -> Item {
+    Item::from([(PARTITION_KEY.to_owned(), text(group_key)), (SORT_KEY.to_owned(), text(change_key))])
+}
+
+/// The value of a key's attribute.
+#[must_use]
+pub fn text_of<'k>(key: &'k Item, name: &str) -> Option<&'k str> {
+    key.get(name)?.as_s().ok().map(String::as_str)
+}
