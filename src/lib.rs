@@ -32,5 +32,6 @@ pub mod host;
 pub mod ingest;
 mod panics;
 pub mod platform;
+pub mod reading;
 pub mod settings;
 pub mod storage;

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use lambda_http::Context;
 
 pub mod event;
+pub mod reader;
 pub mod receiver;
 pub mod replay;
 

@@ -1,0 +1,10 @@
+//! The function that serves the ledger's API, read only.
+
+use std::process::ExitCode;
+
+use group_ledger::host::lambda::reader;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    reader::run().await
+}
