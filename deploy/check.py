@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
 from samcli.cli.types import FILE_MANAGER_MAPPER
 from samcli.lib.config.exceptions import FileParseException
 from samcli.lib.config.samconfig import SamConfig
@@ -38,8 +39,18 @@ def stack_name_problems(template: dict, stack_name: str) -> list[str]:
     ]
 
 
-def parameter_problems(template: dict, parameters: object) -> list[str]:
-    """What is wrong with the parameters, as SAM reads them."""
+def types_by_yaml_1_1(text: str) -> dict[str, str]:
+    """The type of each value in YAML 1.1: `str`, `bool`, and so on."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    entries = node.value if isinstance(node, yaml.MappingNode) else []
+    return {key.value: value.tag.rsplit(":", 1)[-1] for key, value in entries if isinstance(key, yaml.ScalarNode)}
+
+
+def parameter_problems(template: dict, parameters: object, types: dict[str, str]) -> list[str]:
+    """What is wrong with the parameters, as SAM reads them, and with their types in YAML 1.1.
+
+    SAM reads them by YAML 1.2, where an unquoted `off` is a text, and templates by YAML 1.1, where it is false.
+    """
     if not isinstance(parameters, dict):
         return [f"{PARAMETERS} must be lines of the form Name: 'value'."]
     problems = []
@@ -48,9 +59,8 @@ def parameter_problems(template: dict, parameters: object) -> list[str]:
             problems.append(f"{PARAMETERS}: the template has no parameter {name}.")
         elif value is None:
             problems.append(f"{PARAMETERS}: {name} has no value. Write {name}: '' for the empty text.")
-        elif not isinstance(value, str):
+        elif (kind := type(value).__name__) != "str" or (kind := types.get(name, "str")) != "str":
             # Not the value itself: it may be a secret.
-            kind = type(value).__name__
             problems.append(f"{PARAMETERS}: YAML takes the value of {name} for no text ({kind}). Quote it: {name}: '…'.")
     return problems
 
@@ -61,9 +71,10 @@ def main() -> None:
     template = yaml_parse(Path("template.yaml").read_text())
     try:
         parameters = FILE_MANAGER_MAPPER[PARAMETERS.suffix].read(PARAMETERS)
-    except FileParseException as error:
+        types = types_by_yaml_1_1(PARAMETERS.read_text())
+    except (FileParseException, yaml.YAMLError) as error:
         sys.exit(f"{PARAMETERS} is no YAML: {error}")
-    problems = stack_name_problems(template, stack_name) + parameter_problems(template, parameters)
+    problems = stack_name_problems(template, stack_name) + parameter_problems(template, parameters, types)
     if problems:
         sys.exit("\n".join(problems))
 

@@ -33,6 +33,9 @@ mod versions;
 const TENCENT_CHAT_NAME: &str = "tencent-chat";
 const OPENIM_NAME: &str = "openim";
 
+/// The table's index.
+const FEED_INDEX: &str = "feed";
+
 /// How long a platform's sender waits.
 fn sender_timeout(registration: &Registration) -> Duration {
     platform(registration, &[]).sender_timeout()
@@ -371,8 +374,69 @@ fn the_table_is_keyed_and_kept_as_the_code_expects() {
     assert_eq!(table["SSESpecification"], Value::Null, "each write would need KMS");
     assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(table["DeletionProtectionEnabled"], true);
+    let index = serde_json::json!([{
+        "IndexName": FEED_INDEX,
+        "KeySchema": [
+            { "AttributeName": "feed_key", "KeyType": "HASH" },
+            { "AttributeName": "feed_at", "KeyType": "RANGE" },
+        ],
+        "Projection": {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": [
+                "kind", "platform", "app_id", "group_id", "operator", "group_type", "occurred_at", "received_at",
+            ],
+        },
+    }]);
+    assert_eq!(table["GlobalSecondaryIndexes"], index);
+    // DynamoDB rejects a definition of any other attribute.
+    let defined = table["AttributeDefinitions"].as_array().unwrap().iter();
+    let defined: BTreeSet<_> =
+        defined.map(|one| [&one["AttributeName"], &one["AttributeType"]].map(Value::to_string)).collect();
+    let keys = [PARTITION_KEY, SORT_KEY, "feed_key", "feed_at"];
+    assert_eq!(defined, keys.map(|key| [format!("\"{key}\""), "\"S\"".to_owned()]).into());
     let resource = raw_resource("GroupChanges");
     assert_eq!([&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]], ["Retain", "Retain"]);
+}
+
+/// By the template's index in an embedded DynamoDB.
+#[tokio::test]
+async fn the_feed_has_the_head_of_each_record_and_nothing_else() {
+    let head = [
+        "group_key",
+        "change_key",
+        "platform",
+        "app_id",
+        "group_id",
+        "kind",
+        "occurred_at",
+        "received_at",
+        "operator",
+        "group_type",
+        "feed_key",
+        "feed_at",
+    ];
+    let command = "Group.CallbackAfterCreateGroup";
+    let query = format!("SdkAppid=1400000000&CallbackCommand={command}");
+    let body = |group: &str, members: &str| {
+        format!(
+            r#"{{"CallbackCommand":"{command}","GroupId":"{group}","Type":"Public","Operator_Account":"o","MemberList":[{members}]}}"#
+        )
+    };
+    for (feed, places) in [("on", 2), ("off", 0)] {
+        let table = Table::start().await;
+        let receiver = table.receiver(TENCENT_CHAT, &[("FEED", feed)]);
+        // A record, one whose body is in parts, and what goes to quarantine.
+        for body in [body("g", ""), body("large", &random_members(900_000)), "{".to_owned()] {
+            Sent::post("/tencent-chat", &query, body).to(&receiver).await;
+        }
+        assert!(table.items().len() > 3, "nothing is in parts");
+        assert_eq!((table.records().len(), table.quarantined().len()), (2, 1));
+        let in_the_feed = table.feed();
+        assert_eq!(in_the_feed.len(), places, "feed {feed}");
+        for record in in_the_feed {
+            assert_eq!(keys(&record), head.map(str::to_owned).into());
+        }
+    }
 }
 
 /// The settings that a function asks for when it starts.
@@ -409,6 +473,21 @@ fn each_function_is_given_the_settings_it_reads() {
     // It has the platforms' common ones too.
     let given = keys(&functions(&whole_stack())[REPLAY]["Environment"]["Variables"]);
     assert!(settings_read_by_replay().difference(&own.into()).all(|name| given.contains(name)));
+}
+
+/// The emergency switch reaches whoever writes, and is on until somebody turns it off.
+#[test]
+fn the_feed_is_switched_in_every_function_that_writes() {
+    let template = &translated()["both, AllAtOnce, no topic"];
+    let both = parameters(PLATFORMS[0].2);
+    for (given, wanted) in [(None, "on"), (Some("on"), "on"), (Some("off"), "off")] {
+        let mut given = given.map(|feed| parameters(&[("Feed", feed)])).unwrap_or_default();
+        given.extend(both.clone());
+        let functions = functions(&Stack::new(template, &given));
+        for writer in [TENCENT_CHAT_NAME, OPENIM_NAME, REPLAY] {
+            assert_eq!(functions[writer]["Environment"]["Variables"]["FEED"], wanted, "{writer}");
+        }
+    }
 }
 
 #[test]
@@ -602,6 +681,11 @@ async fn alarms_watch_metrics_that_are_written() {
                     | "ApproximateNumberOfMessagesVisible"
                     | "ApproximateNumberOfMessagesNotVisible",
                     [("QueueName", "<FallbackQueue.QueueName>" | "<DeadLetterQueue.QueueName>")],
+                )
+                | (
+                    "AWS/DynamoDB",
+                    "WriteThrottleEvents",
+                    [("GlobalSecondaryIndexName", FEED_INDEX), ("TableName", "<GroupChanges>")],
                 ) => {}
                 _ if all.contains(&metric) => {}
                 _ => unwritten.push((id.clone(), metric)),

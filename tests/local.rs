@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use dynoxide::Database;
+use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,8 +41,8 @@ fn command(ports: [u16; 3], ledger: &Path, settings: &[(&str, &str)]) -> Command
     // The functions' settings are the test's, not those of whoever runs it.
     for (name, _) in std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        ["AWS_", "OPENIM_", "TENCENT_"].iter().any(|prefix| name.starts_with(prefix))
-            || ["DYNAMODB_HOST", "RETENTION_DAYS", "TABLE_NAME"].contains(&name.as_ref())
+        ["AWS_", "OPENIM_", "READER_", "TENCENT_"].iter().any(|prefix| name.starts_with(prefix))
+            || ["DYNAMODB_HOST", "FEED", "RETENTION_DAYS", "TABLE_NAME"].contains(&name.as_ref())
     }) {
         command.env_remove(name);
     }
@@ -207,6 +209,48 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     let of_tencent = second.iter().filter(|record| record["group_id"] == "@TGS#1");
     let times: Vec<_> = of_tencent.map(|record| record["occurred_at"].as_str().unwrap()).collect();
     assert_eq!(times, ["2024-05-07T02:40:00.000Z", "2024-05-07T02:40:00.123Z"], "in the order of the changes");
+}
+
+/// What an older version left: its table has no index, and the newest of its records have a place in the feed already.
+#[test]
+fn an_older_ledger_gets_the_feeds_index_with_the_records_that_have_a_place() {
+    let folder = TempDir::new().unwrap();
+    let (file, template) = (folder.path().join("ledger.sqlite"), Template::read().unwrap());
+    let file = file.to_str().unwrap();
+    let mut older = template.table(TABLE).unwrap();
+    older.as_object_mut().unwrap().remove("GlobalSecondaryIndexes");
+    older["AttributeDefinitions"].as_array_mut().unwrap().retain(|attribute| {
+        let name = attribute["AttributeName"].as_str().unwrap();
+        [PARTITION_KEY, SORT_KEY].contains(&name)
+    });
+    let database = Database::new(file).unwrap();
+    database.create_table(serde_json::from_value(older).unwrap()).unwrap();
+    let table = Table::over(database.clone());
+    for (group, places) in [
+        ("older", [].as_slice()),
+        ("newer", &[("feed_key", "2026-11-21#3"), ("feed_at", "2026-11-21T03:49:02.063Z#5a8c#r")]),
+    ] {
+        let attributes = [("group_key", group), ("change_key", "c"), ("kind", "group.full"), ("raw", "{}")];
+        let attributes =
+            attributes.iter().chain(places).map(|(name, value)| ((*name).to_owned(), json!({ "S": value })));
+        table.put(&Value::Object(attributes.collect()));
+    }
+    drop((table, database));
+
+    let database = database::open(file, &template, TABLE).unwrap();
+    assert_eq!(database::add_indexes(&database, &template, TABLE).unwrap(), ["feed"]);
+    let table = Table::over(database.clone());
+    assert_eq!(table.records().len(), 2);
+    let newer = json!({
+        "group_key": "newer", "change_key": "c", "kind": "group.full",
+        "feed_key": "2026-11-21#3", "feed_at": "2026-11-21T03:49:02.063Z#5a8c#r",
+    });
+    assert_eq!(table.feed(), [newer]);
+    drop((table, database));
+
+    let database = database::open(file, &template, TABLE).unwrap();
+    assert_eq!(database::add_indexes(&database, &template, TABLE).unwrap(), [""; 0], "it has it already");
+    assert_eq!(Table::over(database).feed().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

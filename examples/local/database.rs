@@ -29,3 +29,27 @@ pub(crate) fn open(file: &str, template: &Template, table: &str) -> Result<Datab
     }
     Ok(database)
 }
+
+/// Gives a table that an older version made the indexes that the template's has; the names of those that it lacked. What is in
+/// the table and has an index's keys is in that index then.
+pub(crate) fn add_indexes(database: &Database, template: &Template, table: &str) -> Result<Vec<String>> {
+    let definition = template.table(table)?;
+    let description = database.describe_table(serde_json::from_value(json!({ "TableName": table }))?)?;
+    let description = serde_json::to_value(description)?;
+    let present = description["Table"]["GlobalSecondaryIndexes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut added = Vec::new();
+    for index in definition["GlobalSecondaryIndexes"].as_array().into_iter().flatten() {
+        let name = index["IndexName"].as_str().context("an index of the template's table has no name")?;
+        if present.iter().any(|one| one["IndexName"] == name) {
+            continue;
+        }
+        let update = json!({
+            "TableName": table,
+            "AttributeDefinitions": definition["AttributeDefinitions"],
+            "GlobalSecondaryIndexUpdates": [{ "Create": index }],
+        });
+        database.update_table(serde_json::from_value(update)?)?;
+        added.push(name.to_owned());
+    }
+    Ok(added)
+}

@@ -97,6 +97,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
     let template = Template::read()?;
     let database = database::open(&options.ledger_file, &template, &options.table)?;
+    for index in database::add_indexes(&database, &template, &options.table)? {
+        println!("{} is of an older version: its table has the index {index} now.", options.ledger_file);
+    }
     let queues =
         queue::serve(sqs, Definitions { visibility_seconds: VISIBILITY_SECONDS, ..template.queues()? }).await?;
     let mut dynamodb = Dynamodb::serve(dynamodb, database);

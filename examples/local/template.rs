@@ -40,7 +40,9 @@ impl Template {
         let table = self.resources("AWS::DynamoDB::Table").next().and_then(|table| table.get("Properties"));
         let table = table.context("the template has no table")?;
         let mut definition = json!({ "TableName": name });
-        for property in ["AttributeDefinitions", "KeySchema", "BillingMode", "TimeToLiveSpecification"] {
+        for property in
+            ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode", "TimeToLiveSpecification"]
+        {
             let value = table.get(property).with_context(|| format!("the template's table has no {property}"))?;
             definition[property] = serde_json::to_value(value)?;
         }

@@ -163,6 +163,9 @@ fn a_parameter_that_yaml_takes_for_no_text_is_rejected() {
     let checkout = Checkout::new();
     for (value, advice) in [
         ("true", "Quote it: TencentAllowUnsigned: '…'"),
+        ("on", "Quote it"),
+        ("off", "Quote it"),
+        ("No", "Quote it"),
         ("0123", "Quote it"),
         ("1e5", "Quote it"),
         ("2026-11-21", "Quote it"),

@@ -196,6 +196,10 @@ fn what_is_set_up_by_half_or_out_of_bounds_is_rejected() {
         ("RetentionDays", "1.5"),
         ("OpenImReservedConcurrency", "0"),
         ("TencentRetriesAfterTimeout", "True"),
+        // What YAML may make of an unquoted off.
+        ("Feed", "false"),
+        ("Feed", "Off"),
+        ("Feed", ""),
     ] {
         assert_eq!(stack(&parameters(&[(name, value)])).disallowed(), [name].into(), "{value}");
     }
@@ -204,6 +208,8 @@ fn what_is_set_up_by_half_or_out_of_bounds_is_rejected() {
         ("RetentionDays", "365"),
         ("TencentReservedConcurrency", "20"),
         ("TencentRetriesAfterTimeout", "false"),
+        ("Feed", "on"),
+        ("Feed", "off"),
     ] {
         assert!(is_taken(&parameters(&[(name, value)])), "{name}: {value}");
     }

@@ -91,9 +91,21 @@ impl Table {
         plain
     }
 
+    /// What the feed's index has, in the order of writing, as plain JSON.
+    pub(crate) fn feed(&self) -> Vec<Value> {
+        let items = self.scan(json!({ "TableName": TABLE, "IndexName": "feed" }));
+        let mut plain: Vec<Value> = items.iter().map(|item| plain(&json!({ "M": item }))).collect();
+        plain.sort_by_key(|item| item["feed_at"].to_string());
+        plain
+    }
+
     /// All that the table holds, as DynamoDB writes it.
     pub(crate) fn items(&self) -> Vec<Value> {
-        let (mut items, mut page) = (Vec::new(), json!({ "TableName": TABLE }));
+        self.scan(json!({ "TableName": TABLE }))
+    }
+
+    fn scan(&self, mut page: Value) -> Vec<Value> {
+        let mut items = Vec::new();
         loop {
             let request = serde_json::from_value(page.clone()).unwrap();
             let mut answer = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
@@ -105,7 +117,7 @@ impl Table {
         }
     }
 
-    /// Puts an item, past every receiver; the write units that it takes.
+    /// Puts an item, past every receiver; the write units that it takes, of the table and its index.
     pub(crate) fn put(&self, item: &Value) -> f64 {
         let request = json!({ "TableName": TABLE, "Item": item, "ReturnConsumedCapacity": "TOTAL" });
         let answer = self.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
