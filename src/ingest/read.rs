@@ -42,13 +42,11 @@ pub fn verify<'r, 'a>(
 /// Parses a genuine request, and says whether that met no defect. Where it met one, the callback is what remains: its body.
 #[must_use]
 pub fn parse<'r>(platform: &dyn Platform, request: Verified<'r, '_>) -> (Callback<'r>, bool) {
-    match unwound(|| platform.parse(request)) {
-        Some(callback) => (callback, true),
-        None => {
-            let request = request.request();
-            (Callback::new(request, unwound(|| platform.url_command(request)).flatten(), []), false)
-        }
+    if let Some(callback) = unwound(|| platform.parse(request)) {
+        return (callback, true);
     }
+    let request = request.request();
+    (Callback::new(request, unwound(|| platform.url_command(request)).flatten(), []), false)
 }
 
 /// Decodes a callback.
