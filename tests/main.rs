@@ -29,11 +29,14 @@ mod reliability;
 mod sam;
 mod settings;
 mod support;
+mod third_platform;
 
 #[path = "../examples/local/database.rs"]
 mod database;
 #[path = "../examples/local/event_source.rs"]
 mod event_source;
+#[path = "../examples/third_platform/example_chat/mod.rs"]
+mod example_chat;
 #[path = "../examples/local/queue.rs"]
 mod queue;
 #[path = "../examples/local/template.rs"]
