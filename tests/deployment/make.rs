@@ -8,9 +8,7 @@ use std::process::Command;
 use serde_norway::Value;
 use tempfile::TempDir;
 
-use crate::support::cloudformation::PYTHON;
-
-const FUNCTIONS: [&str; 3] = ["OpenImFunction", "ReplayFunction", "TencentChatFunction"];
+use crate::support::cloudformation::{PYTHON, function_ids};
 
 /// A checkout with nothing in it but what `make deploy` needs.
 struct Checkout(TempDir);
@@ -38,10 +36,10 @@ impl Checkout {
         let python = fs::canonicalize(".").unwrap().join(PYTHON);
         assert!(python.exists(), "{PYTHON} is missing: `make tools` installs it");
         checkout.program("python", &format!("exec '{}' \"$@\"", python.display()));
-        let build = "if [ \"$1\" = build ]; then for name in OpenImFunction ReplayFunction TencentChatFunction; do \
-                     mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap; done; \
-                     cp template.yaml .aws-sam/build/template.yaml; fi";
-        checkout.program("sam", &format!("echo \"$*\" >> sam.log\n{build}"));
+        let functions = function_ids().into_values().collect::<Vec<_>>().join(" ");
+        let build = "mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap";
+        let build = format!("for name in {functions}; do {build}; done; cp template.yaml .aws-sam/build/template.yaml");
+        checkout.program("sam", &format!("echo \"$*\" >> sam.log\nif [ \"$1\" = build ]; then {build}; fi"));
         checkout
     }
 
@@ -74,8 +72,8 @@ impl Checkout {
         let output = make.arg("deploy").args(variables).current_dir(self.0.path()).output().unwrap();
         let built = fs::read_to_string(self.0.path().join(".aws-sam/build/template.yaml")).unwrap_or_default();
         let built: Value = serde_norway::from_str(&built).unwrap();
-        let mark = |name: &&str| {
-            let mark = &built["Resources"][*name]["Properties"]["AutoPublishCodeSha256"];
+        let mark = |name: String| {
+            let mark = &built["Resources"][name.as_str()]["Properties"]["AutoPublishCodeSha256"];
             mark.as_str().unwrap_or_default().to_owned()
         };
         Deployed {
@@ -86,7 +84,7 @@ impl Checkout {
                 .lines()
                 .map(str::to_owned)
                 .collect(),
-            marks: if built.is_null() { BTreeSet::new() } else { FUNCTIONS.iter().map(mark).collect() },
+            marks: if built.is_null() { BTreeSet::new() } else { function_ids().into_values().map(mark).collect() },
         }
     }
 
