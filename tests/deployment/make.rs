@@ -5,10 +5,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use group_ledger::platform::PLATFORMS;
 use serde_norway::Value;
 use tempfile::TempDir;
 
 use crate::support::cloudformation::{PYTHON, function_ids};
+use crate::support::{files, platform_of};
 
 /// A checkout with nothing in it but what `make deploy` needs.
 struct Checkout(TempDir);
@@ -105,6 +107,31 @@ impl Checkout {
         assert_eq!(mark.len(), 64, "{mark}");
         mark
     }
+}
+
+/// A variable of the Makefile, as `make` has it with others.
+fn variable(name: &str, others: &[&str]) -> String {
+    let mut make = Command::new("make");
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"] {
+        make.env_remove(variable);
+    }
+    let show = format!("--eval=show: ; @echo $({name})");
+    let output = make.args(["--no-print-directory", &show, "show"]).args(others).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_sample_is_for_the_function_that_its_name_begins_with() {
+    for (sample, _) in files("events") {
+        let function = &function_ids()[platform_of(&sample).name];
+        assert_eq!(variable("EVENT_FUNCTION", &[&format!("EVENT=events/{sample}.json")]), *function, "{sample}");
+    }
+}
+
+#[test]
+fn every_platform_is_fuzzed() {
+    let names: BTreeSet<String> = variable("PLATFORMS", &[]).split(' ').map(str::to_owned).collect();
+    assert_eq!(names, PLATFORMS.map(|platform| platform.name.to_owned()).into());
 }
 
 #[test]

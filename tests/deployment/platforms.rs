@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use group_ledger::ingest::read::verify;
 use group_ledger::platform::{PLATFORMS, Registration};
 use serde_json::{Value, json};
 
 use super::{SET_UP, functions, keys, only, prefix, stacks, strings, translated, whole_stack};
+use crate::fuzz;
 use crate::support::cloudformation::function_ids;
 use crate::support::{change, files};
 
@@ -229,6 +231,16 @@ fn every_platform_has_something_to_fuzz_from() {
     let names = PLATFORMS.map(|platform| platform.name.to_owned()).into_iter().chain(["event".to_owned()]);
     assert_eq!(folders.collect::<BTreeSet<_>>(), names.collect());
     for platform in PLATFORMS {
-        assert!(fs::read_dir(format!("fuzz/corpus/{}", platform.name)).unwrap().next().is_some(), "{}", platform.name);
+        let [open, closed] = fuzz::platforms(platform);
+        let mut genuine = 0;
+        for entry in fs::read_dir(format!("fuzz/corpus/{}", platform.name)).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            let request = fuzz::request(&bytes).unwrap_or_else(|| panic!("{} is no request", path.display()));
+            fuzz::run(&*open, &request);
+            fuzz::run(&*closed, &request);
+            genuine += usize::from(verify(&*closed, &request).is_ok());
+        }
+        assert!(genuine > 0, "nothing in the corpus of {} has the fuzz targets' secret", platform.name);
     }
 }
