@@ -98,16 +98,19 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cl
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH = $(or $(SECONDS),60)
+# Each is a folder of src/platform/.
+PLATFORMS = $(subst _,-,$(notdir $(patsubst %/,%,$(wildcard src/platform/*/))))
 
 .PHONY: fuzz
-fuzz: ## Fuzz verify, decode, record and answer, each target for a while: SECONDS=60
+fuzz: ## Fuzz verify, decode, record and answer, each platform and then any event for a while: SECONDS=60
 	$(call say,Building the fuzz targets …)
 	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target $(HOST)
-	@for target in tencent-chat openim event; do \
-		printf '\033[1mFuzzing %s for %s s …\033[0m\n' "$$target" '$(SECONDS_EACH)'; \
-		mkdir -p "fuzz/findings/$$target"; \
-		"fuzz/target/$(HOST)/release/$$target" -max_total_time=$(SECONDS_EACH) -max_len=8192 -print_final_stats=1 -verbosity=0 \
-			-artifact_prefix="fuzz/findings/$$target/" "fuzz/findings/$$target" "fuzz/corpus/$$target" 2>&1 | grep -vE "Uses:|dictionary|NEW_FUNC"; \
+	@for name in $(PLATFORMS) event; do \
+		printf '\033[1mFuzzing %s for %s s …\033[0m\n' "$$name" '$(SECONDS_EACH)'; \
+		mkdir -p "fuzz/findings/$$name"; \
+		target=$$([[ "$$name" == event ]] && echo event || echo callback); \
+		PLATFORM="$$name" "fuzz/target/$(HOST)/release/$$target" -max_total_time=$(SECONDS_EACH) -max_len=8192 -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix="fuzz/findings/$$name/" "fuzz/findings/$$name" "fuzz/corpus/$$name" 2>&1 | grep -vE "Uses:|dictionary|NEW_FUNC"; \
 	done
 
 .PHONY: mutants
@@ -123,7 +126,7 @@ coverage: tools ## Count the lines of the library that the tests run in process
 	$(call install,cargo-tarpaulin,$(CARGO_TARPAULIN))
 	cargo tarpaulin --locked --skip-clean --engine llvm --lib --test main --include-files 'src/*' --exclude-files 'src/bin/*' \
 		--target-dir target/coverage --out Html --output-dir target/coverage --timeout 300 --fail-under 95 \
-		-- --skip local:: --skip reliability:: --skip budgets:: --skip what_is_understood_by_now
+		-- --skip local:: --skip reliability:: --skip third_platform:: --skip budgets:: --skip what_is_understood_by_now
 
 .PHONY: audit
 audit: ## Check the dependencies: advisories, licences, duplicates, sources
@@ -163,9 +166,10 @@ redrive-dlq: ## Move the dead letters back into the fallback queue: DEAD_LETTER_
 recover: ## Put the entries of log lines from standard input into the ledger: TABLE_NAME=… and AWS credentials
 	@cargo run --quiet --locked --example recover
 
-# An event's file says which function it is for, and which token it was signed with.
+# An event's file says which function it is for, by the name of its binary, and which token it was signed with.
 EVENT_NAME = $(notdir $(EVENT))
-EVENT_FUNCTION = $(if $(filter openim-%,$(EVENT_NAME)),OpenImFunction,TencentChatFunction)
+EVENT_FUNCTION = $(shell awk -v event='$(EVENT_NAME)' '/^  [A-Za-z]+:$$/ { id = $$1 } \
+	/BuildProperties:/ && index(event, $$(NF - 1) "-") == 1 { sub(":", "", id); print id }' template.yaml)
 EVENT_TOKENS = $(if $(filter %-signed.json %-forged.json,$(EVENT_NAME)),xxxxyyyy)
 define EVENT_SETTINGS
 { "Parameters": {

@@ -7,16 +7,13 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use group_ledger::domain::quarantine::group_key;
-use group_ledger::domain::record::Record;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::aws;
-use group_ledger::ingest::read::{Unread, decode};
-use group_ledger::platform::{Decoded, PLATFORMS, Platform};
+use group_ledger::ingest::reprocess::{Reprocessed, reprocess};
+use group_ledger::platform::{PLATFORMS, Platform};
 use group_ledger::settings::Settings;
-use group_ledger::storage::envelope::Envelope;
-use group_ledger::storage::item::Item;
 use group_ledger::storage::ledger::{Ledger, Written};
 use group_ledger::storage::quarantine::change_key;
 
@@ -68,7 +65,7 @@ async fn run(days: u32) -> Result<()> {
     let mut tally = Tally::default();
     for platform in PLATFORMS {
         match (platform.from_settings)(&settings) {
-            Ok(platform) => reprocess(&ledger, &*platform, days, &mut tally).await?,
+            Ok(platform) => reprocess_all(&ledger, &*platform, days, &mut tally).await?,
             Err(error) => println!("{}: not looked at, because {error}", platform.name),
         }
     }
@@ -89,8 +86,31 @@ struct Tally {
     broken: u32,
 }
 
+impl Tally {
+    /// Counts what became of a callback, and says so.
+    fn add(&mut self, key: &str, reprocessed: &Reprocessed) {
+        match reprocessed {
+            Reprocessed::Recorded(kind, written) => {
+                println!("  {key}  {}", kind.as_str());
+                match written {
+                    Written::Recorded => self.recorded += 1,
+                    Written::Duplicate => self.duplicates += 1,
+                }
+            }
+            Reprocessed::Ignored => {
+                println!("  {key}  nothing to record");
+                self.ignored += 1;
+            }
+            Reprocessed::Kept(rejection) => {
+                println!("  {key}  stays: {rejection}");
+                self.kept += 1;
+            }
+        }
+    }
+}
+
 /// Reprocesses what a platform's app has in quarantine, from its oldest day on.
-async fn reprocess(ledger: &Ledger, platform: &dyn Platform, days: u32, tally: &mut Tally) -> Result<()> {
+async fn reprocess_all(ledger: &Ledger, platform: &dyn Platform, days: u32, tally: &mut Tally) -> Result<()> {
     println!("{} {}: the last {days} days", platform.name(), platform.app_id());
     for day in (0..i64::from(days)).rev() {
         let day = Timestamp::now().unix_millis() - day * 86_400_000;
@@ -102,11 +122,14 @@ async fn reprocess(ledger: &Ledger, platform: &dyn Platform, days: u32, tally: &
             let page = page.context("the table cannot be read")?;
             for item in page.items {
                 let key = change_key(&item).to_owned();
-                // One that is broken must not keep the later ones where they are.
-                if let Err(error) = reprocess_one(ledger, platform, item, tally).await {
-                    println!("  {key}  stays: {error:#}");
-                    tally.kept += 1;
-                    tally.broken += 1;
+                match reprocess(ledger, platform, item, CALLBACK_TIMEOUT).await {
+                    Ok(reprocessed) => tally.add(&key, &reprocessed),
+                    // One that is broken must not keep the later ones where they are.
+                    Err(error) => {
+                        println!("  {key}  stays: {:#}", Error::from(error));
+                        tally.kept += 1;
+                        tally.broken += 1;
+                    }
                 }
             }
             after = page.after;
@@ -116,37 +139,4 @@ async fn reprocess(ledger: &Ledger, platform: &dyn Platform, days: u32, tally: &
         }
     }
     Ok(())
-}
-
-/// Records before it removes, so that nothing is lost in between; a record that is there already stays as it is.
-async fn reprocess_one(ledger: &Ledger, platform: &dyn Platform, item: Item, tally: &mut Tally) -> Result<()> {
-    let key = change_key(&item).to_owned();
-    let kept = ledger.kept(item).await?;
-    match decode(platform, kept.callback()) {
-        Ok(Decoded::Change(change)) => {
-            println!("  {key}  {}", change.kind.as_str());
-            let mut record = Record::new(platform.name(), platform.app_id(), change, kept.callback(), None);
-            record.expires_at = kept.undecoded.expires_at;
-            let envelopes: Vec<Envelope<'_>> = record.into();
-            match ledger.write(&envelopes, CALLBACK_TIMEOUT).await? {
-                Written::Recorded => tally.recorded += 1,
-                Written::Duplicate => tally.duplicates += 1,
-            }
-        }
-        Ok(Decoded::Ignored(_)) => {
-            println!("  {key}  nothing to record");
-            tally.ignored += 1;
-        }
-        Err(Unread::Undecodable(reason)) => {
-            println!("  {key}  stays: {}", reason.rejection);
-            tally.kept += 1;
-            return Ok(());
-        }
-        Err(Unread::Rejected(rejection)) => {
-            println!("  {key}  stays: {rejection}");
-            tally.kept += 1;
-            return Ok(());
-        }
-    }
-    ledger.remove(&kept).await.context("it cannot be taken out of quarantine")
 }

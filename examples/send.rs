@@ -31,6 +31,17 @@ Who sends, from the environment, as the functions have it; the first of several 
   TENCENT_CALLBACK_TOKENS   unsigned without it
   OPENIM_CREDENTIALS        anonymous without it";
 
+/// The headers of an event that API Gateway adds, or that are of one connection.
+const NOT_THE_SENDERS: [&str; 7] = [
+    "accept-encoding",
+    "content-length",
+    "host",
+    "x-amzn-trace-id",
+    "x-forwarded-for",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+];
+
 /// Longer than any sender waits.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -178,9 +189,8 @@ impl Sample {
         let query = text("rawQueryString");
         let query = if query.is_empty() { String::new() } else { format!("?{query}") };
         let mut request = Request::post(format!("{}{}{query}", url.trim_end_matches('/'), text("rawPath")));
-        // What API Gateway adds is left out.
         let headers = self.event.get("headers").and_then(Value::as_object).into_iter().flatten();
-        for (name, value) in headers.filter(|(name, _)| ["content-type", "operationid"].contains(&name.as_str())) {
+        for (name, value) in headers.filter(|(name, _)| !NOT_THE_SENDERS.contains(&name.as_str())) {
             request = request.header(name, value.as_str().unwrap_or_default());
         }
         let mut request = request.body(body)?;

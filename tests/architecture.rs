@@ -26,6 +26,28 @@ fn known(path: &Path) -> BTreeSet<String> {
     names.map(|mut names| names.next().unwrap().to_owned()).collect()
 }
 
+/// The files under a folder whose code has `text`.
+fn files_with(text: &str, path: &Path) -> Vec<String> {
+    if path.is_dir() {
+        return fs::read_dir(path).unwrap().flat_map(|entry| files_with(text, &entry.unwrap().path())).collect();
+    }
+    let has_it = fs::read_to_string(path).is_ok_and(|code| code.contains(text));
+    has_it.then(|| path.to_str().unwrap().to_owned()).into_iter().collect()
+}
+
+/// What it makes of a request is decoded and recorded.
+#[test]
+fn only_a_platforms_check_of_the_sender_vouches() {
+    let files = ["src", "examples"].into_iter().flat_map(|folder| files_with("Verified::vouch", Path::new(folder)));
+    let files: BTreeSet<String> = files.collect();
+    for file in &files {
+        let path = file.strip_suffix("/verify.rs");
+        let is_a_check = path.is_some_and(|path| path.starts_with("src/platform/") || path.ends_with("/example_chat"));
+        assert!(is_a_check, "{file} vouches for a request");
+    }
+    assert_eq!(files.len(), group_ledger::platform::PLATFORMS.len() + 1, "{files:?}");
+}
+
 #[test]
 fn a_room_knows_only_the_rooms_below_it() {
     let rooms: BTreeMap<&str, &[&str]> = ROOMS.into();

@@ -5,27 +5,24 @@ use std::fs;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use group_ledger::platform::Registration;
+use group_ledger::platform::{PLATFORMS, Registration};
 use serde_json::{Map, Value, json};
 
 use crate::records::snapshot;
-use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer};
+use crate::support::{Sent, Table, assert_answer};
 
 /// The receiver's clock where a case sets none.
 const NOW_UNIX: i64 = 1_715_049_600;
 
 #[tokio::test]
-async fn tencent_chat() {
-    run(TENCENT_CHAT, "tests/cases/tencent-chat.jsonl").await;
+async fn every_case_comes_to_what_it_expects() {
+    for platform in PLATFORMS {
+        run(platform).await;
+    }
 }
 
-#[tokio::test]
-async fn openim() {
-    run(OPENIM, "tests/cases/openim.jsonl").await;
-}
-
-async fn run(platform: &Registration, file: &str) {
-    let text = fs::read_to_string(file).unwrap();
+async fn run(platform: &Registration) {
+    let text = fs::read_to_string(format!("tests/cases/{}.jsonl", platform.name)).unwrap();
     let mut understood = BTreeMap::new();
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
@@ -44,7 +41,7 @@ async fn run(platform: &Registration, file: &str) {
 async fn check(platform: &Registration, case: &Value, name: &str) -> Option<Value> {
     let table = Table::start().await;
     let tokens = case["config"]["token"].as_str().unwrap_or_default();
-    let receiver = table.receiver(platform, &[("TENCENT_CALLBACK_TOKENS", tokens)]);
+    let receiver = table.receiver(platform, &[(platform.secrets, tokens)]);
     let response = sent(case).to(&receiver).await;
 
     let expect = &case["expect"];

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::local::{Stack, TENCENT_OK, drained, info_changed, queues, records};
-use crate::reliability::{Platform, sample};
+use crate::reliability::sample;
 use crate::support::lambda::Function;
-use crate::support::{Sent, Table, post, send};
+use crate::support::{self, OPENIM, Sent, TENCENT_CHAT, Table, has_time, post, send};
 
 const OPENIM_OK: &str = r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#;
 const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -149,7 +149,7 @@ async fn a_storm_of_one_callback() {
     let mut deliveries = JoinSet::new();
     for number in 0..1_000 {
         let function = Arc::clone(&functions[number % FUNCTIONS]);
-        let callback = Platform::TencentChat.callback().request(&format!("request-{number}"));
+        let callback = support::change(TENCENT_CHAT).request(&format!("request-{number}"));
         deliveries.spawn(async move { function.invoke(callback.event(), Duration::from_secs(3)).await.body });
     }
     let acknowledged =
@@ -217,29 +217,27 @@ async fn two_hundred_kills() {
     const KILLS: usize = 50;
     let table = Arc::new(Table::start().await);
     let mut functions = JoinSet::new();
-    for (sender, platform) in
-        [Platform::TencentChat, Platform::OpenIm, Platform::TencentChat, Platform::OpenIm].into_iter().enumerate()
-    {
+    for (sender, platform) in [TENCENT_CHAT, OPENIM, TENCENT_CHAT, OPENIM].into_iter().enumerate() {
         let table = Arc::clone(&table);
         functions.spawn(async move {
             let mut acknowledged = Vec::new();
             let mut number = 0;
             for kill in 0..KILLS {
-                let function = Function::start(platform.name(), &table.settings(&[])).await;
+                let function = Function::start(platform.name, &table.settings(&[])).await;
                 // Any moment from the start to some hundred callbacks later; another one for each kill.
                 let moment = Duration::from_micros(((kill * 7919 + sender * 104_729) % 60_000) as u64);
                 let killed = {
                     let work = async {
                         loop {
                             let group = format!("{sender}-{number}");
-                            number += usize::from(platform == Platform::OpenIm);
-                            let callback = platform.callback();
+                            number += usize::from(!has_time(platform));
+                            let callback = support::change(platform);
                             let body = String::from_utf8(callback.body.clone()).unwrap();
                             let callback = Sent { body: body.replace("g1", &group).into_bytes(), ..callback };
                             let answer = function.invoke(callback.event(), Duration::from_secs(3)).await;
                             if answer.body.is_some_and(|body| body.contains(r#""statusCode":200"#)) {
                                 acknowledged.push(group);
-                                number += usize::from(platform == Platform::TencentChat);
+                                number += usize::from(has_time(platform));
                             }
                         }
                     };

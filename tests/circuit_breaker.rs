@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{interval, timeout};
 
-use crate::reliability::{ALWAYS, FINE, Platform, TIME_LEFT, World, status};
+use crate::reliability::{ALWAYS, FINE, TIME_LEFT, World, status};
 use crate::support::fault::Fault;
 use crate::support::lambda::Function;
-use crate::support::{PATIENCE, Sent};
+use crate::support::{self, OPENIM, PATIENCE, Sent};
 
 /// As often as a write is tried.
 const ATTEMPTS: usize = 3;
@@ -46,7 +46,7 @@ async fn a_hot_group_sends_no_other_group_through_the_queue() {
     ] {
         let world = World::start((fault, ALWAYS), FINE).await;
         world.to_ledger.only("openim#hot");
-        let function = world.function(Platform::OpenIm, ALWAYS).await;
+        let function = world.function(OPENIM, ALWAYS).await;
         for number in 0..10 {
             change(&function, "hot").await;
             change(&function, &format!("other-{number}")).await;
@@ -70,7 +70,7 @@ async fn a_throttled_table_costs_the_first_callbacks_and_no_others() {
         (Fault::Answer(400, "RequestLimitExceeded"), 1),
     ] {
         let world = World::start((fault, ALWAYS), FINE).await;
-        let function = world.function(Platform::OpenIm, ALWAYS).await;
+        let function = world.function(OPENIM, ALWAYS).await;
         for number in 0..20 {
             change(&function, &format!("group-{number}")).await;
         }
@@ -89,7 +89,7 @@ async fn the_circuit_breaker_closes_again() {
         Fault::Throttled("ThrottlingException", "TableWriteKeyRangeThroughputExceeded"),
     ] {
         let world = World::start((fault, ALWAYS), FINE).await;
-        let function = world.function(Platform::OpenIm, ALWAYS).await;
+        let function = world.function(OPENIM, ALWAYS).await;
         change(&function, "group").await;
         change(&function, "group").await;
         assert_eq!(world.to_ledger.requests(), ATTEMPTS, "{fault:?}: open");
@@ -118,9 +118,9 @@ async fn the_circuit_breaker_closes_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_timed_out_is_left_alone_too() {
     let world = World::start((Fault::Hang, ALWAYS), (Fault::Hang, ALWAYS)).await;
-    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    let function = world.function(OPENIM, ALWAYS).await;
     for _ in 0..20 {
-        let answer = function.invoke(Platform::OpenIm.callback().event(), TIME_LEFT).await;
+        let answer = function.invoke(support::change(OPENIM).event(), TIME_LEFT).await;
         assert_eq!(status(&answer), Some(503));
     }
     assert!(world.to_fallback_queue.requests() <= ATTEMPTS, "{}", world.to_fallback_queue.requests());

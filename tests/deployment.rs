@@ -15,23 +15,23 @@ use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::metrics;
 use group_ledger::host::setup;
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
-use group_ledger::platform::Registration;
+use group_ledger::platform::{PLATFORMS, Registration};
 use group_ledger::settings::Settings;
 use group_ledger::storage::ledger::WARM_UP_TIMEOUT;
 use serde_json::Value;
 
-use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, parameters, translate};
+use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, function_ids, parameters, translate};
 use crate::support::lambda::Function;
 use crate::support::recorder::Recorder;
-use crate::support::{self, OPENIM, Sent, TENCENT_CHAT, Table, files, local_settings, platform, random_members};
+use crate::support::{
+    self, OPENIM, Sent, Table, change, change_with, files, local_settings, platform, platform_of, random_members,
+};
 use crate::template::Template;
 
 mod make;
 mod parameters;
+mod platforms;
 mod versions;
-
-const TENCENT_CHAT_NAME: &str = "tencent-chat";
-const OPENIM_NAME: &str = "openim";
 
 /// The table's index.
 const FEED_INDEX: &str = "feed";
@@ -41,45 +41,57 @@ fn sender_timeout(registration: &Registration) -> Duration {
     platform(registration, &[]).sender_timeout()
 }
 
-type Platforms = &'static [&'static str];
 type Pairs = &'static [(&'static str, &'static str)];
 
-/// What a stack may have: which platforms, how it moves to a new version, and whether alarms are sent.
-const PLATFORMS: [(&str, Platforms, Pairs); 4] = [
-    (
-        "both",
-        &[TENCENT_CHAT_NAME, OPENIM_NAME],
-        &[
+/// How a platform is set up: with secrets and a reserved concurrency, and open to anybody.
+struct SetUp {
+    platform: &'static str,
+    with_secrets: Pairs,
+    open: Pairs,
+}
+
+const SET_UP: [SetUp; 2] = [
+    SetUp {
+        platform: "tencent-chat",
+        with_secrets: &[
             ("TencentSdkAppId", "1400000000"),
             ("TencentCallbackTokens", "t0ken-of-the-console"),
-            ("OpenImCredentials", "user:passw0rd-of-the-url"),
             ("TencentReservedConcurrency", "200"),
-            ("OpenImReservedConcurrency", "50"),
         ],
-    ),
-    ("tencent", &[TENCENT_CHAT_NAME], &[("TencentSdkAppId", "1400000000"), ("TencentAllowUnsigned", "true")]),
-    ("openim", &[OPENIM_NAME], &[("OpenImAllowAnonymous", "true"), ("RetentionDays", "30")]),
-    ("none", &[], &[]),
+        open: &[("TencentSdkAppId", "1400000000"), ("TencentAllowUnsigned", "true")],
+    },
+    SetUp {
+        platform: "openim",
+        with_secrets: &[("OpenImCredentials", "user:passw0rd-of-the-url"), ("OpenImReservedConcurrency", "50")],
+        open: &[("OpenImAllowAnonymous", "true"), ("RetentionDays", "30")],
+    },
 ];
+
+// What a stack may have besides: how it moves to a new version, and whether alarms are sent.
 const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
 const TOPICS: [&str; 2] = ["", "arn:aws:sns:us-east-1:123456789012:alarms"];
 
+#[derive(Clone)]
 struct Variant {
-    platforms: Platforms,
+    platforms: Vec<&'static str>,
     preference: &'static str,
     topic: &'static str,
     parameters: Parameters,
 }
 
 fn variants() -> BTreeMap<String, Variant> {
+    let all = SET_UP.iter().flat_map(|set_up| set_up.with_secrets).copied().collect();
+    let each = SET_UP.iter().map(|set_up| (set_up.platform, vec![set_up.platform], set_up.open.to_vec()));
     let mut variants = BTreeMap::new();
-    for (name, platforms, pairs) in PLATFORMS {
+    for (name, platforms, pairs) in
+        each.chain([("all", SET_UP.map(|set_up| set_up.platform).into(), all), ("none", Vec::new(), Vec::new())])
+    {
         for preference in PREFERENCES {
             for topic in TOPICS {
-                let mut parameters = parameters(pairs);
+                let mut parameters = parameters(&pairs);
                 parameters.extend(parameters_of(preference, topic));
                 let name = format!("{name}, {preference}, {}", if topic.is_empty() { "no topic" } else { "a topic" });
-                variants.insert(name, Variant { platforms, preference, topic, parameters });
+                variants.insert(name, Variant { platforms: platforms.clone(), preference, topic, parameters });
             }
         }
     }
@@ -110,9 +122,9 @@ fn stacks() -> Vec<(String, Variant, Stack<'static>)> {
     variants().into_iter().map(stack).collect()
 }
 
-/// The stack with everything: both platforms, gradual deployments, a topic.
+/// The stack with everything: all platforms, gradual deployments, a topic.
 fn whole_stack() -> Stack<'static> {
-    let is_whole = |(name, ..): &(String, Variant, Stack)| name == "both, Canary10Percent5Minutes, a topic";
+    let is_whole = |(name, ..): &(String, Variant, Stack)| name == "all, Canary10Percent5Minutes, a topic";
     stacks().into_iter().find(is_whole).unwrap().2
 }
 
@@ -151,7 +163,7 @@ fn every_binary_is_a_function_and_every_function_a_binary() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     assert_eq!(receivers.iter().chain(&others).cloned().collect::<BTreeSet<_>>(), binaries);
-    assert_eq!(receivers, [TENCENT_CHAT_NAME, OPENIM_NAME]);
+    assert_eq!(receivers, PLATFORMS.map(|platform| platform.name));
     assert_eq!(others, [REPLAY]);
 }
 
@@ -164,8 +176,10 @@ fn every_reference_resolves_in_every_variant() {
         let functions: BTreeSet<String> = functions(&stack).into_keys().collect();
         let wanted = variant.platforms.iter().chain([&REPLAY]).map(|name| (*name).to_owned());
         assert_eq!(functions, wanted.collect(), "{name}");
-        assert_eq!(outputs.contains_key("TencentChatCallbackUrl"), functions.contains(TENCENT_CHAT_NAME), "{name}");
-        assert_eq!(outputs.contains_key("OpenImCallbackUrl"), functions.contains(OPENIM_NAME), "{name}");
+        for platform in PLATFORMS {
+            let output = format!("{}CallbackUrl", prefix(platform));
+            assert_eq!(outputs.contains_key(&output), functions.contains(platform.name), "{name}");
+        }
 
         let alarms = resources.iter().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
         let alarms: BTreeSet<String> = alarms.map(|alarm| format!("<{}.Arn>", alarm.id)).collect();
@@ -190,18 +204,11 @@ fn the_dashboards_url_is_its_partitions() {
     }
 }
 
-/// `cargo lambda` writes `{*rest}` where API Gateway writes `{rest+}`.
 #[test]
 fn the_routes_are_the_families_own_and_nothing_else_is_public() {
-    let manifest = fs::read_to_string("Cargo.toml").unwrap();
-    let (_, router) = manifest.split_once("[package.metadata.lambda.watch.router]\n").unwrap();
-    let local: BTreeSet<String> = router.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
     for (name, variant, stack) in stacks() {
-        let own: BTreeSet<_> = local
-            .iter()
-            .filter(|route| variant.platforms.iter().any(|binary| route.ends_with(&format!("\"{binary}\""))))
-            .map(|route| route.split('"').nth(1).unwrap().replace("{*command}", "{command+}"))
-            .collect();
+        let own = variant.platforms.iter().flat_map(|name| platforms::paths(platform_of(name), "{command+}"));
+        let own: BTreeSet<String> = own.collect();
         let api = only(&stack, "AWS::ApiGatewayV2::Api");
         assert_eq!(keys(&api["Body"]["paths"]), own, "{name}");
         // Whom a function lets call it.
@@ -240,22 +247,16 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
         settings.insert(name.to_owned(), value);
     }
     let function = Function::start(binary, &settings).await;
-    let command = "Group.CallbackAfterCreateGroup";
-    let (tencent, openim) = (format!("SdkAppid=1400000000&CallbackCommand={command}"), "/openim");
-    let large = format!(r#""CallbackCommand":"{command}","GroupId":"g","MemberList":[{}]"#, random_members(400_000));
-    let events = match binary {
+    let events = if let Some(platform) = PLATFORMS.into_iter().find(|platform| platform.name == binary) {
         // A change, one with a large body, and what is not understood.
-        TENCENT_CHAT_NAME => ["{\"GroupId\":\"g\"}", &format!("{{{large}}}"), "{"]
-            .map(|body| Sent::post("/tencent-chat", &tencent, body).event())
-            .to_vec(),
-        OPENIM_NAME => [r#"{"callbackCommand":"callbackAfterCreateGroupCommand","groupID":"g"}"#, "{"]
-            .map(|body| Sent::post(openim, "", body).event())
-            .to_vec(),
-        _ => {
-            let messages = files("tests/envelopes");
-            let message = |(id, body): &(String, String)| serde_json::json!({ "messageId": id, "body": body.trim() });
-            vec![serde_json::json!({ "Records": messages.iter().map(message).collect::<Vec<_>>() }).to_string()]
-        }
+        let change = change(platform);
+        let body = String::from_utf8(change.body.clone()).unwrap();
+        let large = body.replacen('{', &format!(r#"{{"further":[{}],"#, random_members(400_000)), 1);
+        vec![change.event(), change_with(platform, large).event(), change_with(platform, "{").event()]
+    } else {
+        let messages = files("tests/envelopes");
+        let message = |(id, body): &(String, String)| serde_json::json!({ "messageId": id, "body": body.trim() });
+        vec![serde_json::json!({ "Records": messages.iter().map(message).collect::<Vec<_>>() }).to_string()]
     };
     for event in events {
         function.invoke(event, Duration::from_secs(3)).await.body.expect("the function failed");
@@ -466,9 +467,10 @@ fn settings_read_by_replay() -> BTreeSet<String> {
 fn each_function_is_given_the_settings_it_reads() {
     // What Lambda itself sets.
     let own = ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(str::to_owned);
-    for (binary, read) in [(TENCENT_CHAT_NAME, settings_read(TENCENT_CHAT)), (OPENIM_NAME, settings_read(OPENIM))] {
-        let given = keys(&functions(&whole_stack())[binary]["Environment"]["Variables"]);
-        assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{binary}");
+    for platform in PLATFORMS {
+        let (read, name) = (settings_read(platform), platform.name);
+        let given = keys(&functions(&whole_stack())[name]["Environment"]["Variables"]);
+        assert_eq!(read.difference(&own.clone().into()).cloned().collect::<BTreeSet<_>>(), given, "{name}");
     }
     // It has the platforms' common ones too.
     let given = keys(&functions(&whole_stack())[REPLAY]["Environment"]["Variables"]);
@@ -478,13 +480,13 @@ fn each_function_is_given_the_settings_it_reads() {
 /// The emergency switch reaches whoever writes, and is on until somebody turns it off.
 #[test]
 fn the_feed_is_switched_in_every_function_that_writes() {
-    let template = &translated()["both, AllAtOnce, no topic"];
-    let both = parameters(PLATFORMS[0].2);
+    let template = &translated()["all, AllAtOnce, no topic"];
+    let all: Vec<_> = SET_UP.iter().flat_map(|set_up| set_up.with_secrets).copied().collect();
     for (given, wanted) in [(None, "on"), (Some("on"), "on"), (Some("off"), "off")] {
         let mut given = given.map(|feed| parameters(&[("Feed", feed)])).unwrap_or_default();
-        given.extend(both.clone());
+        given.extend(parameters(&all));
         let functions = functions(&Stack::new(template, &given));
-        for writer in [TENCENT_CHAT_NAME, OPENIM_NAME, REPLAY] {
+        for writer in PLATFORMS.map(|platform| platform.name).into_iter().chain([REPLAY]) {
             assert_eq!(functions[writer]["Environment"]["Variables"]["FEED"], wanted, "{writer}");
         }
     }
@@ -492,10 +494,11 @@ fn the_feed_is_switched_in_every_function_that_writes() {
 
 #[test]
 fn secrets_are_not_echoed() {
-    let secrets = [("TencentCallbackTokens", "t0ken-of-the-console"), ("OpenImCredentials", "passw0rd-of-the-url")];
-    for (parameter, secret) in secrets {
-        let template = &translated()["both, AllAtOnce, no topic"];
-        assert_eq!(template["Parameters"][parameter]["NoEcho"], true, "{parameter}");
+    for set_up in SET_UP {
+        let parameter = platforms::parameter(platform_of(set_up.platform), platform_of(set_up.platform).secrets);
+        let (_, secret) = set_up.with_secrets.iter().find(|(name, _)| *name == parameter).unwrap();
+        let template = &translated()["all, AllAtOnce, no topic"];
+        assert_eq!(template["Parameters"][&parameter]["NoEcho"], true, "{parameter}");
         for (name, value) in whole_stack().outputs() {
             assert!(!value.contains(secret), "the output {name} shows {parameter}");
         }
@@ -508,10 +511,10 @@ fn secrets_are_not_echoed() {
 #[test]
 fn time_outs_and_memory_fit_into_each_other() {
     let functions = functions(&whole_stack());
-    assert!(WARM_UP_TIMEOUT < sender_timeout(TENCENT_CHAT) / 4, "a slow start uses up the sender's timeout");
-    for (binary, patience, holds_back) in
-        [(TENCENT_CHAT_NAME, sender_timeout(TENCENT_CHAT), true), (OPENIM_NAME, sender_timeout(OPENIM), false)]
-    {
+    for registration in PLATFORMS {
+        let (binary, patience) = (registration.name, sender_timeout(registration));
+        let holds_back = platform(registration, &[]).retries_after_timeout();
+        assert!(WARM_UP_TIMEOUT < patience / 4, "a slow start uses up the sender's timeout");
         let timeout = Duration::from_secs(functions[binary]["Timeout"].as_u64().unwrap());
         let now = Instant::now();
         let budget = TimeBudget::new(now, patience, Duration::ZERO, Some(timeout));
@@ -527,7 +530,7 @@ fn time_outs_and_memory_fit_into_each_other() {
     }
     let alarms = alarms(&whole_stack());
     let threshold = Duration::from_millis(alarms["LatencyAlarm"]["Threshold"].as_u64().unwrap());
-    assert!(threshold < sender_timeout(TENCENT_CHAT));
+    assert!(PLATFORMS.into_iter().all(|platform| threshold < sender_timeout(platform)));
     assert_eq!(alarms["LatencyAlarm"]["EvaluateLowSampleCountPercentile"], "ignore");
 }
 
@@ -614,7 +617,7 @@ async fn line_for(namespace: &str, receiver: &Receiver, credentials: &str, body:
 
 /// The line that counts a callback with this receipt.
 fn line(namespace: &str, receipt: &Receipt) -> String {
-    metrics::line(namespace, OPENIM_NAME, receipt, Duration::from_millis(1), Timestamp::now())
+    metrics::line(namespace, OPENIM.name, receipt, Duration::from_millis(1), Timestamp::now())
 }
 
 /// A search of dimensions that no metric has finds nothing, and says nothing; a namespace with a `/` is found in quotes only.
@@ -641,7 +644,7 @@ fn the_dashboard_searches_metrics_that_are_written() {
 #[tokio::test]
 async fn alarms_watch_metrics_that_are_written() {
     let stack = whole_stack();
-    let namespace = &functions(&stack)[OPENIM_NAME]["Environment"]["Variables"]["METRICS_NAMESPACE"];
+    let namespace = &functions(&stack)[OPENIM.name]["Environment"]["Variables"]["METRICS_NAMESPACE"];
     let namespace = namespace.as_str().unwrap();
     let more = [("METRICS_NAMESPACE", namespace), ("OPENIM_CREDENTIALS", "user:password")];
     let table = Table::start().await;
@@ -695,11 +698,16 @@ async fn alarms_watch_metrics_that_are_written() {
     assert!(unwritten.is_empty(), "no line has what these watch: {unwritten:#?}");
 }
 
+/// What the logical ids of a platform's resources begin with.
+fn prefix(platform: &Registration) -> String {
+    let id = function_ids().remove(platform.name).unwrap_or_else(|| panic!("{} has no function", platform.name));
+    id.strip_suffix("Function").unwrap_or_else(|| panic!("{id} does not end in Function")).to_owned()
+}
+
 /// What a platform's release is rolled back for.
-fn rollback_alarms(platform: &str) -> BTreeSet<String> {
-    let own = if platform == TENCENT_CHAT_NAME { "<TencentChatErrorsAlarm>" } else { "<OpenImErrorsAlarm>" };
+fn rollback_alarms(platform: &Registration) -> BTreeSet<String> {
     let common = ["<DefectsAlarm>", "<KnownCallersRejectedAlarm>", "<NotStoredAlarm>", "<QuarantinedAlarm>"];
-    common.into_iter().chain([own]).map(str::to_owned).collect()
+    common.map(str::to_owned).into_iter().chain([format!("<{}ErrorsAlarm>", prefix(platform))]).collect()
 }
 
 /// No alarm stops a deployment at once: it may be the repair of what raised the alarm.
@@ -717,7 +725,8 @@ fn a_gradual_deployment_is_rolled_back_by_its_alarms_and_no_other_one_is() {
         }
         assert_eq!(groups.len(), variant.platforms.len(), "{name}");
         for group in groups {
-            let platform = if group.id.starts_with("TencentChat") { TENCENT_CHAT_NAME } else { OPENIM_NAME };
+            let is_its = |platform: &&Registration| group.id.starts_with(&prefix(platform));
+            let platform = PLATFORMS.into_iter().find(is_its).unwrap();
             let configuration = &group.properties["AlarmConfiguration"];
             assert_eq!(configuration["Enabled"], true, "{name}");
             let alarms = configuration["Alarms"].as_array().unwrap().iter();
@@ -737,7 +746,7 @@ fn a_gradual_deployment_is_rolled_back_by_its_alarms_and_no_other_one_is() {
 #[test]
 fn rollback_alarms_see_one_bad_callback_within_a_minute() {
     let alarms = alarms(&whole_stack());
-    for id in [TENCENT_CHAT_NAME, OPENIM_NAME].map(rollback_alarms).iter().flatten() {
+    for id in PLATFORMS.map(rollback_alarms).iter().flatten() {
         let alarm = &alarms[id.trim_matches(['<', '>'])];
         assert_eq!([&alarm["Period"], &alarm["Threshold"], &alarm["DatapointsToAlarm"]], [60, 1, 1], "{id}");
         assert_eq!(alarm["Statistic"], "Sum", "{id}");

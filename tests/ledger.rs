@@ -12,6 +12,7 @@ use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::ingest::receive::{Receipt, Receiver};
+use group_ledger::platform::Registration;
 use group_ledger::storage::envelope::Envelope;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, local_settings, random_members, receiver,
+    OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, all, assert_answer, change, has_time, local_settings, platform_of,
+    random_members, receiver,
 };
 
 const QUERY: &str = "SdkAppid=1400000000";
@@ -35,14 +37,12 @@ pub(crate) async fn receipt<T>(receiver: &Receiver, sent: &Sent, read: impl FnOn
 
 /// A callback that carries its time.
 fn info_changed() -> Sent {
-    let body = r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","Name":"n","EventTime":1715049600123}"#;
-    Sent::post("/tencent-chat", QUERY, body)
+    change(TENCENT_CHAT)
 }
 
 /// A callback that does not.
 fn set_group_info_ex() -> Sent {
-    let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
-    Sent::post("/openim", "", body)
+    change(OPENIM)
 }
 
 /// A create callback with the given lists of members and custom fields.
@@ -53,31 +53,35 @@ fn create_group(members: &str, custom_fields: &str) -> Sent {
     Sent::post("/tencent-chat", QUERY, body)
 }
 
-/// Sends 50 deliveries of one callback at once, each a request of its own, and counts the success answers.
-async fn fifty_at_once(receiver: Receiver, callback: fn() -> Sent) -> usize {
-    let receiver = Arc::new(receiver);
+/// The records of 50 deliveries of a platform's change at once, each a request of its own.
+async fn fifty_at_once(platform: &'static Registration) -> Vec<Value> {
+    let table = Table::start().await;
+    let receiver = Arc::new(table.receiver(platform, &[]));
     let mut deliveries = JoinSet::new();
     for delivery in 0..50 {
         let receiver = Arc::clone(&receiver);
-        deliveries.spawn(async move { callback().request(&format!("request-{delivery}")).to(&receiver).await });
+        deliveries.spawn(async move { change(platform).request(&format!("request-{delivery}")).to(&receiver).await });
     }
-    deliveries.join_all().await.iter().filter(|response| response.status() == 200).count()
+    for response in deliveries.join_all().await {
+        assert_answer(platform, &response, 200, platform.name);
+    }
+    table.records()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_deliveries_at_once_of_a_callback_with_a_time_are_one_record() {
-    let table = Table::start().await;
-    assert_eq!(fifty_at_once(table.receiver(TENCENT_CHAT, &[]), info_changed).await, 50);
-    assert_eq!(table.records().len(), 1);
+    for platform in all().filter(|platform| has_time(platform)) {
+        assert_eq!(fifty_at_once(platform).await.len(), 1, "{}", platform.name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_callbacks_at_once_without_a_time_are_fifty_records_of_one_digest() {
-    let table = Table::start().await;
-    assert_eq!(fifty_at_once(table.receiver(OPENIM, &[]), set_group_info_ex).await, 50);
-    let records = table.records();
-    assert_eq!(records.len(), 50);
-    assert!(records.iter().all(|record| record["digest"] == records[0]["digest"]));
+    for platform in all().filter(|platform| !has_time(platform)) {
+        let records = fifty_at_once(platform).await;
+        assert_eq!(records.len(), 50, "{}", platform.name);
+        assert!(records.iter().all(|record| record["digest"] == records[0]["digest"]), "{}", platform.name);
+    }
 }
 
 #[tokio::test]
@@ -155,19 +159,13 @@ async fn losing_answers(endpoint: &str, lost: usize) -> String {
 
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate() {
-    for lost in [1, 2] {
+    for (platform, lost) in all().flat_map(|platform| [(platform, 1), (platform, 2)]) {
         let table = Table::start().await;
         let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
-        let receiver = receiver(TENCENT_CHAT, &settings).unwrap();
-        let outcome = receipt(&receiver, &info_changed(), |receipt| receipt.outcome.as_str()).await;
-        assert_eq!(outcome, "recorded", "{lost} answers lost");
-        assert_eq!(table.records().len(), 1, "{lost} answers lost");
-
-        let table = Table::start().await;
-        let settings = local_settings(&losing_answers(&table.endpoint, lost).await);
-        let response = set_group_info_ex().to(&crate::support::receiver(OPENIM, &settings).unwrap()).await;
-        assert_answer(OPENIM, &response, 200, "lost answers");
-        assert_eq!(table.records().len(), 1, "{lost} answers lost");
+        let receiver = receiver(platform, &settings).unwrap();
+        let outcome = receipt(&receiver, &change(platform), |receipt| receipt.outcome.as_str()).await;
+        assert_eq!(outcome, "recorded", "{}: {lost} answers lost", platform.name);
+        assert_eq!(table.records().len(), 1, "{}: {lost} answers lost", platform.name);
     }
 }
 
@@ -279,11 +277,19 @@ async fn a_rejection_tells_a_known_caller_from_a_stranger() {
 
 #[tokio::test]
 async fn a_repetition_is_a_duplicate_where_the_callback_has_a_time() {
-    let table = Table::start().await;
-    let receiver = table.receiver(TENCENT_CHAT, &[]);
-    for (request, outcome) in [("request-1", "recorded"), ("request-2", "duplicate")] {
-        let sent = info_changed().request(request);
-        assert_eq!(receipt(&receiver, &sent, |receipt| receipt.outcome.as_str()).await, outcome);
+    for platform in all() {
+        let table = Table::start().await;
+        let receiver = table.receiver(platform, &[]);
+        let repetition = if has_time(platform) { "duplicate" } else { "recorded" };
+        for (request, outcome) in [("request-1", "recorded"), ("request-2", repetition)] {
+            let sent = change(platform).request(request);
+            assert_eq!(
+                receipt(&receiver, &sent, |receipt| receipt.outcome.as_str()).await,
+                outcome,
+                "{}",
+                platform.name
+            );
+        }
     }
 }
 
@@ -298,14 +304,12 @@ async fn what_cannot_be_stored_is_answered_503() {
         ("no answer", "AWS_ENDPOINT_URL_DYNAMODB", silent.as_str()),
         ("no such table", "TABLE_NAME", "another-table"),
     ] {
-        let (tencent_chat, openim) =
-            (table.receiver(TENCENT_CHAT, &[(name, value)]), table.receiver(OPENIM, &[(name, value)]));
-        answers.spawn(async move {
-            let response = info_changed().to(&tencent_chat).await;
-            assert_answer(TENCENT_CHAT, &response, 503, what);
-            let response = set_group_info_ex().to(&openim).await;
-            assert_answer(OPENIM, &response, 503, what);
-        });
+        for platform in all() {
+            let receiver = table.receiver(platform, &[(name, value)]);
+            answers.spawn(async move {
+                assert_answer(platform, &change(platform).to(&receiver).await, 503, what);
+            });
+        }
     }
     answers.join_all().await;
     assert!(table.records().is_empty());
@@ -326,11 +330,7 @@ async fn a_typical_callback_costs_one_write_unit_and_one_of_the_feed() {
     for (name, event) in crate::support::files("events") {
         for (feed, of_the_feed) in [("on", 1.0), ("off", 0.0)] {
             let table = Table::start().await;
-            if name.starts_with("openim") {
-                crate::support::handle(&table.receiver(OPENIM, &[("FEED", feed)]), &event).await;
-            } else {
-                crate::support::handle(&table.receiver(TENCENT_CHAT, &[("FEED", feed)]), &event).await;
-            }
+            crate::support::handle(&table.receiver(platform_of(&name), &[("FEED", feed)]), &event).await;
             let units = match name.as_str() {
                 // The documented page sets every field there is.
                 "openim-set-group-info-ex-documented" => 2.0,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dynoxide::Database;
 use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY};
+use group_ledger::platform::PLATFORMS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -41,7 +42,8 @@ fn command(ports: [u16; 3], ledger: &Path, settings: &[(&str, &str)]) -> Command
     // The functions' settings are the test's, not those of whoever runs it.
     for (name, _) in std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        ["AWS_", "OPENIM_", "READER_", "TENCENT_"].iter().any(|prefix| name.starts_with(prefix))
+        let prefixes = PLATFORMS.map(|platform| platform.secrets.split('_').next().unwrap());
+        prefixes.iter().chain(&["AWS", "READER"]).any(|prefix| name.starts_with(&format!("{prefix}_")))
             || ["DYNAMODB_HOST", "FEED", "RETENTION_DAYS", "TABLE_NAME"].contains(&name.as_ref())
     }) {
         command.env_remove(name);

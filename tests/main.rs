@@ -30,11 +30,18 @@ mod reliability;
 mod sam;
 mod settings;
 mod support;
+mod third_platform;
 
 #[path = "../examples/local/database.rs"]
 mod database;
 #[path = "../examples/local/event_source.rs"]
 mod event_source;
+#[path = "../examples/third_platform/example_chat/mod.rs"]
+mod example_chat;
+// The targets are built by `make fuzz` alone; this holds what they share to the present code.
+#[allow(unreachable_pub, reason = "a library elsewhere")]
+#[path = "../fuzz/targets/lib.rs"]
+mod fuzz;
 #[path = "../examples/local/queue.rs"]
 mod queue;
 #[path = "../examples/local/template.rs"]

@@ -2,56 +2,84 @@
 
 use std::process::Output;
 
+use group_ledger::domain::change::Kind;
 use group_ledger::domain::quarantine::{Quarantined, Undecoded};
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::ingest::read;
+use group_ledger::ingest::reprocess::{Reprocessed, reprocess};
 use group_ledger::platform::Registration;
+use group_ledger::storage::ledger::Written;
+use group_ledger::storage::quarantine::Pages;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::support::{OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, platform};
+use crate::support::{
+    EXAMPLE_CHAT, OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, message,
+    platform,
+};
 
 const TENCENT: &str = "SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterGroupFull&ClientIP=203.0.113.7";
 
 #[tokio::test]
 async fn what_is_genuine_and_not_understood_is_kept() {
-    let unreadable = b"{\"GroupId\":\"\xff\"}".to_vec();
-    for (what, sent, code) in [
-        ("no JSON", Sent::post("/tencent-chat", TENCENT, "{"), 40001),
-        ("no UTF-8", Sent::post("/tencent-chat", TENCENT, unreadable), 40001),
-        ("no command", Sent::post("/tencent-chat", "SdkAppid=1400000000", "{}"), 40002),
-        (
-            "two commands",
-            Sent::post("/tencent-chat", TENCENT, r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup"}"#),
-            40003,
-        ),
-        ("no group", Sent::post("/tencent-chat", TENCENT, r#"{"GroupId":[]}"#), 40004),
-        ("compressed", Sent::post("/tencent-chat", TENCENT, "x").header("Content-Encoding", "gzip"), 41501),
-        ("large", Sent::post("/tencent-chat", TENCENT, "x".repeat(100_000)), 40001),
+    for platform in all() {
+        let large = "x".repeat(100_000).into_bytes();
+        for (what, body, code) in [
+            ("no JSON", b"{".to_vec(), 40001),
+            ("no UTF-8", b"{\"GroupId\":\"\xff\"}".to_vec(), 40001),
+            ("no group", b"{}".to_vec(), 40004),
+            ("compressed", b"x".to_vec(), 41501),
+            ("large", large, 40001),
+        ] {
+            let table = Table::start().await;
+            let receiver = table.receiver(platform, &[("RETENTION_DAYS", "1")]);
+            for request in ["request-1", "request-2"] {
+                let encoding = if what == "compressed" { "gzip" } else { "identity" };
+                let sent = change_with(platform, body.clone()).header("Content-Encoding", encoding);
+                assert_answer(platform, &sent.request(request).to(&receiver).await, code / 100, what);
+            }
+            let what = format!("{}: {what}", platform.name);
+            assert!(table.records().is_empty(), "{what}");
+            let kept = table.quarantined();
+            assert_eq!(kept.len(), 2, "{what}: a repetition is kept too");
+            let item = &kept[0];
+            let app = format!("{}#{}", platform.name, receiver.platform().app_id());
+            assert_eq!(item["group_key"], format!("quarantine#{app}#2024-05-07"), "{what}");
+            assert_eq!(item["code"], code, "{what}");
+            assert!(item["reason"].as_str().unwrap().ends_with('.'), "{what}");
+            assert_eq!(item["expires_at"], 1_715_049_601 + 86_400, "{what}");
+            let is_text = !what.ends_with("no UTF-8") && !what.ends_with("large");
+            assert_eq!(item.get("raw").is_some(), is_text, "{what}");
+            assert_eq!(item.get("raw_gzip").is_some(), !is_text, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_callback_whose_command_is_not_clear_is_kept() {
+    for (query, body, code) in [
+        ("SdkAppid=1400000000", "{}", 40002),
+        (TENCENT, r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup"}"#, 40003),
     ] {
         let table = Table::start().await;
-        let receiver = table.receiver(TENCENT_CHAT, &[("RETENTION_DAYS", "1")]);
-        for request in ["request-1", "request-2"] {
-            let sent = Sent {
-                headers: sent.headers.clone(),
-                body: sent.body.clone(),
-                ..Sent::post(&sent.path, &sent.query, "")
-            };
-            assert_answer(TENCENT_CHAT, &sent.request(request).to(&receiver).await, code / 100, what);
+        let response = Sent::post("/tencent-chat", query, body).to(&table.receiver(TENCENT_CHAT, &[])).await;
+        assert_answer(TENCENT_CHAT, &response, 400, body);
+        assert_eq!(table.quarantined()[0]["code"], code, "{body}");
+    }
+}
+
+/// They may be what people say to each other.
+#[tokio::test]
+async fn messages_are_not_kept() {
+    for platform in all() {
+        let table = Table::start().await;
+        for body in ["{", "{}"] {
+            let response = message(platform, body).to(&table.receiver(platform, &[])).await;
+            assert_answer(platform, &response, 200, body);
         }
-        assert!(table.records().is_empty(), "{what}");
-        let kept = table.quarantined();
-        assert_eq!(kept.len(), 2, "{what}: a repetition is kept too");
-        let item = &kept[0];
-        assert_eq!(item["group_key"], "quarantine#tencent-chat#1400000000#2024-05-07", "{what}");
-        assert_eq!(item["code"], code, "{what}");
-        assert!(item["reason"].as_str().unwrap().ends_with('.'), "{what}");
-        assert_eq!(item["expires_at"], 1_715_049_601 + 86_400, "{what}");
-        let is_text = what != "no UTF-8" && what != "large";
-        assert_eq!(item.get("raw").is_some(), is_text, "{what}");
-        assert_eq!(item.get("raw_gzip").is_some(), !is_text, "{what}");
+        assert!(table.items().is_empty(), "{}", platform.name);
     }
 }
 
@@ -172,4 +200,37 @@ async fn what_is_understood_by_now_is_recorded_at_its_own_time_and_leaves_quaran
     assert_eq!(again, "2 recorded, 0 recorded before, 1 are nothing to record, 1 stay in quarantine.");
     assert_eq!(table.records(), records);
     assert_eq!(table.quarantined().len(), 1);
+}
+
+/// What decoding needs of the request besides its body is kept too: the record is the one that it would have been at once.
+#[tokio::test]
+async fn a_callback_of_any_platform_is_reprocessed_to_the_same_record() {
+    for platform in all() {
+        let headers = |sent: Sent| sent.header("operationID", "op-1").header("X-Example-Tenant", "tenant-1");
+        let (understood, broken) = (headers(change(platform)), change_with(platform, "{"));
+        let [table, at_once] = [Table::start().await, Table::start().await];
+        understood.to(&at_once.receiver(platform, &[])).await;
+        for sent in [&understood, &broken] {
+            quarantine(&table, platform, sent).await;
+        }
+
+        let receiver = table.receiver(platform, &[]);
+        let ledger = receiver.store().ledger();
+        let group_key = table.quarantined()[0]["group_key"].as_str().unwrap().to_owned();
+        let mut became = Vec::new();
+        for item in Pages::new(ledger, &group_key).next().await.unwrap().unwrap() {
+            became.push(reprocess(ledger, receiver.platform(), item, PATIENCE).await.unwrap());
+        }
+        assert_eq!(became.len(), 2);
+        for expected in
+            [Reprocessed::Recorded(Kind::GroupInfoChanged, Written::Recorded), Reprocessed::Kept(Rejection::NOT_JSON)]
+        {
+            assert!(became.contains(&expected), "{}: {became:?}", platform.name);
+        }
+        assert_eq!(table.quarantined().len(), 1, "{}", platform.name);
+        assert_eq!(table.records(), at_once.records(), "{}", platform.name);
+        if platform.name == EXAMPLE_CHAT.name {
+            assert_eq!(table.records()[0]["source"], json!({ "tenant": "tenant-1" }));
+        }
+    }
 }

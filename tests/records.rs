@@ -16,15 +16,15 @@ async fn sample_events() {
     }
 }
 
-/// The tokens that a sample event's function has: the published example's for what is signed with it.
-pub(crate) fn tokens(sample: &str) -> &'static str {
-    if sample.ends_with("-signed") || sample.ends_with("-forged") { "xxxxyyyy" } else { "" }
+/// The setting of the secrets that a sample event's function has: the published example's for what is signed with it.
+pub(crate) fn secrets(sample: &str) -> (&'static str, &'static str) {
+    let is_signed = sample.ends_with("-signed") || sample.ends_with("-forged");
+    (platform_of(sample).secrets, if is_signed { "xxxxyyyy" } else { "" })
 }
 
 /// What comes of a sample event: the answer, and the records.
 pub(crate) async fn receive_sample(name: &str, event: &str) -> Value {
-    let settings = [("TENCENT_CALLBACK_TOKENS", tokens(name))];
-    receive(platform_of(name), event, &settings).await
+    receive(platform_of(name), event, &[secrets(name)]).await
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use group_ledger::host::aws::{self, FUNCTION_TIMEOUTS, Timeouts};
+use group_ledger::platform::{PLATFORMS, Registration};
 use group_ledger::settings::Settings;
 use group_ledger::storage::envelope::Envelope;
 use group_ledger::storage::fallback_queue::FallbackQueue;
@@ -29,14 +30,16 @@ use crate::event_source;
 use crate::queue::{self, Queues};
 use crate::support::fault::{Fault, Proxy, Transport, authority};
 use crate::support::lambda::{Answer, Function, functions_dir};
-use crate::support::{PATIENCE, Sent, Table, random_members};
+use crate::support::{
+    self, OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, change, platform_of, random_members, response,
+};
 use crate::template::Template;
 
 /// What Lambda gives a function, as the template says.
 pub(crate) const TIME_LEFT: Duration = Duration::from_secs(3);
 /// What it gives the replay.
 const REPLAY_TIME: Duration = Duration::from_secs(30);
-/// How long Tencent waits.
+/// How long Tencent waits, the least patient of all senders.
 const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The faults of every service.
@@ -58,7 +61,7 @@ const FAULTS: [Fault; 15] = [
     Fault::Answer(503, "ServiceUnavailable"),
 ];
 
-const DOWN: Fault = Fault::Answer(500, "InternalServerError");
+pub(crate) const DOWN: Fault = Fault::Answer(500, "InternalServerError");
 
 const DYNAMODBS_FAULTS: [Fault; 3] = [
     Fault::Answer(400, "ValidationException"),
@@ -102,43 +105,14 @@ fn attempts(fault: Fault) -> usize {
 /// More often than anything is tried.
 pub(crate) const ALWAYS: usize = usize::MAX;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Platform {
-    /// A callback with a time of its own.
-    TencentChat,
-    /// One without.
-    OpenIm,
-}
-
-impl Platform {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::TencentChat => "tencent-chat",
-            Self::OpenIm => "openim",
-        }
-    }
-
-    pub(crate) fn callback(self) -> Sent {
-        match self {
-            Self::TencentChat => {
-                let body = r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","Name":"n","EventTime":1715049600123}"#;
-                Sent::post("/tencent-chat", "SdkAppid=1400000000", body)
-            }
-            Self::OpenIm => {
-                let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"n"}"#;
-                Sent::post("/openim", "", body)
-            }
-        }
-    }
-}
-
 /// A fault, how often it occurs on the way to DynamoDB, and a fault on the way to SQS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Case {
-    transport: Transport,
-    platform: Platform,
-    ledger: (Fault, usize),
-    fallback_queue: (Fault, usize),
+pub(crate) struct Case {
+    pub(crate) transport: Transport,
+    /// Its name.
+    pub(crate) platform: &'static str,
+    pub(crate) ledger: (Fault, usize),
+    pub(crate) fallback_queue: (Fault, usize),
 }
 
 /// A table, a fallback queue, and a way to each on which things go wrong.
@@ -178,9 +152,9 @@ impl World {
     }
 
     /// A function whose warm-up meets with no fault but one that prevents connections.
-    pub(crate) async fn function(&self, platform: Platform, faults: usize) -> Function {
+    pub(crate) async fn function(&self, platform: &Registration, faults: usize) -> Function {
         self.to_ledger.arm(0);
-        let function = Function::start(platform.name(), &self.settings()).await;
+        let function = Function::start(platform.name, &self.settings()).await;
         // An empty POST is answered once the function has started.
         assert_eq!(status(&function.invoke(Sent::post("/", "", "").event(), TIME_LEFT).await), Some(200));
         self.to_ledger.arm(faults);
@@ -209,8 +183,8 @@ pub(crate) async fn queues() -> Queues {
 }
 
 /// The status of an answer; `None` where the function failed.
-pub(crate) fn status(answer: &Answer) -> Option<u64> {
-    serde_json::from_str::<Value>(answer.body.as_ref()?).ok()?["statusCode"].as_u64()
+pub(crate) fn status(answer: &Answer) -> Option<u32> {
+    answer.body.as_ref().map(|body| response(body).status().as_u16().into())
 }
 
 /// Runs one of the project's tools, which must succeed; its last line.
@@ -234,12 +208,14 @@ async fn tool(name: &str, settings: &BTreeMap<String, String>, input: &str) -> S
 /// Holds one case to the invariant; what became of its callback.
 async fn check(case: Case) -> String {
     let Case { transport, platform, ledger, fallback_queue } = case;
+    let platform = platform_of(platform);
     let world = World::start_over(transport, ledger, fallback_queue).await;
     let function = world.function(platform, ledger.1).await;
-    let answer = function.invoke(platform.callback().event(), TIME_LEFT).await;
+    let answer = function.invoke(change(platform).event(), TIME_LEFT).await;
     let log = function.kill().await;
 
     let status = status(&answer).unwrap_or_else(|| panic!("{case:?}: the function failed: {log}"));
+    assert_answer(platform, &response(answer.body.as_ref().unwrap()), status, &format!("{case:?}"));
     let records = world.table.records().len();
     let queued = usize::try_from(world.queues.depth(&world.queues.fallback_queue).await.unwrap()).unwrap();
     let logged = log.matches(r#""message":"recover""#).count();
@@ -250,8 +226,9 @@ async fn check(case: Case) -> String {
         assert!(answer.took < TENCENT_TIMEOUT, "{case:?}: answered after {:?}", answer.took);
     } else {
         assert_eq!((status, logged), (503, 1), "{case:?}: {outcomes}");
-        let is_held_back = answer.took >= TENCENT_TIMEOUT;
-        assert!(is_held_back || platform == Platform::OpenIm, "{case:?}: answered after {:?}", answer.took);
+        let sender = support::platform(platform, &[]);
+        let is_held_back = answer.took >= sender.sender_timeout();
+        assert!(is_held_back || !sender.retries_after_timeout(), "{case:?}: answered after {:?}", answer.took);
         assert!(answer.took < TIME_LEFT, "{case:?}: answered after {:?}", answer.took);
     }
 
@@ -273,7 +250,7 @@ async fn check(case: Case) -> String {
     }
     let records = world.table.records();
     assert_eq!(records.len(), 1, "{case:?}: {outcomes}");
-    let body = String::from_utf8(platform.callback().body).unwrap();
+    let body = String::from_utf8(change(platform).body).unwrap();
     assert_eq!([&records[0]["group_id"], &records[0]["raw"]], ["g1", body.as_str()], "{case:?}");
     outcome
 }
@@ -282,7 +259,7 @@ async fn check(case: Case) -> String {
 static SOME_AT_A_TIME: Semaphore = Semaphore::const_new(16);
 
 /// Holds many cases to the invariant, some at a time; how many came to which outcome.
-async fn check_all(cases: Vec<Case>) -> BTreeMap<String, usize> {
+pub(crate) async fn check_all(cases: Vec<Case>) -> BTreeMap<String, usize> {
     let mut checks = JoinSet::new();
     for case in cases {
         checks.spawn(async move {
@@ -305,32 +282,31 @@ fn ways(fault: Fault) -> impl Iterator<Item = (Fault, usize)> {
     (1..attempts).chain([ALWAYS]).map(move |count| (fault, count))
 }
 
-fn on_both_platforms(transport: Transport, ways: impl Iterator<Item = [(Fault, usize); 2]>) -> Vec<Case> {
-    let platforms = [Platform::TencentChat, Platform::OpenIm];
+fn on_each_platform(transport: Transport, ways: impl Iterator<Item = [(Fault, usize); 2]>) -> Vec<Case> {
     ways.flat_map(|[ledger, fallback_queue]| {
-        platforms.map(|platform| Case { transport, platform, ledger, fallback_queue })
+        PLATFORMS.map(|platform| Case { transport, platform: platform.name, ledger, fallback_queue })
     })
     .collect()
 }
 
 fn cases_of_dynamodb() -> Vec<Case> {
     let faults = FAULTS.into_iter().chain(DYNAMODBS_FAULTS);
-    on_both_platforms(Transport::Plain, faults.flat_map(ways).map(|ledger| [ledger, FINE]))
+    on_each_platform(Transport::Plain, faults.flat_map(ways).map(|ledger| [ledger, FINE]))
 }
 
 fn cases_of_sqs() -> Vec<Case> {
     let faults = FAULTS.into_iter().chain(SQSS_FAULTS);
-    on_both_platforms(Transport::Plain, faults.flat_map(ways).map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue]))
+    on_each_platform(Transport::Plain, faults.flat_map(ways).map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue]))
 }
 
 /// But for the one that is among those of SQS.
 fn cases_of_both() -> Vec<Case> {
     let faults = FAULTS.into_iter().filter(|fault| *fault != DOWN);
-    on_both_platforms(Transport::Plain, faults.map(|fault| [(fault, ALWAYS); 2]))
+    on_each_platform(Transport::Plain, faults.map(|fault| [(fault, ALWAYS); 2]))
 }
 
 fn cases_of_sqs_alone() -> Vec<Case> {
-    on_both_platforms(Transport::Plain, [[FINE, (DOWN, ALWAYS)]].into_iter())
+    on_each_platform(Transport::Plain, [[FINE, (DOWN, ALWAYS)]].into_iter())
 }
 
 /// At the first attempt and always: what a second failure in a row adds is no matter of TLS.
@@ -341,7 +317,7 @@ fn cases_over_tls() -> Vec<Case> {
         .map(|ledger| [ledger, FINE])
         .chain(ways().map(|fallback_queue| [(DOWN, ALWAYS), fallback_queue]))
         .chain(both);
-    on_both_platforms(Transport::Tls, ways)
+    on_each_platform(Transport::Tls, ways)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -428,8 +404,8 @@ async fn an_answer_is_held_back_for_certain() {
     for waited in [0, 1_000, 1_990] {
         let down = (DOWN, ALWAYS);
         let world = World::start(down, down).await;
-        let function = world.function(Platform::TencentChat, ALWAYS).await;
-        let callback = Sent { received_at: now - waited, ..Platform::TencentChat.callback() };
+        let function = world.function(TENCENT_CHAT, ALWAYS).await;
+        let callback = Sent { received_at: now - waited, ..change(TENCENT_CHAT) };
         let answer = function.invoke(callback.event(), TIME_LEFT).await;
         assert_eq!(status(&answer), Some(503));
         assert!(answer.took >= TENCENT_TIMEOUT, "answered after {:?}", answer.took);
@@ -444,7 +420,7 @@ async fn an_answer_is_not_held_back_from_a_sender_that_does_not_retry() {
     let mut settings = world.settings();
     settings.insert("TENCENT_RETRIES_AFTER_TIMEOUT".to_owned(), "false".to_owned());
     let function = Function::start("tencent-chat", &settings).await;
-    let answer = function.invoke(Platform::TencentChat.callback().event(), TIME_LEFT).await;
+    let answer = function.invoke(change(TENCENT_CHAT).event(), TIME_LEFT).await;
     assert_eq!(status(&answer), Some(503));
     assert!(answer.took < TENCENT_TIMEOUT, "answered after {:?}", answer.took);
 }
@@ -452,16 +428,17 @@ async fn an_answer_is_not_held_back_from_a_sender_that_does_not_retry() {
 /// Lambda would end the function before the sender's patience does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_that_is_about_to_be_ended_answers_before() {
-    for platform in [Platform::TencentChat, Platform::OpenIm] {
+    for platform in PLATFORMS {
+        let name = platform.name;
         for (fallback_queue, outcome) in [(FINE, 200), ((Fault::Hang, ALWAYS), 503)] {
             let world = World::start((Fault::Hang, ALWAYS), fallback_queue).await;
             let function = world.function(platform, ALWAYS).await;
             let time_left = Duration::from_secs(1);
-            let answer = function.invoke(platform.callback().event(), time_left).await;
-            assert_eq!(status(&answer), Some(outcome), "{platform:?}");
-            assert!(answer.took < time_left, "{platform:?}: answered after {:?}", answer.took);
+            let answer = function.invoke(change(platform).event(), time_left).await;
+            assert_eq!(status(&answer), Some(outcome), "{name}");
+            assert!(answer.took < time_left, "{name}: answered after {:?}", answer.took);
             let logged = function.kill().await.matches(r#""message":"recover""#).count();
-            assert_eq!(logged, usize::from(outcome == 503), "{platform:?}");
+            assert_eq!(logged, usize::from(outcome == 503), "{name}");
         }
     }
 }
@@ -470,9 +447,9 @@ async fn a_function_that_is_about_to_be_ended_answers_before() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_a_callback_comes_to_the_ledger_it_is_one_record() {
     let world = World::start((Fault::LateAnswer, ALWAYS), (Fault::LateAnswer, ALWAYS)).await;
-    let function = world.function(Platform::TencentChat, ALWAYS).await;
+    let function = world.function(TENCENT_CHAT, ALWAYS).await;
     for request in ["request-1", "request-2"] {
-        let callback = Platform::TencentChat.callback().request(request);
+        let callback = change(TENCENT_CHAT).request(request);
         assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(503));
     }
     let log = function.kill().await;
@@ -488,9 +465,9 @@ async fn however_a_callback_comes_to_the_ledger_it_is_one_record() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_that_failed_is_left_alone_for_a_while() {
     let world = World::start((Fault::Hang, ALWAYS), FINE).await;
-    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    let function = world.function(OPENIM, ALWAYS).await;
     for number in 0..20 {
-        let callback = Platform::OpenIm.callback().request(&format!("request-{number}"));
+        let callback = change(OPENIM).request(&format!("request-{number}"));
         assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
     }
     // The first callback's attempts.
@@ -503,9 +480,9 @@ async fn a_ledger_that_failed_is_left_alone_for_a_while() {
 async fn a_connection_that_died_while_the_function_was_frozen_costs_a_retry() {
     for die in [Proxy::cut, Proxy::forget] {
         let world = World::start(FINE, (Fault::Hang, ALWAYS)).await;
-        let function = world.function(Platform::OpenIm, 0).await;
+        let function = world.function(OPENIM, 0).await;
         for request in ["before", "after"] {
-            let callback = Platform::OpenIm.callback().request(request);
+            let callback = change(OPENIM).request(request);
             let answer = function.invoke(callback.event(), TIME_LEFT).await;
             assert_eq!(status(&answer), Some(200), "{request}");
             function.freeze(true).await;
@@ -524,8 +501,8 @@ async fn a_clock_that_has_jumped_loses_nothing() {
     for received_at in [0, now - 1_900, now - 86_400_000, now + 1_900, now + 86_400_000, i64::MAX] {
         for time_left in [Duration::ZERO, TIME_LEFT, Duration::from_hours(24)] {
             let world = World::start((Fault::Hang, 1), FINE).await;
-            let function = world.function(Platform::OpenIm, 1).await;
-            let callback = Sent { received_at, ..Platform::OpenIm.callback() };
+            let function = world.function(OPENIM, 1).await;
+            let callback = Sent { received_at, ..change(OPENIM) };
             let answer = function.invoke(callback.event(), time_left).await;
             assert_eq!(status(&answer), Some(200), "{received_at} {time_left:?}");
             world.replay().await;
@@ -537,7 +514,7 @@ async fn a_clock_that_has_jumped_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_understood_is_queued_too() {
     let world = World::start((DOWN, ALWAYS), FINE).await;
-    let function = world.function(Platform::OpenIm, ALWAYS).await;
+    let function = world.function(OPENIM, ALWAYS).await;
     let callback = Sent::post("/openim/callbackAfterQuitGroupCommand", "", "{");
     assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(400));
     assert_eq!(world.replay().await, 1);
@@ -552,7 +529,7 @@ async fn a_large_body_is_queued_in_parts() {
         random_members(1_000_000)
     );
     let world = World::start((DOWN, ALWAYS), FINE).await;
-    let function = world.function(Platform::TencentChat, ALWAYS).await;
+    let function = world.function(TENCENT_CHAT, ALWAYS).await;
     let callback = Sent::post("/tencent-chat", "SdkAppid=1400000000", body);
     assert_eq!(status(&function.invoke(callback.event(), TIME_LEFT).await), Some(200));
     let messages = world.replay().await;
@@ -565,8 +542,8 @@ async fn a_large_body_is_queued_in_parts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_replay_puts_back_what_it_cannot_write_and_nothing_else() {
     let world = World::start((DOWN, ALWAYS), FINE).await;
-    let function = world.function(Platform::OpenIm, ALWAYS).await;
-    assert_eq!(status(&function.invoke(Platform::OpenIm.callback().event(), TIME_LEFT).await), Some(200));
+    let function = world.function(OPENIM, ALWAYS).await;
+    assert_eq!(status(&function.invoke(change(OPENIM).event(), TIME_LEFT).await), Some(200));
     let Queues { client, fallback_queue, .. } = &world.queues;
     client.send_message().queue_url(fallback_queue).message_body("nonsense").send().await.unwrap();
 

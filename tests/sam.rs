@@ -3,11 +3,13 @@
 
 #![allow(clippy::print_stdout, reason = "progress of what takes a minute")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use group_ledger::platform::PLATFORMS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -15,23 +17,22 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::cases::sample;
-use crate::records::{receive_sample, tokens};
-use crate::support::{PATIENCE, Sent, TABLE, Table, files, free_port, post, send};
+use crate::records::{receive_sample, secrets};
+use crate::support::cloudformation::function_ids;
+use crate::support::{PATIENCE, Sent, TABLE, Table, files, free_port, platform_of, post, send};
 
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
-fn sam_local(subcommand: &str, table: &Table, tokens: &str, folder: &TempDir) -> Command {
+fn sam_local(subcommand: &str, table: &Table, secrets: Option<(&str, &str)>, folder: &TempDir) -> Command {
     let port = table.endpoint.rsplit(':').next().unwrap();
     let settings = folder.path().join("settings.json");
-    let environment = json!({ "Parameters": {
-        "TABLE_NAME": TABLE,
-        "AWS_ENDPOINT_URL_DYNAMODB": format!("http://host.docker.internal:{port}"),
-        "FALLBACK_QUEUE_URL": "",
-        "TENCENT_SDK_APP_ID": "1400000000",
-        "TENCENT_CALLBACK_TOKENS": tokens,
-        "TENCENT_ALLOW_UNSIGNED": "true",
-        "OPENIM_ALLOW_ANONYMOUS": "true",
-    }});
-    fs::write(&settings, environment.to_string()).unwrap();
+    let mut environment: BTreeMap<&str, &str> = PLATFORMS
+        .into_iter()
+        .flat_map(|platform| platform.sample_app.iter().copied().chain([(platform.allow_anybody, "true")]))
+        .collect();
+    let dynamodb = format!("http://host.docker.internal:{port}");
+    environment.extend([("TABLE_NAME", TABLE), ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb), ("FALLBACK_QUEUE_URL", "")]);
+    environment.extend(secrets);
+    fs::write(&settings, json!({ "Parameters": environment }).to_string()).unwrap();
     let variable =
         |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run make verify-sam"));
     // What runs in the background has inherited that it ignores an interrupt, which SAM would then ignore too.
@@ -54,8 +55,8 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
     for (name, event) in files("events") {
         let table = Table::start_at("0.0.0.0").await;
         let folder = TempDir::new().unwrap();
-        let function = if name.starts_with("openim") { "OpenImFunction" } else { "TencentChatFunction" };
-        let mut invoke = sam_local("invoke", &table, tokens(&name), &folder);
+        let mut invoke = sam_local("invoke", &table, Some(secrets(&name)), &folder);
+        let function = &function_ids()[platform_of(&name).name];
         invoke.args([function, "--event", &format!("events/{name}.json")]);
         let output = timeout(PATIENCE, invoke.output()).await.unwrap().unwrap();
         let log = String::from_utf8_lossy(&output.stderr);
@@ -96,7 +97,7 @@ async fn a_sample_of_the_cases_is_answered_as_expected() {
 async fn through_api<F: Future<Output = ()> + Send + 'static>(table: &Table, send: fn(u16) -> F) {
     let folder = TempDir::new().unwrap();
     let port = free_port().await;
-    let mut api = sam_local("start-api", table, "", &folder)
+    let mut api = sam_local("start-api", table, None, &folder)
         .args(["--warm-containers", "LAZY", "--host", "127.0.0.1", "--port", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(fs::File::create(folder.path().join("api.log")).unwrap())
@@ -118,7 +119,7 @@ async fn through_api<F: Future<Output = ()> + Send + 'static>(table: &Table, sen
 }
 
 async fn cases(port: u16) {
-    for (name, sent, status) in ["tencent-chat", "openim"].into_iter().flat_map(sample) {
+    for (name, sent, status) in PLATFORMS.into_iter().flat_map(|platform| sample(platform.name)) {
         let Sent { method, path, query, headers, body, .. } = &sent;
         let own = ["connection", "content-length", "transfer-encoding"];
         let headers = headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));

@@ -1,8 +1,12 @@
 //! Who may call: settings that stop the start, several live secrets, and the edges of Tencent's minute.
 
+use group_ledger::domain::rejection::Rejection;
 use sha2::{Digest, Sha256};
 
-use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer, local_settings, receiver};
+use crate::ledger::receipt;
+use crate::support::{
+    OPENIM, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, local_settings, receiver,
+};
 
 const BODY: &str =
     r#"{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","GroupId":"g1","EventTime":1715049600123}"#;
@@ -59,18 +63,61 @@ fn assert_names(error: &str, name: &str) {
 
 #[test]
 fn a_function_that_nobody_is_kept_from_calling_does_not_start() {
-    for secret in ["", " , "] {
-        let mut settings = local_settings("http://127.0.0.1:1");
-        for (name, value) in [
-            ("TENCENT_ALLOW_UNSIGNED", "false"),
-            ("TENCENT_CALLBACK_TOKENS", secret),
-            ("OPENIM_ALLOW_ANONYMOUS", ""),
-            ("OPENIM_CREDENTIALS", secret),
-        ] {
-            settings.insert(name.into(), value.into());
+    for platform in all() {
+        for (allowed, secrets) in [("false", ""), ("", ""), ("false", " , ")] {
+            let mut settings = local_settings("http://127.0.0.1:1");
+            settings.insert(platform.allow_anybody.into(), allowed.into());
+            settings.insert(platform.secrets.into(), secrets.into());
+            assert_names(&receiver(platform, &settings).unwrap_err(), platform.secrets);
         }
-        assert_names(&receiver(TENCENT_CHAT, &settings).unwrap_err(), "TENCENT_CALLBACK_TOKENS");
-        assert_names(&receiver(OPENIM, &settings).unwrap_err(), "OPENIM_CREDENTIALS");
+    }
+}
+
+/// Of the form that every platform's secrets may have.
+#[tokio::test]
+async fn a_sender_with_a_live_secret_is_genuine_and_no_other_one_is() {
+    for platform in all() {
+        let table = Table::start().await;
+        // Anybody is allowed too: secrets that are set are required all the same.
+        let receiver = table.receiver(platform, &[(platform.secrets, "user:new,user:old")]);
+        for (what, secret, status) in [
+            ("the new secret", "user:new", &[200][..]),
+            ("the old secret", "user:old", &[200]),
+            ("another secret", "user:other", &[401, 403]),
+            ("the beginning of a secret", "user:ne", &[401, 403]),
+            ("no secret", "", &[401, 403]),
+        ] {
+            let response = change(platform).signed(platform, &[(platform.secrets, secret)]).to(&receiver).await;
+            let answered = u32::from(response.status().as_u16());
+            assert!(status.contains(&answered), "{}: {what} is answered {answered}", platform.name);
+            assert_answer(platform, &response, answered, what);
+        }
+        for (name, _) in platform.sample_app {
+            let settings = [(platform.secrets, "user:new"), (*name, "1")];
+            let response = change(platform).signed(platform, &settings).to(&receiver).await;
+            assert_answer(platform, &response, 403, "another app");
+        }
+        assert_eq!(table.records().len(), 2, "{}", platform.name);
+        assert!(table.quarantined().is_empty(), "{}", platform.name);
+    }
+}
+
+/// What an alarm on a release watches: our app or user with a wrong secret, and no stranger.
+#[tokio::test]
+async fn a_wrong_secret_of_our_app_or_user_is_told_from_a_strangers() {
+    for platform in all() {
+        let table = Table::start().await;
+        let receiver = table.receiver(platform, &[(platform.secrets, "user:new")]);
+        let ours = change(platform).signed(platform, &[(platform.secrets, "user:other")]);
+        let strangers = Sent::post(&ours.path, "", ours.body.clone());
+        for (sent, outcome) in [(ours, "rejected_known_caller"), (strangers, "rejected")] {
+            assert_eq!(
+                receipt(&receiver, &sent, |receipt| receipt.outcome.as_str()).await,
+                outcome,
+                "{}",
+                platform.name
+            );
+        }
     }
 }
 
@@ -167,16 +214,17 @@ async fn an_answer_says_how_to_do_better() {
 #[tokio::test]
 async fn an_empty_post_is_a_check_of_the_url() {
     let table = Table::start().await;
-    let tencent_chat = table.receiver(TENCENT_CHAT, &[("TENCENT_CALLBACK_TOKENS", "t")]);
-    let openim = table.receiver(OPENIM, &[("OPENIM_CREDENTIALS", "u:p")]);
-    for body in ["", " \r\n"] {
-        assert_answer(TENCENT_CHAT, &Sent::post("/tencent-chat", "", body).to(&tencent_chat).await, 200, body);
-        assert_answer(OPENIM, &Sent::post("/openim", "", body).to(&openim).await, 200, body);
+    for platform in all() {
+        let receiver = table.receiver(platform, &[(platform.secrets, "u:p")]);
+        for body in ["", " \r\n"] {
+            let sent = Sent::post(&format!("/{}", platform.name), "", body);
+            assert_answer(platform, &sent.to(&receiver).await, 200, body);
+        }
+        let response = change_with(platform, "").to(&receiver).await;
+        let rejection = Rejection::new(u32::from(response.status().as_u16()) * 100, "");
+        assert!(rejection.is_of_caller(), "{}: a command is no check: {}", platform.name, response.status());
     }
-    let query = format!("CallbackCommand={COMMAND}");
-    assert_answer(TENCENT_CHAT, &Sent::post("/tencent-chat", &query, "").to(&tencent_chat).await, 403, "command");
-    assert_answer(OPENIM, &Sent::post(OPENIM_PATH, "", "").to(&openim).await, 401, "command");
-    assert!(table.records().is_empty());
+    assert!(table.items().is_empty());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::domain::change::{Detail, Kind};
+use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
 
@@ -109,6 +110,22 @@ impl<'a> Body<'a> {
         if let Some(Value::Object(fields)) = self.take(name) {
             self.nested = fields.into_vec();
         }
+    }
+}
+
+/// The command that URL and body name, where they agree to the letter.
+///
+/// # Errors
+///
+/// [`Rejection::COMMAND_MISMATCH`] where they do not, and [`Rejection::NO_COMMAND`] where neither names one.
+pub fn agreed<'c>(url: Option<&'c str>, body: Option<Cow<'c, str>>) -> Result<Cow<'c, str>, Undecodable<'c>> {
+    match (url, body.filter(|command| !command.is_empty())) {
+        (Some(url), Some(body)) if url != body => {
+            Err(Undecodable { rejection: Rejection::COMMAND_MISMATCH, command: Some(body) })
+        }
+        (_, Some(command)) => Ok(command),
+        (Some(command), None) => Ok(Cow::Borrowed(command)),
+        (None, None) => Err(Rejection::NO_COMMAND.into()),
     }
 }
 

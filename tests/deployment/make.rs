@@ -5,12 +5,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use group_ledger::platform::PLATFORMS;
 use serde_norway::Value;
 use tempfile::TempDir;
 
-use crate::support::cloudformation::PYTHON;
-
-const FUNCTIONS: [&str; 3] = ["OpenImFunction", "ReplayFunction", "TencentChatFunction"];
+use crate::support::cloudformation::{PYTHON, function_ids};
+use crate::support::{files, platform_of};
 
 /// A checkout with nothing in it but what `make deploy` needs.
 struct Checkout(TempDir);
@@ -38,10 +38,10 @@ impl Checkout {
         let python = fs::canonicalize(".").unwrap().join(PYTHON);
         assert!(python.exists(), "{PYTHON} is missing: `make tools` installs it");
         checkout.program("python", &format!("exec '{}' \"$@\"", python.display()));
-        let build = "if [ \"$1\" = build ]; then for name in OpenImFunction ReplayFunction TencentChatFunction; do \
-                     mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap; done; \
-                     cp template.yaml .aws-sam/build/template.yaml; fi";
-        checkout.program("sam", &format!("echo \"$*\" >> sam.log\n{build}"));
+        let functions = function_ids().into_values().collect::<Vec<_>>().join(" ");
+        let build = "mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap";
+        let build = format!("for name in {functions}; do {build}; done; cp template.yaml .aws-sam/build/template.yaml");
+        checkout.program("sam", &format!("echo \"$*\" >> sam.log\nif [ \"$1\" = build ]; then {build}; fi"));
         checkout
     }
 
@@ -74,8 +74,8 @@ impl Checkout {
         let output = make.arg("deploy").args(variables).current_dir(self.0.path()).output().unwrap();
         let built = fs::read_to_string(self.0.path().join(".aws-sam/build/template.yaml")).unwrap_or_default();
         let built: Value = serde_norway::from_str(&built).unwrap();
-        let mark = |name: &&str| {
-            let mark = &built["Resources"][*name]["Properties"]["AutoPublishCodeSha256"];
+        let mark = |name: String| {
+            let mark = &built["Resources"][name.as_str()]["Properties"]["AutoPublishCodeSha256"];
             mark.as_str().unwrap_or_default().to_owned()
         };
         Deployed {
@@ -86,7 +86,7 @@ impl Checkout {
                 .lines()
                 .map(str::to_owned)
                 .collect(),
-            marks: if built.is_null() { BTreeSet::new() } else { FUNCTIONS.iter().map(mark).collect() },
+            marks: if built.is_null() { BTreeSet::new() } else { function_ids().into_values().map(mark).collect() },
         }
     }
 
@@ -107,6 +107,31 @@ impl Checkout {
         assert_eq!(mark.len(), 64, "{mark}");
         mark
     }
+}
+
+/// A variable of the Makefile, as `make` has it with others.
+fn variable(name: &str, others: &[&str]) -> String {
+    let mut make = Command::new("make");
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"] {
+        make.env_remove(variable);
+    }
+    let show = format!("--eval=show: ; @echo $({name})");
+    let output = make.args(["--no-print-directory", &show, "show"]).args(others).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_sample_is_for_the_function_that_its_name_begins_with() {
+    for (sample, _) in files("events") {
+        let function = &function_ids()[platform_of(&sample).name];
+        assert_eq!(variable("EVENT_FUNCTION", &[&format!("EVENT=events/{sample}.json")]), *function, "{sample}");
+    }
+}
+
+#[test]
+fn every_platform_is_fuzzed() {
+    let names: BTreeSet<String> = variable("PLATFORMS", &[]).split(' ').map(str::to_owned).collect();
+    assert_eq!(names, PLATFORMS.map(|platform| platform.name.to_owned()).into());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! conditions and references, so that a test sees the resources that a stack would have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -55,6 +56,17 @@ pub(crate) fn translate(deployments: &BTreeMap<String, Deployment>, overrides: &
     let mut answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let read: BTreeMap<String, Parameters> = serde_json::from_value(answer["overrides"].take()).unwrap();
     (answer["templates"].take(), read.into_values().collect())
+}
+
+/// The logical ids of the template's functions, by their binaries.
+pub(crate) fn function_ids() -> BTreeMap<String, String> {
+    let template: serde_norway::Value = serde_norway::from_str(&fs::read_to_string("template.yaml").unwrap()).unwrap();
+    let binary = |resource: &serde_norway::Value| {
+        let binary = &resource.get("Metadata")?["BuildProperties"]["Binary"];
+        binary.as_str().map(str::to_owned)
+    };
+    let resources = template["Resources"].as_mapping().unwrap().iter();
+    resources.filter_map(|(id, resource)| Some((binary(resource)?, id.as_str()?.to_owned()))).collect()
 }
 
 /// A template with its parameters.

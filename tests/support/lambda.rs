@@ -22,7 +22,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::PATIENCE;
+use crate::support::{EXAMPLE_CHAT, PATIENCE};
 
 /// The folder of the built functions: this test's own build, unless the environment says another.
 pub(crate) fn functions_dir() -> PathBuf {
@@ -60,7 +60,9 @@ struct RuntimeApi {
 impl Function {
     /// Starts a function with these settings and no others.
     pub(crate) async fn start(name: &str, settings: &BTreeMap<String, String>) -> Self {
-        Self::start_under(&[], functions_dir().join(name).to_str().unwrap(), settings).await
+        // The third platform's is an example.
+        let file = if name == EXAMPLE_CHAT.name { "examples/third_platform" } else { name };
+        Self::start_under(&[], functions_dir().join(file).to_str().unwrap(), settings).await
     }
 
     /// Starts a binary under another program.

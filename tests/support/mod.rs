@@ -11,16 +11,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use dynoxide::Database;
-use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::lambda::event::Event;
 use group_ledger::host::lambda::receiver;
 use group_ledger::host::setup;
 use group_ledger::ingest::receive::Receiver;
-use group_ledger::platform::{PLATFORMS, Platform, Registration, openim, tencent_chat};
+use group_ledger::platform::Registration;
 use group_ledger::settings::Settings;
 use group_ledger::storage::store::Store;
 use http::Response;
+use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,10 +33,10 @@ use crate::template::Template;
 pub(crate) mod cloudformation;
 pub(crate) mod fault;
 pub(crate) mod lambda;
+pub(crate) mod platforms;
 pub(crate) mod recorder;
 
-pub(crate) const TENCENT_CHAT: &Registration = &tencent_chat::REGISTRATION;
-pub(crate) const OPENIM: &Registration = &openim::REGISTRATION;
+pub(crate) use platforms::*;
 
 pub(crate) const TABLE: &str = "group-changes";
 
@@ -145,32 +145,13 @@ pub(crate) fn local_settings(endpoint: &str) -> BTreeMap<String, String> {
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
     ];
-    let own = PLATFORMS
-        .iter()
-        .flat_map(|platform| platform.sample_app.iter().copied().chain([(platform.allow_anybody, "true")]));
+    let own = all().flat_map(|platform| platform.sample_app.iter().copied().chain([(platform.allow_anybody, "true")]));
     common.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The store that `settings` describe.
 pub(crate) fn store(settings: &BTreeMap<String, String>) -> Arc<Store> {
     setup::store(&Settings::new(&|name| settings.get(name).cloned())).map(Arc::new).unwrap()
-}
-
-/// A platform that takes anybody's callbacks of its sample app, with `more` settings.
-pub(crate) fn platform(platform: &Registration, more: &[(&str, &str)]) -> Box<dyn Platform> {
-    let mut settings = local_settings("http://127.0.0.1:1");
-    settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    (platform.from_settings)(&Settings::new(&|name| settings.get(name).cloned())).unwrap()
-}
-
-/// Every rejection that a platform's sender may be told.
-pub(crate) fn rejections(platform: &Registration) -> impl Iterator<Item = Rejection> {
-    Rejection::SHARED.into_iter().chain(platform.rejections.iter().copied())
-}
-
-/// The registration of the platform that a sample's or a fixture's name begins with.
-pub(crate) fn platform_of(name: &str) -> &'static Registration {
-    PLATFORMS.into_iter().find(|platform| name.starts_with(platform.name)).unwrap()
 }
 
 /// The receiver that `settings` describe, or why there is none.
@@ -227,6 +208,25 @@ impl Sent {
         self
     }
 
+    /// What the platform's sender makes of it now, by these settings.
+    pub(crate) fn signed(self, platform: &Registration, settings: &[(&str, &str)]) -> Self {
+        let now = Timestamp::now();
+        let lookup = |name: &str| {
+            let value = platform.sample_app.iter().chain(settings).rfind(|(setting, _)| *setting == name);
+            value.map(|(_, value)| (*value).to_owned())
+        };
+        let url = format!("http://127.0.0.1{}?{}", self.path, self.query);
+        let mut request = http::Request::post(url).body(self.body).unwrap();
+        (platform.sender)(&mut request, &Settings::new(&lookup), now);
+        let query = request.uri().query().unwrap_or_default();
+        let received_at = now.unix_millis();
+        let sent = Self { headers: self.headers, received_at, ..Self::post(request.uri().path(), query, "") };
+        let add = |sent: Self, (name, value): (&HeaderName, &HeaderValue)| {
+            sent.header(name.as_str(), value.to_str().unwrap())
+        };
+        Self { body: request.body().clone(), ..request.headers().iter().fold(sent, add) }
+    }
+
     /// The event; bytes that are no text are encoded, as API Gateway does.
     pub(crate) fn event(&self) -> String {
         let text = str::from_utf8(&self.body).ok();
@@ -263,26 +263,22 @@ pub(crate) async fn handle(receiver: &Receiver, event: &str) -> Response<String>
     receiver::invoke(receiver, serde_json::from_str(event).unwrap(), None).await
 }
 
+/// The response that a function's answer is.
+pub(crate) fn response(answer: &str) -> Response<String> {
+    let answer: Value = serde_json::from_str(answer).unwrap();
+    let mut response = Response::builder().status(u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap());
+    for (name, value) in answer["headers"].as_object().unwrap() {
+        response = response.header(name, value.as_str().unwrap());
+    }
+    response.body(answer["body"].as_str().unwrap().to_owned()).unwrap()
+}
+
 /// Holds an answer against the design: status, content type and the platform's own words.
 pub(crate) fn assert_answer(platform: &Registration, response: &Response<String>, status: u32, what: &str) {
     assert_eq!(u32::from(response.status().as_u16()), status, "{what}: {}", response.body());
     assert_eq!(response.headers()["content-type"], "application/json", "{what}");
-    let body: Value = serde_json::from_str(response.body()).unwrap();
-    let (ok, code, fields) = match platform.name {
-        "tencent-chat" => {
-            (body["ActionStatus"] == "OK", &body["ErrorCode"], &["ActionStatus", "ErrorCode", "ErrorInfo"][..])
-        }
-        "openim" => (
-            body["actionCode"] == 0 && body["nextCode"] == 0 && body["errDlt"] == "",
-            &body["errCode"],
-            &["actionCode", "errCode", "errDlt", "errMsg", "nextCode"][..],
-        ),
-        other => panic!("{other} has no answers here"),
-    };
-    assert!(body.as_object().unwrap().keys().eq(fields), "{what}: {body}");
-    assert_eq!(ok, status == 200, "{what}: {body}");
-    let code = code.as_u64().unwrap_or_else(|| panic!("{what}: the code is no integer in {body}"));
-    assert_eq!(code / 100, if ok { 0 } else { u64::from(status) }, "{what}: {body}");
+    let answers = answers(platform, status);
+    assert!(answers.contains(response.body()), "{what}: {} is none of {answers:?}", response.body());
 }
 
 /// A list of members, `bytes` long or a little longer, whose ids do not compress.

@@ -12,7 +12,9 @@ use crate::domain::change::{Detail, GroupChange, Kind};
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::platform::Decoded;
-use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, scalar, string, text, user};
+use crate::platform::command::{
+    Body, Command, Field, agreed, id, ids, list, number, readable, scalar, string, text, user,
+};
 
 use super::{CLIENT_IP, CLIENT_PLATFORM};
 
@@ -200,7 +202,7 @@ pub(super) fn row(name: &str) -> Option<&'static Command> {
 
 pub(super) fn decode<'c>(callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
     let mut body = Body::parse(&callback.body)?;
-    let name = command(callback.command.as_deref(), body.take("CallbackCommand").and_then(string))?;
+    let name = agreed(callback.command.as_deref(), body.take("CallbackCommand").and_then(string))?;
     let Some(command) = row(&name) else {
         return Ok(Decoded::Ignored(name));
     };
@@ -227,18 +229,6 @@ pub(super) fn decode<'c>(callback: &'c Callback<'_>) -> Result<Decoded<'c>, Unde
         source: source.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect(),
         identity: Cow::Borrowed(""),
     }))
-}
-
-/// The command that URL and body name; they agree to the letter where both do.
-fn command<'c>(url: Option<&'c str>, body: Option<Cow<'c, str>>) -> Result<Cow<'c, str>, Undecodable<'c>> {
-    match (url, body.filter(|command| !command.is_empty())) {
-        (Some(url), Some(body)) if url != body => {
-            Err(Undecodable { rejection: Rejection::COMMAND_MISMATCH, command: Some(body) })
-        }
-        (_, Some(command)) => Ok(command),
-        (Some(command), None) => Ok(Cow::Borrowed(command)),
-        (None, None) => Err(Rejection::NO_COMMAND.into()),
-    }
 }
 
 /// How somebody joined or left: `apply`, `invited`, `quit` or `kicked`, else verbatim.
