@@ -18,6 +18,7 @@
 //! | room | what it is for |
 //! | --- | --- |
 //! | [`host`] | what runs the rest: Lambda functions, AWS clients, log, metrics |
+//! | [`reading`] | the ledger's API: history, one change, the feed, quarantine |
 //! | [`ingest`] | the way itself: verify, parse, decode, store, respond, within the sender's timeout; replay |
 //! | [`platform`] | one folder a platform: how it verifies, parses, decodes and answers; the list of platforms |
 //! | [`storage`] | items, the table, the fallback queue, envelopes, the circuit breaker |

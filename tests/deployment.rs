@@ -425,7 +425,7 @@ async fn the_feed_has_the_head_of_each_record_and_nothing_else() {
     };
     for (feed, places) in [("on", 2), ("off", 0)] {
         let table = Table::start().await;
-        let receiver = table.receiver(TENCENT_CHAT, &[("FEED", feed)]);
+        let receiver = table.receiver(crate::support::TENCENT_CHAT, &[("FEED", feed)]);
         // A record, one whose body is in parts, and what goes to quarantine.
         for body in [body("g", ""), body("large", &random_members(900_000)), "{".to_owned()] {
             Sent::post("/tencent-chat", &query, body).to(&receiver).await;

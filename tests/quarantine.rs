@@ -11,8 +11,7 @@ use group_ledger::ingest::read;
 use group_ledger::ingest::reprocess::{Reprocessed, reprocess};
 use group_ledger::platform::Registration;
 use group_ledger::storage::ledger::Written;
-use group_ledger::storage::quarantine::Pages;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::{
@@ -218,7 +217,7 @@ async fn a_callback_of_any_platform_is_reprocessed_to_the_same_record() {
         let ledger = receiver.store().ledger();
         let group_key = table.quarantined()[0]["group_key"].as_str().unwrap().to_owned();
         let mut became = Vec::new();
-        for item in Pages::new(ledger, &group_key).next().await.unwrap().unwrap() {
+        for item in ledger.partition(&group_key, None, 10).await.unwrap().items {
             became.push(reprocess(ledger, receiver.platform(), item, PATIENCE).await.unwrap());
         }
         assert_eq!(became.len(), 2);
@@ -228,7 +227,15 @@ async fn a_callback_of_any_platform_is_reprocessed_to_the_same_record() {
             assert!(became.contains(&expected), "{}: {became:?}", platform.name);
         }
         assert_eq!(table.quarantined().len(), 1, "{}", platform.name);
-        assert_eq!(table.records(), at_once.records(), "{}", platform.name);
+        // But for when it was written.
+        let [records, expected] = [&table, &at_once].map(|table| {
+            let mut records = table.records();
+            for record in records.iter_mut().filter_map(Value::as_object_mut) {
+                record.retain(|name, _| !name.starts_with("feed_"));
+            }
+            records
+        });
+        assert_eq!(records, expected, "{}", platform.name);
         if platform.name == EXAMPLE_CHAT.name {
             assert_eq!(table.records()[0]["source"], json!({ "tenant": "tenant-1" }));
         }

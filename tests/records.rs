@@ -39,7 +39,15 @@ async fn raw_openim_requests() {
 async fn receive(platform: &Registration, sent: &str, settings: &[(&str, &str)]) -> Value {
     let table = Table::start().await;
     let response = crate::support::handle(&table.receiver(platform, settings), sent).await;
-    json!({ "answer": event::response(response), "records": table.records() })
+    let mut records = table.records();
+    for record in &mut records {
+        // When it was written is another time each time.
+        for (name, when) in [("feed_at", "{recorded_at}"), ("feed_key", "{day}")] {
+            let (_, rest) = record[name].as_str().unwrap().split_once('#').unwrap();
+            record[name] = json!(format!("{when}#{rest}"));
+        }
+    }
+    json!({ "answer": event::response(response), "records": records })
 }
 
 /// The request that a raw one is.

@@ -111,7 +111,7 @@ fn routes() -> OpenApiRouter<Arc<Reader>> {
         .routes(routes!(get_openapi))
 }
 
-/// The description of the routes, in OpenAPI 3.1.
+/// The description of the routes, in `OpenAPI` 3.1.
 #[must_use]
 pub fn description() -> OpenApi {
     routes().into_openapi()

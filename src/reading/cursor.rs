@@ -65,7 +65,7 @@ mod tests {
             assert_eq!(Binding::new(route, parameters).position(&cursor), None, "{route} {parameters:?}");
         }
         let long = "A".repeat(5_000);
-        for no_cursor in ["", "x", "%", "AAAA", &cursor[1..], &format!("{cursor}="), &long] {
+        for no_cursor in ["", "x", "%", "AAAA", cursor.get(1..).unwrap(), &format!("{cursor}="), &long] {
             assert_eq!(binding.position(no_cursor), None, "{no_cursor}");
         }
     }

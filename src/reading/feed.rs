@@ -192,7 +192,7 @@ impl Query {
                     return Ok(false);
                 }
                 walk.room.take(0);
-                walk.position = place(&head).to_owned();
+                place(&head).clone_into(&mut walk.position);
                 walk.heads.push(head);
             }
             walk.position = known;

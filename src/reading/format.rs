@@ -53,8 +53,8 @@ impl Format {
             Some("csv") => Ok(Self::Csv),
             Some(_) => Err(Problem::parameter("format", "must be json, ndjson or csv.")),
             None => {
-                let types = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-                Ok(types.filter_map(Self::of_media_type).next().unwrap_or(Self::Json))
+                let mut types = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
+                Ok(types.find_map(Self::of_media_type).unwrap_or(Self::Json))
             }
         }
     }

@@ -81,9 +81,9 @@ impl Parameters {
     where
         T: FromStr + PartialOrd + Copy + Display,
     {
-        let must = format!("must be a whole number from {least} to {most}.");
-        let number = self.read(name, &must)?.unwrap_or(default);
-        if (least..=most).contains(&number) { Ok(number) } else { Err(Problem::parameter(name, &must)) }
+        let detail = format!("must be a whole number from {least} to {most}.");
+        let number = self.read(name, &detail)?.unwrap_or(default);
+        if (least..=most).contains(&number) { Ok(number) } else { Err(Problem::parameter(name, &detail)) }
     }
 
     /// `true` or `false`; absent is `false`.

@@ -137,7 +137,7 @@ async fn walk_feed(api: &axum::Router, path: &str, from: &str) -> Vec<Value> {
         loop {
             let mut page = super::get(api, &format!("{path}&after={next}")).await.json();
             changes.append(page["changes"].as_array_mut().unwrap());
-            next = page["next"].as_str().unwrap().to_owned();
+            page["next"].as_str().unwrap().clone_into(&mut next);
             if page["more"] == false {
                 break;
             }

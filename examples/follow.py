@@ -1,0 +1,23 @@
+"""Follows the feed: prints each change once, as a line of JSON, and keeps its cursor in a file."""
+
+import json
+import os
+import time
+import urllib.parse
+import urllib.request
+
+CURSOR = "cursor.txt"
+url, token = os.environ["LEDGER"], os.environ["TOKEN"]
+cursor = open(CURSOR).read() if os.path.exists(CURSOR) else ""
+while True:
+    query = urllib.parse.urlencode({"after": cursor} if cursor else {})
+    request = urllib.request.Request(f"{url}/feed?{query}", headers={"Authorization": f"Bearer {token}"})
+    page = json.load(urllib.request.urlopen(request, timeout=30))
+    for change in page["changes"]:
+        print(json.dumps(change), flush=True)
+    cursor = page["next"]
+    with open(f"{CURSOR}.new", "w") as file:
+        file.write(cursor)
+    os.replace(f"{CURSOR}.new", CURSOR)
+    if not page["more"]:
+        time.sleep(5)
