@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::cloudformation::PYTHON;
 
-const FUNCTIONS: [&str; 3] = ["OpenImFunction", "ReplayFunction", "TencentChatFunction"];
+const FUNCTIONS: [&str; 4] = ["OpenImFunction", "ReaderFunction", "ReplayFunction", "TencentChatFunction"];
 
 /// A checkout with nothing in it but what `make deploy` needs.
 struct Checkout(TempDir);
@@ -38,9 +38,12 @@ impl Checkout {
         let python = fs::canonicalize(".").unwrap().join(PYTHON);
         assert!(python.exists(), "{PYTHON} is missing: `make tools` installs it");
         checkout.program("python", &format!("exec '{}' \"$@\"", python.display()));
-        let build = "if [ \"$1\" = build ]; then for name in OpenImFunction ReplayFunction TencentChatFunction; do \
-                     mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap; done; \
-                     cp template.yaml .aws-sam/build/template.yaml; fi";
+        let build = format!(
+            "if [ \"$1\" = build ]; then for name in {}; do \
+             mkdir -p .aws-sam/build/$name; cp code .aws-sam/build/$name/bootstrap; done; \
+             cp template.yaml .aws-sam/build/template.yaml; fi",
+            FUNCTIONS.join(" ")
+        );
         checkout.program("sam", &format!("echo \"$*\" >> sam.log\n{build}"));
         checkout
     }

@@ -8,13 +8,24 @@ use crate::support::cloudformation::{Deployment, Stack, parameters, translate};
 
 /// The parameters of a deployment; the second ones are those of `--parameter-overrides` of somebody's own.
 const PARAMETERS: [&[(&str, &str)]; 3] = [
-    &[("TencentSdkAppId", "1400000000"), ("TencentCallbackTokens", "old"), ("OpenImCredentials", "user:password")],
-    &[("TencentSdkAppId", "1400000000"), ("TencentCallbackTokens", "new"), ("OpenImCredentials", "user:password")],
+    &[
+        ("TencentSdkAppId", "1400000000"),
+        ("TencentCallbackTokens", "old"),
+        ("OpenImCredentials", "user:password"),
+        ("ReaderTokens", "alice:0123456789abcdef"),
+    ],
+    &[
+        ("TencentSdkAppId", "1400000000"),
+        ("TencentCallbackTokens", "new"),
+        ("OpenImCredentials", "user:password"),
+        ("ReaderTokens", "alice:0123456789abcdef"),
+    ],
     &[
         ("TencentSdkAppId", "1"),
         ("TencentAllowUnsigned", "true"),
         ("OpenImCredentials", "u:p"),
         ("LogRetentionDays", "7"),
+        ("ReaderTokens", "bob:0123456789abcdef"),
     ],
 ];
 
@@ -54,7 +65,7 @@ fn steps() -> Vec<Step> {
 fn new_code_is_a_new_version_however_it_is_deployed() {
     let steps = steps();
     for before in &steps {
-        assert_eq!(before.versions.len(), 3, "{}: a version a function", before.name);
+        assert_eq!(before.versions.len(), 4, "{}: a version a function", before.name);
         for after in steps.iter().filter(|after| after.deployment.code != before.deployment.code) {
             assert!(after.versions.is_disjoint(&before.versions), "{} after {}", after.name, before.name);
         }
