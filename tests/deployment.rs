@@ -67,6 +67,9 @@ const SET_UP: [SetUp; 2] = [
     },
 ];
 
+/// The parameter that deploys a reader, with a secret.
+const READER_TOKENS: (&str, &str) = ("ReaderTokens", "alice:t0ken-of-a-reader");
+
 // What a stack may have besides: how it moves to a new version, and whether alarms are sent.
 const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
 const TOPICS: [&str; 2] = ["", "arn:aws:sns:us-east-1:123456789012:alarms"];
@@ -79,13 +82,28 @@ struct Variant {
     parameters: Parameters,
 }
 
+impl Variant {
+    fn has_reader(&self) -> bool {
+        self.parameters.contains_key("ReaderTokens")
+    }
+
+    /// The binaries of its functions.
+    fn functions(&self) -> BTreeSet<String> {
+        let reader = self.has_reader().then_some(READER);
+        self.platforms.iter().copied().chain([REPLAY]).chain(reader).map(str::to_owned).collect()
+    }
+}
+
 fn variants() -> BTreeMap<String, Variant> {
-    let all = SET_UP.iter().flat_map(|set_up| set_up.with_secrets).copied().collect();
+    let all = SET_UP.iter().flat_map(|set_up| set_up.with_secrets).copied().chain([READER_TOKENS]).collect();
+    let reader = vec![("ReaderTokens", "alice:t0ken-of-a-reader,alice:t0ken-of-tomorrow")];
     let each = SET_UP.iter().map(|set_up| (set_up.platform, vec![set_up.platform], set_up.open.to_vec()));
     let mut variants = BTreeMap::new();
-    for (name, platforms, pairs) in
-        each.chain([("all", SET_UP.map(|set_up| set_up.platform).into(), all), ("none", Vec::new(), Vec::new())])
-    {
+    for (name, platforms, pairs) in each.chain([
+        ("all", SET_UP.map(|set_up| set_up.platform).into(), all),
+        ("reader", Vec::new(), reader),
+        ("none", Vec::new(), Vec::new()),
+    ]) {
         for preference in PREFERENCES {
             for topic in TOPICS {
                 let mut parameters = parameters(&pairs);
@@ -122,7 +140,7 @@ fn stacks() -> Vec<(String, Variant, Stack<'static>)> {
     variants().into_iter().map(stack).collect()
 }
 
-/// The stack with everything: all platforms, gradual deployments, a topic.
+/// The stack with everything: all platforms, a reader, gradual deployments, a topic.
 fn whole_stack() -> Stack<'static> {
     let is_whole = |(name, ..): &(String, Variant, Stack)| name == "all, Canary10Percent5Minutes, a topic";
     stacks().into_iter().find(is_whole).unwrap().2
@@ -137,6 +155,22 @@ fn functions(stack: &Stack<'_>) -> BTreeMap<String, Value> {
             (name.strip_prefix("stack-").unwrap().to_owned(), function.properties)
         })
         .collect()
+}
+
+/// A stack's HTTP APIs, with the stage of each.
+fn apis(stack: &Stack<'_>) -> BTreeMap<String, (Value, Value)> {
+    let stages = stack.resources_of("AWS::ApiGatewayV2::Stage");
+    let apis = stack.resources_of("AWS::ApiGatewayV2::Api").into_iter();
+    let apis: BTreeMap<_, _> = apis
+        .map(|api| {
+            let is_its = |stage: &&Resource| stage.properties["ApiId"] == format!("<{}>", api.id);
+            let own: Vec<_> = stages.iter().filter(is_its).map(|stage| stage.properties.clone()).collect();
+            let [stage] = <[Value; 1]>::try_from(own).unwrap();
+            (api.id, (api.properties, stage))
+        })
+        .collect();
+    assert_eq!(apis.len(), stages.len());
+    apis
 }
 
 /// The only resource of a type.
@@ -157,13 +191,16 @@ fn strings(array: &Value) -> BTreeSet<String> {
 #[test]
 fn every_binary_is_a_function_and_every_function_a_binary() {
     let template = Template::read().unwrap();
-    let (receivers, others) = (template.callback_functions(), template.other_functions());
+    let (receivers, readers) = (template.callback_functions(), template.reader_functions());
+    let others = template.other_functions();
     let binaries: BTreeSet<String> = fs::read_dir("src/bin")
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    assert_eq!(receivers.iter().chain(&others).cloned().collect::<BTreeSet<_>>(), binaries);
+    let all = receivers.iter().chain(&readers).chain(&others).cloned();
+    assert_eq!(all.collect::<BTreeSet<_>>(), binaries);
     assert_eq!(receivers, PLATFORMS.map(|platform| platform.name));
+    assert_eq!(readers, [READER]);
     assert_eq!(others, [REPLAY]);
 }
 
@@ -174,12 +211,17 @@ fn every_reference_resolves_in_every_variant() {
         let (resources, outputs) = (stack.resources(), stack.outputs());
         assert!(stack.disallowed().is_empty() && stack.broken_rules().is_empty(), "{name}: {:?}", stack.disallowed());
         let functions: BTreeSet<String> = functions(&stack).into_keys().collect();
-        let wanted = variant.platforms.iter().chain([&REPLAY]).map(|name| (*name).to_owned());
-        assert_eq!(functions, wanted.collect(), "{name}");
+        assert_eq!(functions, variant.functions(), "{name}");
         for platform in PLATFORMS {
             let output = format!("{}CallbackUrl", prefix(platform));
             assert_eq!(outputs.contains_key(&output), functions.contains(platform.name), "{name}");
         }
+        let ledger = "https://<Reader>.execute-api.us-east-1.amazonaws.com/ledger";
+        assert_eq!(outputs.get("LedgerUrl").map(String::as_str), variant.has_reader().then_some(ledger), "{name}");
+
+        // Nothing of a reader is left over where there is none.
+        let of_the_reader = resources.iter().any(|resource| resource.id.starts_with("Reader"));
+        assert_eq!(of_the_reader, variant.has_reader(), "{name}");
 
         let alarms = resources.iter().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
         let alarms: BTreeSet<String> = alarms.map(|alarm| format!("<{}.Arn>", alarm.id)).collect();
@@ -205,33 +247,68 @@ fn the_dashboards_url_is_its_partitions() {
 }
 
 #[test]
-fn the_routes_are_the_families_own_and_nothing_else_is_public() {
+fn each_api_has_its_functions_routes_and_nothing_else_is_public() {
     for (name, variant, stack) in stacks() {
-        let own = variant.platforms.iter().flat_map(|name| platforms::paths(platform_of(name), "{command+}"));
-        let own: BTreeSet<String> = own.collect();
-        let api = only(&stack, "AWS::ApiGatewayV2::Api");
-        assert_eq!(keys(&api["Body"]["paths"]), own, "{name}");
-        // Whom a function lets call it.
-        let permissions = stack.resources_of("AWS::Lambda::Permission");
-        assert_eq!(permissions.len(), own.len(), "{name}");
-        for permission in permissions {
-            assert_eq!(permission.properties["Principal"], "apigateway.amazonaws.com", "{name}");
-            let source = permission.properties["SourceArn"].as_str().unwrap();
-            assert!(source.starts_with("arn:aws:execute-api:us-east-1:123456789012:<Callbacks>/"), "{name}: {source}");
+        let apis = apis(&stack);
+        // Each API has its functions and its limits, so that readers cannot use up the callbacks'.
+        let platforms = variant.platforms.iter().map(|name| platform_of(name));
+        let paths = |platform: &Registration| platforms::paths(platform, "{command+}").into_iter();
+        let routes = platforms.flat_map(|platform| paths(platform).map(|path| (path, platform.name)));
+        let mut own = BTreeMap::from([("Callbacks", (routes.collect::<Vec<_>>(), ["500", "1000"]))]);
+        if variant.has_reader() {
+            let routes = ["/ledger", "/ledger/{path+}"].map(|path| (path.to_owned(), READER));
+            own.insert("Reader", (routes.into(), ["20", "50"]));
         }
+        assert!(apis.keys().eq(own.keys()), "{name}: {:?}", apis.keys());
+        let mut permitted = BTreeSet::new();
+        for (id, (api, stage)) in &apis {
+            let (routes, limits) = &own[id.as_str()];
+            for (path, binary) in routes {
+                let source = format!("arn:aws:execute-api:us-east-1:123456789012:<{id}>/*/*{path}");
+                permitted.insert(((*binary).to_owned(), source));
+            }
+            assert_eq!(keys(&api["Body"]["paths"]), routes.iter().map(|(path, _)| path.clone()).collect(), "{name}");
+            let set =
+                ["ThrottlingRateLimit", "ThrottlingBurstLimit"].map(|limit| &stage["DefaultRouteSettings"][limit]);
+            assert_eq!(set, limits.map(Value::from).each_ref(), "{name}: {id}");
+        }
+        // Whom a function lets call it.
+        let mut permissions = BTreeSet::new();
+        for permission in stack.resources_of("AWS::Lambda::Permission") {
+            assert_eq!(permission.properties["Principal"], "apigateway.amazonaws.com", "{name}");
+            let [alias, source] =
+                ["FunctionName", "SourceArn"].map(|property| permission.properties[property].as_str().unwrap());
+            permissions.insert((binary_of(alias, &stack), source.to_owned()));
+        }
+        assert_eq!(permissions, permitted, "{name}");
         let kinds: BTreeSet<String> = stack.resources().into_iter().map(|resource| resource.kind).collect();
         for public in ["AWS::Lambda::Url", "AWS::ApiGateway::RestApi", "AWS::S3::Bucket"] {
             assert!(!kinds.contains(public), "{name}: {public}");
         }
-        let stage = only(&stack, "AWS::ApiGatewayV2::Stage");
-        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
-            assert!(stage["DefaultRouteSettings"][limit].is_string(), "{name}: anybody may run up a bill");
-        }
     }
 }
 
-/// The function that no callback reaches.
+/// The binary of the function whose alias a reference leads to.
+fn binary_of(alias: &str, stack: &Stack<'_>) -> String {
+    let id = alias.trim_matches(['<', '>']).strip_suffix("Aliaslive").unwrap();
+    let functions = stack.resources_of("AWS::Lambda::Function");
+    let function = functions.iter().find(|function| function.id == id).unwrap();
+    function.properties["FunctionName"].as_str().unwrap().strip_prefix("stack-").unwrap().to_owned()
+}
+
+/// The function that no API calls.
 const REPLAY: &str = "replay";
+
+/// The function that readers call.
+const READER: &str = "reader";
+
+/// What the reader may do, and with what: nothing that writes, and nothing that reads the whole table.
+const READER_ACTIONS: [(&str, &str); 4] = [
+    ("dynamodb:BatchGetItem", "<GroupChanges.Arn>"),
+    ("dynamodb:GetItem", "<GroupChanges.Arn>"),
+    ("dynamodb:Query", "<GroupChanges.Arn>"),
+    ("dynamodb:Query", "<GroupChanges.Arn>/index/feed"),
+];
 
 /// What Lambda's event source does in a function's name.
 const EVENT_SOURCE_ACTIONS: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
@@ -265,18 +342,25 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
     dynamodb.actions().union(&sqs.actions()).cloned().collect()
 }
 
-/// Measured: what the built functions ask DynamoDB and SQS for, when all is well and when DynamoDB fails.
+/// Measured, but for the reader: what the built functions ask DynamoDB and SQS for, when all is well and when DynamoDB fails.
 #[tokio::test]
 async fn each_role_allows_what_its_function_calls_and_nothing_more() {
     let stack = whole_stack();
     let roles: BTreeMap<String, Value> =
         stack.resources_of("AWS::IAM::Role").into_iter().map(|role| (role.id, role.properties)).collect();
     for (binary, function) in functions(&stack) {
-        let mut needed = actions(&binary, 200).await;
-        needed.extend(actions(&binary, 500).await);
-        if binary == REPLAY {
-            needed.extend(EVENT_SOURCE_ACTIONS.map(str::to_owned));
-        }
+        let needed: BTreeSet<(String, String)> = if binary == READER {
+            READER_ACTIONS.map(|(action, resource)| (action.to_owned(), resource.to_owned())).into()
+        } else {
+            let mut needed = actions(&binary, 200).await;
+            needed.extend(actions(&binary, 500).await);
+            if binary == REPLAY {
+                needed.extend(EVENT_SOURCE_ACTIONS.map(str::to_owned));
+            }
+            let own =
+                |action: &str| if action.starts_with("sqs:") { "<FallbackQueue.Arn>" } else { "<GroupChanges.Arn>" };
+            needed.into_iter().map(|action| (action.clone(), own(&action).to_owned())).collect()
+        };
         let role = function["Role"].as_str().unwrap().trim_matches(['<', '>']).trim_end_matches(".Arn");
         let mut allowed = BTreeSet::new();
         for policy in roles[role]["Policies"].as_array().unwrap() {
@@ -287,11 +371,8 @@ async fn each_role_allows_what_its_function_calls_and_nothing_more() {
                     Value::String(action) => BTreeSet::from([action.clone()]),
                     actions => strings(actions),
                 };
-                for action in actions {
-                    let own = if action.starts_with("sqs:") { "<FallbackQueue.Arn>" } else { "<GroupChanges.Arn>" };
-                    assert_eq!(statement["Resource"], own, "{binary}: {action}");
-                    allowed.insert(action);
-                }
+                let resource = statement["Resource"].as_str().unwrap();
+                allowed.extend(actions.into_iter().map(|action| (action, resource.to_owned())));
             }
         }
         assert_eq!(allowed, needed, "{binary}");
@@ -475,6 +556,10 @@ fn each_function_is_given_the_settings_it_reads() {
     // It has the platforms' common ones too.
     let given = keys(&functions(&whole_stack())[REPLAY]["Environment"]["Variables"]);
     assert!(settings_read_by_replay().difference(&own.into()).all(|name| given.contains(name)));
+    // The common ones and its own: no platform's secret.
+    let own: BTreeSet<_> = ["OPENIM_APP_ID", "READER_TOKENS", "TENCENT_SDK_APP_ID"].map(str::to_owned).into();
+    let given_to_reader = keys(&functions(&whole_stack())[READER]["Environment"]["Variables"]);
+    assert_eq!(given_to_reader, &given | &own);
 }
 
 /// The emergency switch reaches whoever writes, and is on until somebody turns it off.
@@ -494,9 +579,12 @@ fn the_feed_is_switched_in_every_function_that_writes() {
 
 #[test]
 fn secrets_are_not_echoed() {
-    for set_up in SET_UP {
+    let of_platforms = SET_UP.map(|set_up| {
         let parameter = platforms::parameter(platform_of(set_up.platform), platform_of(set_up.platform).secrets);
         let (_, secret) = set_up.with_secrets.iter().find(|(name, _)| *name == parameter).unwrap();
+        (parameter, *secret)
+    });
+    for (parameter, secret) in of_platforms.into_iter().chain([(READER_TOKENS.0.to_owned(), READER_TOKENS.1)]) {
         let template = &translated()["all, AllAtOnce, no topic"];
         assert_eq!(template["Parameters"][&parameter]["NoEcho"], true, "{parameter}");
         for (name, value) in whole_stack().outputs() {
@@ -523,6 +611,8 @@ fn time_outs_and_memory_fit_into_each_other() {
         assert!(!holds_back || budget.until_given_up(now) > patience, "{binary} cannot be too late");
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
     }
+    let timeout = functions[READER]["Timeout"].as_u64().unwrap();
+    assert!((11..30).contains(&timeout), "the reader gives DynamoDB 10 s, and API Gateway gives it 30 s");
     let readme = fs::read_to_string("README.md").unwrap();
     for (binary, function) in functions {
         let gigabytes = function["MemorySize"].as_f64().unwrap() / 1024.0;
@@ -537,11 +627,6 @@ fn time_outs_and_memory_fit_into_each_other() {
 #[test]
 fn the_access_log_holds_neither_path_nor_query_nor_body() {
     let stack = whole_stack();
-    let stage = only(&stack, "AWS::ApiGatewayV2::Stage");
-    let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
-    // Each variable is in quotes: an absent one is written as `-`.
-    let fields: BTreeMap<String, String> = serde_json::from_str(format).unwrap();
-    let logged: BTreeSet<&str> = fields.values().map(String::as_str).collect();
     let harmless = [
         "$context.error.message",
         "$context.error.responseType",
@@ -554,14 +639,27 @@ fn the_access_log_holds_neither_path_nor_query_nor_body() {
         "$context.routeKey",
         "$context.status",
     ];
-    assert_eq!(logged, harmless.into());
-    let absent = fields.values().fold(format.to_owned(), |line, variable| line.replace(variable, "-"));
-    serde_json::from_str::<Value>(&absent).unwrap();
-    // Other groups would use up API Gateway's resource policy.
-    assert_eq!(stage["AccessLogSettings"]["DestinationArn"], "<AccessLog.Arn>");
     let groups = stack.resources_of("AWS::Logs::LogGroup");
-    let group = groups.iter().find(|group| group.id == "AccessLog").unwrap();
-    assert_eq!(group.properties["LogGroupName"], "/aws/vendedlogs/stack/access");
+    let mut formats = BTreeSet::new();
+    for (id, (_, stage)) in apis(&stack) {
+        let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
+        // Each variable is in quotes: an absent one is written as `-`.
+        let fields: BTreeMap<String, String> = serde_json::from_str(format).unwrap();
+        let logged: BTreeSet<&str> = fields.values().map(String::as_str).collect();
+        assert_eq!(logged, harmless.into(), "{id}");
+        let absent = fields.values().fold(format.to_owned(), |line, variable| line.replace(variable, "-"));
+        serde_json::from_str::<Value>(&absent).unwrap();
+        formats.insert(format.to_owned());
+        // Other groups would use up API Gateway's resource policy.
+        let (log, name) = if id == "Reader" { ("ReaderAccessLog", "reader-access") } else { ("AccessLog", "access") };
+        assert_eq!(stage["AccessLogSettings"]["DestinationArn"], format!("<{log}.Arn>"));
+        let group = groups.iter().find(|group| group.id == log).unwrap();
+        assert_eq!(group.properties["LogGroupName"], format!("/aws/vendedlogs/stack/{name}"));
+    }
+    assert_eq!(formats.len(), 1, "the logs have one form");
+    for group in groups {
+        assert_eq!(group.properties["RetentionInDays"], "30", "{}", group.id);
+    }
 }
 
 fn alarms(stack: &Stack<'_>) -> BTreeMap<String, Value> {
@@ -675,7 +773,8 @@ async fn alarms_watch_metrics_that_are_written() {
             let dimensions: Vec<_> = dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             match (namespace.as_str(), name.as_str(), dimensions.as_slice()) {
                 ("AWS/Lambda", "Errors" | "Throttles", [("FunctionName", function)]) => {
-                    assert!(function.ends_with("Function>"), "{id}: {function}");
+                    let whose = function.trim_matches(['<', '>']).strip_suffix("Function").unwrap();
+                    assert!(id.starts_with(whose), "{id}: {function}");
                 }
                 ("AWS/ApiGateway", "5xx" | "Latency", [("ApiId", "<Callbacks>")])
                 | (

@@ -1,5 +1,6 @@
 //! The built binaries as `make run` starts them: real processes, the Lambda API and DynamoDB over sockets.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -213,31 +214,30 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     assert_eq!(times, ["2024-05-07T02:40:00.000Z", "2024-05-07T02:40:00.123Z"], "in the order of the changes");
 }
 
-/// What an older version left: its table has no index, and the newest of its records have a place in the feed already.
+/// The ledger of an older version: its table has no index, and the newer of its records has a place in the feed already.
+fn older_ledger(file: &Path, template: &Template) {
+    let mut definition = template.table(TABLE).unwrap();
+    definition.as_object_mut().unwrap().remove("GlobalSecondaryIndexes");
+    definition["AttributeDefinitions"].as_array_mut().unwrap().retain(|attribute| {
+        let name = attribute["AttributeName"].as_str().unwrap();
+        [PARTITION_KEY, SORT_KEY].contains(&name)
+    });
+    let database = Database::new(file.to_str().unwrap()).unwrap();
+    database.create_table(serde_json::from_value(definition).unwrap()).unwrap();
+    let place = [("feed_key", "2026-11-21#3"), ("feed_at", "2026-11-21T03:49:02.063Z#5a8c#r")];
+    for (group, place) in [("older", &[][..]), ("newer", &place)] {
+        let record = [("group_key", group), ("change_key", "c"), ("kind", "group.full"), ("raw", "{}")];
+        let item = record.iter().chain(place).map(|(name, value)| ((*name).to_owned(), json!({ "S": value })));
+        Table::over(database.clone()).put(&Value::Object(item.collect()));
+    }
+}
+
 #[test]
 fn an_older_ledger_gets_the_feeds_index_with_the_records_that_have_a_place() {
     let folder = TempDir::new().unwrap();
     let (file, template) = (folder.path().join("ledger.sqlite"), Template::read().unwrap());
+    older_ledger(&file, &template);
     let file = file.to_str().unwrap();
-    let mut older = template.table(TABLE).unwrap();
-    older.as_object_mut().unwrap().remove("GlobalSecondaryIndexes");
-    older["AttributeDefinitions"].as_array_mut().unwrap().retain(|attribute| {
-        let name = attribute["AttributeName"].as_str().unwrap();
-        [PARTITION_KEY, SORT_KEY].contains(&name)
-    });
-    let database = Database::new(file).unwrap();
-    database.create_table(serde_json::from_value(older).unwrap()).unwrap();
-    let table = Table::over(database.clone());
-    for (group, places) in [
-        ("older", [].as_slice()),
-        ("newer", &[("feed_key", "2026-11-21#3"), ("feed_at", "2026-11-21T03:49:02.063Z#5a8c#r")]),
-    ] {
-        let attributes = [("group_key", group), ("change_key", "c"), ("kind", "group.full"), ("raw", "{}")];
-        let attributes =
-            attributes.iter().chain(places).map(|(name, value)| ((*name).to_owned(), json!({ "S": value })));
-        table.put(&Value::Object(attributes.collect()));
-    }
-    drop((table, database));
 
     let database = database::open(file, &template, TABLE).unwrap();
     assert_eq!(database::add_indexes(&database, &template, TABLE).unwrap(), ["feed"]);
@@ -253,6 +253,47 @@ fn an_older_ledger_gets_the_feeds_index_with_the_records_that_have_a_place() {
     let database = database::open(file, &template, TABLE).unwrap();
     assert_eq!(database::add_indexes(&database, &template, TABLE).unwrap(), [""; 0], "it has it already");
     assert_eq!(Table::over(database).feed().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stack_says_that_an_older_ledger_got_the_index() {
+    let mut folder = TempDir::new().unwrap();
+    older_ledger(&folder.path().join("ledger.sqlite"), &Template::read().unwrap());
+    for is_older in [true, false] {
+        let stack = Stack::start(folder, &[]).await;
+        stack.signal("-INT", true).await;
+        let (_, output, kept) = stack.end().await;
+        assert_eq!(output.contains("its table has the index feed now"), is_older, "{output}");
+        folder = kept;
+    }
+}
+
+/// Only whoever has a token: one that the stack makes and shows, or those that it is given, which it does not show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_is_read_with_a_token() {
+    let get = |path: &str, token: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
+    };
+    let given = "0123456789abcdef-given";
+    let tokens = format!("test:{given}");
+    let mut shown = BTreeSet::new();
+    for settings in [&[("READER_TOKENS", tokens.as_str())][..], &[], &[]] {
+        let stack = Stack::start(TempDir::new().unwrap(), settings).await;
+        for (token, status) in [("0123456789abcdef-wrong", 401), (given, if settings.is_empty() { 401 } else { 200 })] {
+            let (answered, body) = send(stack.ports[0], &get("/ledger/v1/feed", token)).await.unwrap();
+            assert_eq!(answered, status, "{body}");
+        }
+        let port = stack.ports[0];
+        stack.signal("-INT", true).await;
+        let (status, output, _) = stack.end().await;
+        assert_eq!(status.code(), Some(0), "{output}");
+        assert!(!output.contains(given), "{output}");
+        let (_, line) = output.split_once("Authorization: Bearer ").unwrap();
+        let (token, url) = line.lines().next().unwrap().split_once(['\'', '"']).unwrap();
+        assert!(url.contains(&format!("'http://127.0.0.1:{port}/ledger/v1/feed'")), "{url}");
+        assert_eq!(token == "$TOKEN", !settings.is_empty(), "{token}");
+        assert!(shown.insert(token.to_owned()), "two starts have one token");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -38,6 +38,36 @@ pub(crate) struct Options {
     ledger_file: String,
     functions_dir: PathBuf,
     table: String,
+    reader_tokens: ReaderTokens,
+}
+
+/// Who may read the local ledger.
+enum ReaderTokens {
+    /// Those that the environment sets.
+    Given(String),
+    /// Whoever has this token, which is shown: it is this start's and this machine's alone.
+    Made(String),
+}
+
+impl ReaderTokens {
+    fn from_env() -> Result<Self> {
+        let given = setting("READER_TOKENS", "");
+        if !given.is_empty() {
+            return Ok(Self::Given(given));
+        }
+        let mut bytes = [0; 16];
+        File::open("/dev/urandom")
+            .and_then(|mut random| random.read_exact(&mut bytes))
+            .context("cannot make a token")?;
+        Ok(Self::Made(hex::encode(bytes)))
+    }
+
+    fn setting(&self) -> String {
+        match self {
+            Self::Given(tokens) => tokens.clone(),
+            Self::Made(token) => format!("local:{token}"),
+        }
+    }
 }
 
 impl Options {
@@ -53,6 +83,7 @@ impl Options {
             ledger_file: setting("LEDGER_FILE", ".local/ledger.sqlite"),
             functions_dir: setting("FUNCTIONS_DIR", "target/release").into(),
             table: setting("TABLE_NAME", "group-changes"),
+            reader_tokens: ReaderTokens::from_env()?,
         })
     }
 
@@ -163,13 +194,21 @@ async fn serve(options: &Options, template: &Template, queues: &Queues, processe
         })
         .await?;
     let (receivers, replay) = (template.callback_functions(), template.other_functions());
-    for name in receivers.iter().chain(&replay) {
-        processes.start(name, "its last line says why", &function(name, options, queues)?, None)?;
+    let readers = template.reader_functions();
+    for name in receivers.iter().chain(&readers).chain(&replay) {
+        let mut function = function(name, options, queues)?;
+        if readers.contains(name) {
+            function.env("READER_TOKENS", options.reader_tokens.setting());
+        }
+        processes.start(name, "its last line says why", &function, None)?;
     }
+    // The empty POST of a console that checks its URL, and a reader who does not say who it is: neither reads nor writes.
+    let callbacks = receivers.iter().map(|name| (format!("POST /{name}"), 200));
+    let reading = readers.iter().map(|_| ("GET /ledger/v1/feed".to_owned(), 401));
     processes
         .watch_until(format!("the functions do not answer; {see_log}"), async {
-            for name in &receivers {
-                while !answers(options.port, name).await {
+            for (request, status) in callbacks.chain(reading) {
+                while answer(options.port, &request).await != Some(status) {
                     sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -324,22 +363,33 @@ fn function(name: &str, options: &Options, queues: &Queues) -> Result<Command> {
     Ok(command)
 }
 
-/// Whether a function answers the empty POST that a console's check of its URL is.
-async fn answers(port: u16, name: &str) -> bool {
-    let request = format!("POST /{name} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+/// The status of the answer to a request without a body, as `GET /path`, where there is one in time.
+async fn answer(port: u16, request: &str) -> Option<u16> {
+    let request = format!("{request} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     let answer = async {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.map(|_| answer)
     };
-    matches!(timeout(Duration::from_secs(5), answer).await, Ok(Ok(answer)) if answer.starts_with(b"HTTP/1.1 200"))
+    let answer = timeout(Duration::from_secs(5), answer).await.ok()?.ok()?;
+    str::from_utf8(answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?.parse().ok()
 }
 
 fn greeting(options: &Options, functions: &[String]) -> String {
     let Options { port, dynamodb_port, sqs_port, table, .. } = options;
     let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
+    let reading = match &options.reader_tokens {
+        ReaderTokens::Made(token) => {
+            format!("curl -H 'Authorization: Bearer {token}' 'http://127.0.0.1:{port}/ledger/v1/feed'")
+        }
+        ReaderTokens::Given(_) => {
+            format!(
+                "curl -H \"Authorization: Bearer $TOKEN\" 'http://127.0.0.1:{port}/ledger/v1/feed'    # a token of READER_TOKENS"
+            )
+        }
+    };
     let app_id = setting("TENCENT_SDK_APP_ID", "1400000000");
     let command = "Group.CallbackAfterCreateGroup";
     let attempt = if setting("TENCENT_CALLBACK_TOKENS", "").is_empty() {
@@ -351,9 +401,10 @@ fn greeting(options: &Options, functions: &[String]) -> String {
         format!("make send EVENT=events/tencent-chat-create-group.json URL=http://127.0.0.1:{port}    # signs it")
     };
     format!(
-        "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
-         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n\n\
+        "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{port}/ledger\n  \
+         {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
+         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n\nRead it:\n\n{reading}\n\n\
          Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
-        "DynamoDB", "SQS",
+        "reader", "DynamoDB", "SQS",
     )
 }

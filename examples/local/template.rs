@@ -19,20 +19,31 @@ impl Template {
 
     /// The binaries of the functions that callbacks reach.
     pub(crate) fn callback_functions(&self) -> Vec<String> {
-        self.functions(|function| function.get("Properties").and_then(|properties| properties.get("Events")).is_some())
+        self.functions_behind(Some("Callbacks"))
     }
 
-    /// The binaries of the functions that they do not reach: the replay.
+    /// The binaries of the functions that readers reach.
+    pub(crate) fn reader_functions(&self) -> Vec<String> {
+        self.functions_behind(Some("Reader"))
+    }
+
+    /// The binaries of the functions that no API calls: the replay.
     pub(crate) fn other_functions(&self) -> Vec<String> {
-        let callback_functions = self.callback_functions();
-        self.functions(|_| true).into_iter().filter(|name| !callback_functions.contains(name)).collect()
+        self.functions_behind(None)
     }
 
-    fn functions(&self, is_wanted: impl Fn(&Yaml) -> bool) -> Vec<String> {
+    /// The binaries of the functions that an API calls.
+    fn functions_behind(&self, api: Option<&str>) -> Vec<String> {
         let binary = |function: &Yaml| {
             Some(function.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str()?.to_owned())
         };
-        self.resources("AWS::Serverless::Function").filter(|function| is_wanted(function)).filter_map(binary).collect()
+        // A function's routes are all of one API.
+        let own_api = |function: &Yaml| {
+            let events = function.get("Properties")?.get("Events")?.as_mapping()?;
+            events.values().find_map(|event| Some(event.get("Properties")?.get("ApiId")?.as_str()?.to_owned()))
+        };
+        let functions = self.resources("AWS::Serverless::Function");
+        functions.filter(|function| own_api(function).as_deref() == api).filter_map(binary).collect()
     }
 
     /// The table's definition, as `CreateTable` and `UpdateTimeToLive` take it.

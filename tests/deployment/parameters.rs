@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 
 use group_ledger::platform::Registration;
 use serde_json::Value;
@@ -76,12 +77,16 @@ fn start(platform: &Registration, given: &Parameters) -> Option<Result<(), Strin
         serde_json::from_value(function["Environment"]["Variables"].clone()).unwrap();
     settings.extend(variables);
     settings.insert("FALLBACK_QUEUE_URL".to_owned(), "https://localhost/fallback_queue".to_owned());
-    // CloudFormation puts the secrets in place of the references.
-    let pattern = regex_lite::Regex::new(r"\{\{resolve:(secretsmanager|ssm-secure|ssm):[^{}]+\}\}").unwrap();
     for value in settings.values_mut() {
-        *value = pattern.replace_all(value, "user:password").into_owned();
+        *value = resolved(value, "user:password");
     }
     Some(receiver(platform, &settings).map(drop))
+}
+
+/// A parameter's value with a secret in place of each reference, as `CloudFormation` hands it to a function.
+fn resolved(value: &str, secret: &str) -> String {
+    let pattern = regex_lite::Regex::new(r"\{\{resolve:(secretsmanager|ssm-secure|ssm):[^{}]+\}\}").unwrap();
+    pattern.replace_all(value, secret).into_owned()
 }
 
 fn tencent() -> Vec<Parameters> {
@@ -143,6 +148,72 @@ fn what_the_template_takes_the_functions_take() {
     assert_eq!(started, [8 * 2 + 1, (8 * 2 + 1) * 3], "the patterns take less or more than they should");
 }
 
+/// Whether the reader takes a list of tokens: `name:token`, separated by commas and split at the first colon.
+fn is_list_of_readers(tokens: &str) -> bool {
+    let is = |text: &str, lengths: RangeInclusive<usize>, others: &str| {
+        lengths.contains(&text.len()) && text.chars().all(|one| one.is_ascii_alphanumeric() || others.contains(one))
+    };
+    tokens.split(',').all(|pair| {
+        pair.split_once(':').is_some_and(|(name, token)| is(name, 1..=32, "_-") && is(token, 16..=256, "._~+/=-"))
+    })
+}
+
+/// Pairs at the edges of what a name and a token may be, and lists of them and of references.
+fn lists_of_readers() -> Vec<String> {
+    let names = ["", "a", "Al-1_ce", &"n".repeat(32), &"n".repeat(33), "a b", "a.b", "é", "{"].map(str::to_owned);
+    let tokens = [&"t".repeat(15), &"t".repeat(16), &"t".repeat(256), &"t".repeat(257), "0aZ._~+/=-0123456789"];
+    let others =
+        ["with spaces in it", "with:a:colon:in:it", "wïth_öther_letters", "with(parentheses)", "{}{}{}{}{}{}{}{}{}"];
+    let mut lists = vec![String::new()];
+    for name in &names {
+        lists.extend(tokens.iter().chain(&others).map(|token| format!("{name}:{token}")));
+    }
+    let pair = "alice:0123456789abcdef";
+    lists.extend([
+        pair.replace(':', ""),
+        format!("{pair},{pair}"),
+        format!("{pair},bob:fedcba9876543210,{pair}"),
+        format!("{pair},bob:short"),
+        format!("{pair}, {pair}"),
+        format!(" {pair}"),
+        format!("{pair} "),
+        format!("{pair}\n"),
+        format!("{pair},"),
+        format!(",{pair}"),
+        format!("{pair},,{pair}"),
+        ",".to_owned(),
+        " ".to_owned(),
+        REFERENCE.to_owned(),
+        format!("{REFERENCE},{REFERENCE}"),
+        format!("{pair},{REFERENCE},{pair}"),
+        format!("{REFERENCE}{REFERENCE}"),
+        format!("{REFERENCE} "),
+        format!("alice:{REFERENCE}"),
+        "{{resolve:ssm:readers:1}}".to_owned(),
+        "{{resolve:ssm-secure:readers:1}}".to_owned(),
+        "{{resolve:secretsmanager}}".to_owned(),
+        "{{resolve:other:name}}".to_owned(),
+    ]);
+    lists
+}
+
+/// The reader does not start with any other list.
+#[test]
+fn what_the_template_takes_as_readers_is_what_the_reader_takes() {
+    let mut taken = Vec::new();
+    for tokens in lists_of_readers() {
+        let given = parameters(&[("ReaderTokens", &tokens)]);
+        let is_wanted = tokens.is_empty() || is_list_of_readers(&resolved(&tokens, "alice:0123456789abcdef"));
+        assert_eq!(is_taken(&given), is_wanted, "{tokens:?}");
+        if is_wanted {
+            assert_eq!(functions(&stack(&given)).contains_key("reader"), !tokens.is_empty(), "{tokens:?}");
+            taken.push(tokens);
+        }
+    }
+    // The empty one; 3 names with 3 tokens; 2 lists of pairs, and 5 with references.
+    assert_eq!(taken.len(), 1 + 3 * 3 + 2 + 5, "{taken:#?}");
+}
+
 /// What a function would take, and the template does not: white space for an empty text, text that looks like a reference, and
 /// empty texts where there is a default.
 const NARROWER: [(&str, &str); 13] = [
@@ -192,6 +263,8 @@ fn what_is_set_up_by_half_or_out_of_bounds_is_rejected() {
         ("AlarmTopicArn", "arn:aws:sqs:us-east-1:123456789012:alarms"),
         ("ThrottlingRateLimit", "0"),
         ("ThrottlingBurstLimit", "-1"),
+        ("ReaderThrottlingRateLimit", "0"),
+        ("ReaderThrottlingBurstLimit", "many"),
         ("RetentionDays", "0"),
         ("RetentionDays", "1.5"),
         ("OpenImReservedConcurrency", "0"),
@@ -252,6 +325,7 @@ fn the_example_of_parameters_works() {
         ("TencentSdkAppId", "1400000000"),
         ("TencentCallbackTokens", reference.as_str()),
         ("OpenImCredentials", reference.as_str()),
+        ("ReaderTokens", reference.as_str()),
     ] {
         assert_eq!(example.insert(name.to_owned(), value.to_owned()), Some(String::new()), "{name}");
     }

@@ -8,13 +8,24 @@ use crate::support::cloudformation::{Deployment, Stack, function_ids, parameters
 
 /// The parameters of a deployment; the second ones are those of `--parameter-overrides` of somebody's own.
 const PARAMETERS: [&[(&str, &str)]; 3] = [
-    &[("TencentSdkAppId", "1400000000"), ("TencentCallbackTokens", "old"), ("OpenImCredentials", "user:password")],
-    &[("TencentSdkAppId", "1400000000"), ("TencentCallbackTokens", "new"), ("OpenImCredentials", "user:password")],
+    &[
+        ("TencentSdkAppId", "1400000000"),
+        ("TencentCallbackTokens", "old"),
+        ("OpenImCredentials", "user:password"),
+        ("ReaderTokens", "alice:0123456789abcdef"),
+    ],
+    &[
+        ("TencentSdkAppId", "1400000000"),
+        ("TencentCallbackTokens", "new"),
+        ("OpenImCredentials", "user:password"),
+        ("ReaderTokens", "alice:0123456789abcdef"),
+    ],
     &[
         ("TencentSdkAppId", "1"),
         ("TencentAllowUnsigned", "true"),
         ("OpenImCredentials", "u:p"),
         ("LogRetentionDays", "7"),
+        ("ReaderTokens", "bob:0123456789abcdef"),
     ],
 ];
 
