@@ -252,7 +252,7 @@ fn each_api_has_its_functions_routes_and_nothing_else_is_public() {
         let apis = apis(&stack);
         // Each API has its functions and its limits, so that readers cannot use up the callbacks'.
         let platforms = variant.platforms.iter().map(|name| platform_of(name));
-        let paths = |platform: &Registration| platforms::paths(platform, "{command+}").into_iter();
+        let paths = |platform: &Registration| platforms::paths(platform, "{command+}");
         let routes = platforms.flat_map(|platform| paths(platform).map(|path| (path, platform.name)));
         let mut own = BTreeMap::from([("Callbacks", (routes.collect::<Vec<_>>(), ["500", "1000"]))]);
         if variant.has_reader() {
