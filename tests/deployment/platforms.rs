@@ -8,7 +8,7 @@ use group_ledger::ingest::read::verify;
 use group_ledger::platform::{PLATFORMS, Registration};
 use serde_json::{Value, json};
 
-use super::{SET_UP, functions, keys, only, prefix, stacks, strings, translated, whole_stack};
+use super::{SET_UP, apis, functions, keys, prefix, stacks, strings, translated, whole_stack};
 use crate::fuzz;
 use crate::support::cloudformation::function_ids;
 use crate::support::{change, files};
@@ -75,13 +75,14 @@ fn every_platform_has_its_local_routes_and_no_other_one_is_there() {
     let route = |platform: &'static Registration| {
         paths(platform, "{*command}").map(|path| format!("\"{path}\" = \"{}\"", platform.name))
     };
-    let wanted: BTreeSet<String> = PLATFORMS.into_iter().flat_map(route).collect();
+    let reader = ["\"/ledger\" = \"reader\"", "\"/ledger/{*path}\" = \"reader\""].map(str::to_owned);
+    let wanted: BTreeSet<String> = PLATFORMS.into_iter().flat_map(route).chain(reader).collect();
     assert_eq!(routes, wanted.iter().map(String::as_str).collect());
 }
 
 #[test]
 fn every_platform_has_its_function_with_its_routes() {
-    let api = only(&whole_stack(), "AWS::ApiGatewayV2::Api");
+    let (api, _) = &apis(&whole_stack())["Callbacks"];
     let all_paths = api["Body"]["paths"].as_object().unwrap();
     for platform in PLATFORMS {
         let id = &function_ids()[platform.name];
