@@ -614,9 +614,14 @@ async fn alarms_watch_metrics_that_are_written() {
     assert!(unwritten.is_empty(), "no line has what these watch: {unwritten:#?}");
 }
 
+/// The logical id of a platform's function.
+fn function_id(platform: &Registration) -> String {
+    function_ids().remove(platform.name).unwrap_or_else(|| panic!("the template has no function of {}", platform.name))
+}
+
 /// What the logical ids of a platform's resources begin with.
 fn prefix(platform: &Registration) -> String {
-    let id = function_ids().remove(platform.name).unwrap_or_else(|| panic!("{} has no function", platform.name));
+    let id = function_id(platform);
     id.strip_suffix("Function").unwrap_or_else(|| panic!("{id} does not end in Function")).to_owned()
 }
 
