@@ -68,7 +68,6 @@ const SET_UP: [SetUp; 2] = [
 const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
 const TOPICS: [&str; 2] = ["", "arn:aws:sns:us-east-1:123456789012:alarms"];
 
-#[derive(Clone)]
 struct Variant {
     platforms: Vec<&'static str>,
     preference: &'static str,
@@ -417,7 +416,9 @@ fn each_function_is_given_the_settings_it_reads() {
 fn secrets_are_not_echoed() {
     for set_up in SET_UP {
         let parameter = platforms::parameter(platform_of(set_up.platform), platform_of(set_up.platform).secrets);
-        let (_, secret) = set_up.with_secrets.iter().find(|(name, _)| *name == parameter).unwrap();
+        let (_, secrets) = set_up.with_secrets.iter().find(|(name, _)| *name == parameter).unwrap();
+        // Of a user and a password, the password.
+        let secret = secrets.rsplit(':').next().unwrap();
         let template = &translated()["all, AllAtOnce, no topic"];
         assert_eq!(template["Parameters"][&parameter]["NoEcho"], true, "{parameter}");
         for (name, value) in whole_stack().outputs() {
