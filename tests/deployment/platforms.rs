@@ -54,7 +54,7 @@ fn every_platform_has_a_binary() {
         let file = format!("src/bin/{}.rs", platform.name);
         let code = fs::read_to_string(&file).unwrap_or_else(|_| panic!("there is no {file}"));
         let registration = format!("use group_ledger::platform::{}::REGISTRATION;", module(platform));
-        assert!(code.contains(&registration) && code.contains("function::run(&REGISTRATION)"), "{file} runs another");
+        assert!(code.contains(&registration) && code.contains("run(&REGISTRATION)"), "{file} runs another");
     }
 }
 
