@@ -22,7 +22,8 @@ async fn every_case_comes_to_what_it_expects() {
 }
 
 async fn run(platform: &Registration) {
-    let text = fs::read_to_string(format!("tests/cases/{}.jsonl", platform.name)).unwrap();
+    let file = format!("tests/cases/{}.jsonl", platform.name);
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut understood = BTreeMap::new();
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).unwrap();

@@ -74,7 +74,6 @@ const READER_TOKENS: (&str, &str) = ("ReaderTokens", "alice:t0ken-of-a-reader");
 const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
 const TOPICS: [&str; 2] = ["", "arn:aws:sns:us-east-1:123456789012:alarms"];
 
-#[derive(Clone)]
 struct Variant {
     platforms: Vec<&'static str>,
     preference: &'static str,
@@ -581,10 +580,12 @@ fn the_feed_is_switched_in_every_function_that_writes() {
 fn secrets_are_not_echoed() {
     let of_platforms = SET_UP.map(|set_up| {
         let parameter = platforms::parameter(platform_of(set_up.platform), platform_of(set_up.platform).secrets);
-        let (_, secret) = set_up.with_secrets.iter().find(|(name, _)| *name == parameter).unwrap();
-        (parameter, *secret)
+        let (_, secrets) = set_up.with_secrets.iter().find(|(name, _)| *name == parameter).unwrap();
+        (parameter, *secrets)
     });
-    for (parameter, secret) in of_platforms.into_iter().chain([(READER_TOKENS.0.to_owned(), READER_TOKENS.1)]) {
+    for (parameter, secrets) in of_platforms.into_iter().chain([(READER_TOKENS.0.to_owned(), READER_TOKENS.1)]) {
+        // Of a user and a password, or a name and a token, the second.
+        let secret = secrets.rsplit(':').next().unwrap();
         let template = &translated()["all, AllAtOnce, no topic"];
         assert_eq!(template["Parameters"][&parameter]["NoEcho"], true, "{parameter}");
         for (name, value) in whole_stack().outputs() {
@@ -797,9 +798,14 @@ async fn alarms_watch_metrics_that_are_written() {
     assert!(unwritten.is_empty(), "no line has what these watch: {unwritten:#?}");
 }
 
+/// The logical id of a platform's function.
+fn function_id(platform: &Registration) -> String {
+    function_ids().remove(platform.name).unwrap_or_else(|| panic!("the template has no function of {}", platform.name))
+}
+
 /// What the logical ids of a platform's resources begin with.
 fn prefix(platform: &Registration) -> String {
-    let id = function_ids().remove(platform.name).unwrap_or_else(|| panic!("{} has no function", platform.name));
+    let id = function_id(platform);
     id.strip_suffix("Function").unwrap_or_else(|| panic!("{id} does not end in Function")).to_owned()
 }
 

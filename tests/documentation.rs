@@ -46,3 +46,18 @@ fn the_readme_lists_every_setting_of_the_template() {
         assert!(readme.contains(&format!("`{name}`")), "the README does not mention the parameter {name}");
     }
 }
+
+/// A step whose test is called otherwise by now would be taken for done.
+#[test]
+fn the_tests_that_a_step_of_adding_a_platform_names_are_there() {
+    let page = fs::read_to_string("docs/adding-a-platform.md").unwrap();
+    let words = page.split('`').skip(1).step_by(2);
+    let tests = words.filter_map(|word| word.rsplit_once("::")).filter(|(_, test)| test.contains('_'));
+    let tests: Vec<_> = tests.collect();
+    assert!(tests.len() > 30, "{tests:?}");
+    for (module, test) in tests {
+        let file = format!("tests/{}.rs", module.replace("::", "/"));
+        let code = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(code.contains(&format!("fn {test}()")), "{file} has no test {test}");
+    }
+}

@@ -8,9 +8,8 @@ use group_ledger::ingest::read::verify;
 use group_ledger::platform::{PLATFORMS, Registration};
 use serde_json::{Value, json};
 
-use super::{SET_UP, apis, functions, keys, prefix, stacks, strings, translated, whole_stack};
+use super::{SET_UP, apis, function_id, functions, keys, prefix, stacks, strings, translated, whole_stack};
 use crate::fuzz;
-use crate::support::cloudformation::function_ids;
 use crate::support::{change, files};
 
 /// A folder's name, as a module of the code.
@@ -27,7 +26,7 @@ fn resource(id: &str) -> &'static Value {
 
 /// The parameter that becomes a platform's setting.
 pub(super) fn parameter(platform: &Registration, setting: &str) -> String {
-    let function = resource(&function_ids()[platform.name]);
+    let function = resource(&function_id(platform));
     let value = &function["Properties"]["Environment"]["Variables"][setting];
     let parameter = value["Ref"].as_str().unwrap_or_else(|| panic!("{setting} is no parameter but {value}"));
     parameter.to_owned()
@@ -46,7 +45,7 @@ fn every_platform_has_its_rows_in_the_tests() {
     for platform in PLATFORMS {
         assert!(change(platform).path.starts_with(&format!("/{}", platform.name)));
     }
-    assert_eq!(SET_UP.map(|set_up| set_up.platform), PLATFORMS.map(|platform| platform.name));
+    assert_eq!(SET_UP.map(|set_up| set_up.platform).as_slice(), PLATFORMS.map(|platform| platform.name));
 }
 
 #[test]
@@ -55,7 +54,7 @@ fn every_platform_has_a_binary() {
         let file = format!("src/bin/{}.rs", platform.name);
         let code = fs::read_to_string(&file).unwrap_or_else(|_| panic!("there is no {file}"));
         let registration = format!("use group_ledger::platform::{}::REGISTRATION;", module(platform));
-        assert!(code.contains(&registration) && code.contains("receiver::run(&REGISTRATION)"), "{file} runs another");
+        assert!(code.contains(&registration) && code.contains("run(&REGISTRATION)"), "{file} runs another");
     }
 }
 
@@ -85,9 +84,9 @@ fn every_platform_has_its_function_with_its_routes() {
     let (api, _) = &apis(&whole_stack())["Callbacks"];
     let all_paths = api["Body"]["paths"].as_object().unwrap();
     for platform in PLATFORMS {
-        let id = &function_ids()[platform.name];
+        let id = function_id(platform);
         let name = json!({ "Fn::Sub": format!("${{AWS::StackName}}-{}", platform.name) });
-        assert_eq!(resource(id)["Properties"]["FunctionName"], name);
+        assert_eq!(resource(&id)["Properties"]["FunctionName"], name);
         let leads_to_it = |methods: &Value| methods.to_string().contains(&format!("<{id}Alias"));
         let routes = all_paths.iter().filter(|(_, methods)| leads_to_it(methods));
         let routes: BTreeSet<String> = routes.map(|(path, _)| path.clone()).collect();
@@ -101,7 +100,7 @@ fn every_platform_has_its_function_with_its_routes() {
 #[test]
 fn every_platform_has_its_alarms_and_its_log() {
     for platform in PLATFORMS {
-        let (prefix, condition) = (prefix(platform), &resource(&function_ids()[platform.name])["Condition"]);
+        let (prefix, condition) = (prefix(platform), &resource(&function_id(platform))["Condition"]);
         assert!(condition.is_string(), "{prefix}Function is there whether its platform is set up or not");
         for metric in ["Errors", "Throttles"] {
             let alarm = resource(&format!("{prefix}{metric}Alarm"));
@@ -153,7 +152,7 @@ fn every_platforms_url_is_an_output() {
 fn own_settings(platform: &Registration) -> BTreeMap<String, Value> {
     let variables = |id: &str| resource(id)["Properties"]["Environment"]["Variables"].as_object().unwrap().clone();
     let common = variables("ReplayFunction");
-    let own = variables(&function_ids()[platform.name]).into_iter();
+    let own = variables(&function_id(platform)).into_iter();
     own.filter(|(name, _)| !common.contains_key(name)).collect()
 }
 

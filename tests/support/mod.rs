@@ -294,7 +294,8 @@ pub(crate) fn random_members(bytes: usize) -> String {
 
 /// The files of a folder, by name.
 pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let entries = entries.map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries
         .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap()))
         .collect();
