@@ -7,11 +7,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use group_ledger::domain::change::Detail;
+use group_ledger::domain::record::Raw;
+use group_ledger::domain::timestamp::{Clock, Timestamp};
+use group_ledger::storage::envelope::Envelope;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::local::{Stack, TENCENT_OK, drained, info_changed, queues, records};
+use crate::reading::feed::everything_once;
+use crate::reading::{api, get};
 use crate::reliability::sample;
 use crate::support::lambda::Function;
 use crate::support::{self, OPENIM, Sent, TENCENT_CHAT, Table, has_time, post, send};
@@ -67,6 +74,27 @@ async fn send_at_rate(port: u16, a_second: u32, seconds: u32, callback: impl Fn(
     sent.join_all().await
 }
 
+const READER_TOKEN: &str = "0123456789abcdef";
+
+/// Follows the feed until it has seen so many records: how often each. What is not answered is asked again.
+async fn consume(port: u16, records: usize) -> HashMap<String, usize> {
+    let (mut seen, mut query) = (HashMap::new(), "limit=1000".to_owned());
+    while seen.len() < records {
+        let request = format!(
+            "GET /ledger/v1/feed?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {READER_TOKEN}\r\n\r\n"
+        );
+        if let Some((200, body)) = send(port, request.as_bytes()).await {
+            let page: Value = serde_json::from_str(&body).unwrap();
+            for change in page["changes"].as_array().unwrap() {
+                *seen.entry(format!("{}/{}", change["group_key"], change["change_key"])).or_default() += 1;
+            }
+            query = format!("limit=1000&after={}", page["next"].as_str().unwrap());
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    seen
+}
+
 /// Prints the figures of answers: how many were wrong or later than Tencent waits for, which must be none.
 fn figures(what: &str, answers: &[Answer]) {
     let mut took: Vec<Duration> = answers.iter().map(|answer| answer.took).collect();
@@ -106,8 +134,9 @@ fn outcomes(output: &str) -> BTreeMap<&str, usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a minute of load: make chaos"]
 async fn an_outage_of_dynamodb() {
-    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let stack = Stack::start(TempDir::new().unwrap(), &[("READER_TOKENS", &format!("chaos:{READER_TOKEN}"))]).await;
     let queues = queues(&stack);
+    let consumer = tokio::spawn(consume(stack.ports[0], 12_000));
     let outage = async {
         sleep(Duration::from_secs(20)).await;
         stack.signal("-USR1", false).await;
@@ -121,6 +150,7 @@ async fn an_outage_of_dynamodb() {
     drained(&queues).await;
     let drained_after = start.elapsed();
     assert_eq!(queues.depth(&queues.dead_letters).await.unwrap(), 0);
+    let seen = timeout(Duration::from_mins(1), consumer).await.unwrap().unwrap();
     stack.signal("-INT", true).await;
     let (_, output, folder) = stack.end().await;
 
@@ -134,6 +164,67 @@ async fn an_outage_of_dynamodb() {
     );
     assert_eq!((lost, doubled), (0, 0));
     assert!(outcomes["queued"] >= 3_000, "the outage was none");
+    let more_than_once = seen.values().filter(|times| **times > 1).count();
+    println!("  a consumer of the feed saw {} records, {more_than_once} of them more than once", seen.len());
+    assert_eq!((seen.len(), more_than_once), (answers.len(), 0));
+}
+
+/// Minutes of the feed, simulated: writers whose clocks differ, an outage, an index that lags.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "50,000 records: make chaos"]
+async fn a_feed_of_50_000_records() {
+    let start = Instant::now();
+    everything_once(50_000).await;
+    println!("Feed: each of 50,000 records once, in {:.1?}", start.elapsed());
+}
+
+/// A group with a key as long as one may be, of 1,000 changes of 390 KB, half of it in the body and half in what changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "390 MB of records: make chaos"]
+async fn a_history_of_390_megabytes() {
+    const CHANGES: usize = 1_000;
+    let table = Table::start().await;
+    let ledger = table.receiver(OPENIM, &[]).store().ledger().clone();
+    let group_id = "g".repeat(2_048 - "openim#openim#".len());
+    let begins = Timestamp::now().plus_millis(-200 * 24 * 60 * 60 * 1_000);
+    let Envelope::Record(sample) = Envelope::from_text(&sample()).unwrap().remove(0) else { panic!("no record") };
+    for number in 0..CHANGES {
+        let mut record = sample.clone();
+        record.group_key = format!("openim#openim#{group_id}");
+        record.digest = format!("{number:064x}");
+        record.occurred_at = begins.plus_millis(i64::try_from(number).unwrap());
+        record.raw = Raw::Gzip(vec![0; if number % 2 == 0 { 390_000 } else { 0 }]);
+        let text = "x".repeat(if number % 2 == 0 { 0 } else { 390_000 });
+        record.change.details = vec![("name".into(), Detail::Text(text.into()))];
+        let written_at = record.occurred_at;
+        let ledger = ledger.clone().with_clock(Clock::new(move || written_at));
+        ledger.write(&[Envelope::Record(record)], Duration::from_mins(1)).await.unwrap();
+    }
+    println!("  {CHANGES} changes written");
+    let api = api(&table);
+    let lists = [
+        ("history", format!("group_key=openim%23openim%23{group_id}&limit=1000"), "cursor"),
+        ("feed", "limit=1000".to_owned(), "after"),
+    ];
+    for (route, query, cursor) in lists {
+        let mut next = if route == "feed" { format!("&from={begins}") } else { String::new() };
+        let (mut found, mut pages, mut longest, mut largest) = (0, 0, Duration::ZERO, 0);
+        loop {
+            let start = Instant::now();
+            let answer = get(&api, &format!("/ledger/v1/{route}?{query}{next}")).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            (longest, largest, pages) = (longest.max(start.elapsed()), largest.max(answer.body.len()), pages + 1);
+            let page = answer.json();
+            found += page["changes"].as_array().unwrap().len();
+            if page["more"] == false {
+                break;
+            }
+            next = format!("&{cursor}={}", page["next"].as_str().unwrap());
+        }
+        println!("Large {route}: {found} changes in {pages} pages, of at most {longest:.1?} and {largest} bytes");
+        assert_eq!(found, CHANGES, "{route}");
+        assert!(longest < Duration::from_secs(9) && largest <= 4_100_000, "{route}");
+    }
 }
 
 /// Through functions side by side, as Lambda starts them; the local Lambda API takes no more than 100 requests at once.

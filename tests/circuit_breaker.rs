@@ -60,6 +60,27 @@ async fn a_hot_group_sends_no_other_group_through_the_queue() {
     }
 }
 
+/// DynamoDB throttles one partition of the feed's index, which pushes back on the table's writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_index_sends_no_other_record_through_the_queue() {
+    let fault = Fault::Throttled("ThrottlingException", "IndexWriteKeyRangeThroughputExceeded");
+    for (feed, is_throttled) in [("on", true), ("off", false)] {
+        let world = World::start((fault, ALWAYS), FINE).await;
+        // The end of a place's partition, as `2022-12-09#3`.
+        world.to_ledger.only("#3\"");
+        let function = world.function_with(OPENIM, ALWAYS, &[("FEED", feed)]).await;
+        for number in 0..40 {
+            change(&function, &format!("group-{number}")).await;
+        }
+        let outcomes = outcomes(function).await;
+        let queued = outcomes.iter().filter(|outcome| *outcome == "queued").count();
+        assert!(if is_throttled { (1..20).contains(&queued) } else { queued == 0 }, "{feed}: {outcomes:?}");
+        assert_eq!(world.table.records().len(), 40 - queued, "{feed}: each other record is written at once");
+        assert_eq!(world.replay().await, queued, "{feed}");
+        assert_eq!(world.table.records().len(), 40, "{feed}: nothing is lost");
+    }
+}
+
 /// Each of its groups would be throttled: the first few find out, and the others do not wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_throttled_table_costs_the_first_callbacks_and_no_others() {

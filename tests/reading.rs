@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer, local_settings, random_members};
 
-mod feed;
+pub(crate) mod feed;
 mod walks;
 
 const TOKEN: &str = "0123456789abcdef";
@@ -30,7 +30,7 @@ fn api_at(endpoint: &str) -> Router {
     router(Arc::new(setup::reader(&Settings::new(&|name| settings.get(name).cloned())).unwrap()))
 }
 
-fn api(table: &Table) -> Router {
+pub(crate) fn api(table: &Table) -> Router {
     api_at(&table.endpoint)
 }
 
@@ -38,14 +38,14 @@ fn a_week_ago() -> Timestamp {
     Timestamp::now().plus_millis(-7 * 24 * 60 * 60 * 1_000)
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}", self.body))
     }
 }
@@ -60,7 +60,7 @@ fn request(path: &str) -> http::request::Builder {
     Request::get(path).header("authorization", format!("Bearer {TOKEN}"))
 }
 
-async fn get(api: &Router, path: &str) -> Answer {
+pub(crate) async fn get(api: &Router, path: &str) -> Answer {
     send(api, request(path).body(Body::empty()).unwrap()).await
 }
 

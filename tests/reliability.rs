@@ -153,8 +153,20 @@ impl World {
 
     /// A function whose warm-up meets with no fault but one that prevents connections.
     pub(crate) async fn function(&self, platform: &Registration, faults: usize) -> Function {
+        self.function_with(platform, faults, &[]).await
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn function_with(
+        &self,
+        platform: &Registration,
+        faults: usize,
+        more: &[(&str, &str)],
+    ) -> Function {
+        let mut settings = self.settings();
+        settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self.to_ledger.arm(0);
-        let function = Function::start(platform.name, &self.settings()).await;
+        let function = Function::start(platform.name, &settings).await;
         // An empty POST is answered once the function has started.
         assert_eq!(status(&function.invoke(Sent::post("/", "", "").event(), TIME_LEFT).await), Some(200));
         self.to_ledger.arm(faults);

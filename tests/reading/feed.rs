@@ -137,7 +137,8 @@ fn plain(begins: Timestamp) -> impl Fn(Timestamp, Option<&str>) -> String {
     }
 }
 
-async fn everything_once(records: i64) {
+/// Holds the feed of so many records to its promise.
+pub(crate) async fn everything_once(records: i64) {
     // The clock's lag and the index's are 9 s at most together, which is under the default settle time.
     let world = World::new(records, |number, behind| random(number, 9_001 - behind)).await;
     let seen = world.consume(plain(world.begins)).await;
@@ -149,12 +150,6 @@ async fn everything_once(records: i64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_sees_every_record_once_while_the_index_lags_less_than_the_settle_time() {
     everything_once(9_000).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "50,000 records take a minute: `make chaos` runs it"]
-async fn a_consumer_sees_every_one_of_50_000_records_once() {
-    everything_once(50_000).await;
 }
 
 /// Which the promise leaves out: whoever must survive it asks again from some minutes back, and drops what is known.
