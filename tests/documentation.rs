@@ -61,3 +61,26 @@ fn the_tests_that_a_step_of_adding_a_platform_names_are_there() {
         assert!(code.contains(&format!("fn {test}()")), "{file} has no test {test}");
     }
 }
+
+/// The consumer that is shown is the one that runs.
+#[test]
+fn the_documentation_shows_the_consumer_that_is_there() {
+    let documentation = fs::read_to_string("docs/reading.md").unwrap();
+    let consumer = fs::read_to_string("examples/follow.py").unwrap();
+    assert!(
+        documentation.contains(&format!("```python\n{consumer}```")),
+        "docs/reading.md shows another examples/follow.py"
+    );
+}
+
+#[test]
+fn the_documentation_of_reading_names_every_parameter() {
+    let documentation = fs::read_to_string("docs/reading.md").unwrap();
+    let description = serde_json::to_value(group_ledger::reading::api::description()).unwrap();
+    for (path, route) in description["paths"].as_object().unwrap() {
+        for parameter in route["get"]["parameters"].as_array().into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(documentation.contains(name), "docs/reading.md does not mention {name} of {path}");
+        }
+    }
+}
