@@ -51,8 +51,11 @@ impl Figure {
     }
 }
 
-/// What is reported of each run.
-const FIGURES: [(&str, &str, fn(&Run) -> f64); 10] = [
+/// How a figure is read off a run.
+type Reading = fn(&Run) -> f64;
+
+/// What is reported of each run: names, units and readings.
+const FIGURES: [(&str, &str, Reading); 10] = [
     ("start to ready", "ms", |run| ms(run.start_wall)),
     ("start to ready, CPU", "ms", |run| ms(run.start_cpu)),
     ("first callback", "ms", |run| ms(run.first_wall)),
@@ -77,6 +80,16 @@ fn quantile(durations: &[Duration], percent: usize) -> Duration {
 
 pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
     let machine = machine(benches)?;
+    let sizes: Vec<Size> = subjects.iter().map(deployed_size).collect::<Result<_>>()?;
+    fs::write(output.join("figures.md"), table(&machine, subjects, runs, &sizes, growth)?)?;
+    fs::write(output.join("figures.json"), json(&machine, subjects, runs, &sizes, growth).to_string() + "\n")?;
+    draw_plots(output, subjects, runs, growth).map_err(|error| anyhow!("{error}"))?;
+    println!("The figures are in {}.", output.join("figures.md").display());
+    Ok(())
+}
+
+/// The medians and ratios, for people.
+fn table(machine: &str, subjects: &[Subject], runs: &Runs, sizes: &[Size], growth: &Growth) -> Result<String> {
     let mut table = format!("# Figures\n\n{machine}\n");
     for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
         writeln!(
@@ -94,11 +107,12 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
         names(subjects),
         " --- |".repeat(subjects.len() + 1)
     )?;
-    let sizes: Vec<(u64, u64)> = subjects.iter().map(sizes).collect::<Result<_>>()?;
-    for (name, size) in [("unpacked, MB", 0), ("zip, MB", 1)] {
-        let cells = sizes.iter().map(|sizes| format!("{:.2}", [sizes.0, sizes.1][size] as f64 / 1e6));
-        writeln!(table, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
-    }
+    let size_row = |name: &str, bytes: fn(&Size) -> u64| {
+        let cells = sizes.iter().map(|size| format!("{:.2}", bytes(size) as f64 / 1e6));
+        format!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))
+    };
+    writeln!(table, "{}", size_row("unpacked, MB", |size| size.unpacked))?;
+    writeln!(table, "{}", size_row("zip, MB", |size| size.zip))?;
     for (name, what, lines) in
         [("body, bytes", "size", &growth.cpu_by_bytes), ("members", "members", &growth.cpu_by_members)]
     {
@@ -117,40 +131,42 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
     for (bytes, units) in &growth.units_by_bytes {
         writeln!(table, "| {bytes} | {units} |")?;
     }
-    fs::write(output.join("figures.md"), table)?;
-    let sizes: Vec<_> = subjects
-        .iter()
-        .zip(&sizes)
-        .map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 }))
-        .collect();
+    Ok(table)
+}
+
+/// Every figure of every start, for programs.
+fn json(machine: &str, subjects: &[Subject], runs: &Runs, sizes: &[Size], growth: &Growth) -> Value {
+    let sizes = subjects.iter().zip(sizes);
+    let sizes =
+        sizes.map(|(subject, size)| json!({ "name": subject.name, "bytes": size.unpacked, "zip_bytes": size.zip }));
     let points =
         |lines: &Lines| lines.iter().map(|(name, points)| ((*name).to_owned(), json!(points))).collect::<Value>();
-    let all = json!({
-        "machine": machine, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"), "sizes": sizes,
+    json!({
+        "machine": machine, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"),
+        "sizes": sizes.collect::<Value>(),
         "cpu us by bytes": points(&growth.cpu_by_bytes), "cpu us by members": points(&growth.cpu_by_members),
         "write units by bytes": growth.units_by_bytes,
-    });
-    fs::write(output.join("figures.json"), all.to_string() + "\n")?;
+    })
+}
 
-    let bars = |name: &str, title: &str, figure: usize| {
-        let bars: Vec<_> = subjects
-            .iter()
-            .enumerate()
-            .map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2)))
-            .collect();
-        plot_bars(&output.join(name), title, &bars).map_err(|error| anyhow!("{error}"))
-    };
-    bars("start.svg", "Start and first callback over TLS, ms", 4)?;
-    bars("warm.svg", "Processor time of a warm callback over TLS, ms", 7)?;
-    bars("memory.svg", "Peak memory, MB", 9)?;
+/// The figures that the text refers to, as pictures.
+fn draw_plots(output: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Drawn {
+    for (name, title, figure) in [
+        ("start.svg", "Start and first callback over TLS, ms", 4),
+        ("warm.svg", "Processor time of a warm callback over TLS, ms", 7),
+        ("memory.svg", "Peak memory, MB", 9),
+    ] {
+        let bars = subjects.iter().enumerate();
+        let bars = bars.map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2)));
+        plot_bars(&output.join(name), title, &bars.collect::<Vec<_>>())?;
+    }
     for (name, title, x, lines) in [
         ("bytes.svg", "Processor time a callback, µs", "body, bytes", &growth.cpu_by_bytes),
         ("members.svg", "Processor time a callback, µs", "members", &growth.cpu_by_members),
         ("units.svg", "Write units a callback", "body, bytes", &vec![("tencent-chat", growth.units_by_bytes.clone())]),
     ] {
-        plot_lines(&output.join(name), title, x, lines).map_err(|error| anyhow!("{error}"))?;
+        plot_lines(&output.join(name), title, x, lines)?;
     }
-    println!("The figures are in {}.", output.join("figures.md").display());
     Ok(())
 }
 
@@ -205,7 +221,7 @@ fn ratios(
 
 /// Every start's figures.
 fn starts(subjects: &[Subject], runs: &Runs, transport: &'static str) -> Value {
-    let of = |number: usize, figure: fn(&Run) -> f64| runs[&(number, transport)].iter().map(figure).collect::<Vec<_>>();
+    let of = |number: usize, figure: Reading| runs[&(number, transport)].iter().map(figure).collect::<Vec<_>>();
     FIGURES
         .into_iter()
         .map(|(name, unit, figure)| {
@@ -219,22 +235,27 @@ fn starts(subjects: &[Subject], runs: &Runs, transport: &'static str) -> Value {
         .into()
 }
 
-/// The size of what is deployed, as it is and as a zip.
-fn sizes(subject: &Subject) -> Result<(u64, u64)> {
+/// How many bytes what is deployed has, as it is and as a zip.
+struct Size {
+    unpacked: u64,
+    zip: u64,
+}
+
+fn deployed_size(subject: &Subject) -> Result<Size> {
     let folder = tempfile::tempdir()?;
     let zip = folder.path().join("deployed.zip");
     let status = Command::new("python3").args(["-m", "zipfile", "-c"]).arg(&zip).args(&subject.deployed).status()?;
     ensure!(status.success(), "{} cannot be zipped", subject.name);
-    let size = subject.deployed.iter().map(|path| size(path)).sum::<Result<u64>>()?;
-    Ok((size, fs::metadata(zip)?.len()))
+    let unpacked = subject.deployed.iter().map(|path| size(path)).sum::<Result<u64>>()?;
+    Ok(Size { unpacked, zip: fs::metadata(zip)?.len() })
 }
 
 fn size(path: &Path) -> Result<u64> {
     if path.is_file() {
         return Ok(fs::metadata(path)?.len());
     }
-    let envelopes: Vec<PathBuf> = fs::read_dir(path)?.map(|envelope| Ok(envelope?.path())).collect::<Result<_>>()?;
-    envelopes.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
+    let entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    entries.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
 }
 
 /// When and on which machine this was, and with what it ran.
