@@ -116,6 +116,7 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
         openim(rust("openim", Kind::Function, functions.join("openim"))),
         rust(FLOOR, Kind::Bare, built.join("release/floor")),
         openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
+        rust("floor (lambda_http)", Kind::Bare, built.join("release/floor-http")),
         rust("limit", Kind::Bare, built.join("release/limit")),
         rust("Rust, every default", Kind::Peer, built.join("lambda/rust-default")),
         Subject {

@@ -18,16 +18,22 @@ use crate::measure::{Run, Subject};
 type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
 
 const SIZE: (u32, u32) = (820, 460);
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0, 92, 175),
-    RGBColor(60, 150, 220),
-    RGBColor(110, 110, 110),
-    RGBColor(145, 145, 145),
-    RGBColor(180, 180, 180),
-    RGBColor(214, 120, 20),
-    RGBColor(60, 140, 60),
-    RGBColor(180, 50, 60),
+/// By the subjects' names, so that one has the same colour in every plot.
+const COLOURS: [(&str, RGBColor); 9] = [
+    ("tencent-chat", RGBColor(0, 92, 175)),
+    ("openim", RGBColor(60, 150, 220)),
+    ("floor", RGBColor(110, 110, 110)),
+    ("floor, OpenIM's callback", RGBColor(130, 130, 130)),
+    ("floor (lambda_http)", RGBColor(150, 150, 150)),
+    ("limit", RGBColor(180, 180, 180)),
+    ("Rust, every default", RGBColor(214, 120, 20)),
+    ("Node 20, SDK v3", RGBColor(60, 140, 60)),
+    ("Python 3, boto3", RGBColor(180, 50, 60)),
 ];
+
+fn colour(subject: &str) -> RGBColor {
+    COLOURS.into_iter().find(|(name, _)| *name == subject).map_or(BLACK, |(_, colour)| colour)
+}
 
 /// One figure over all starts.
 #[derive(Clone, Copy)]
@@ -309,7 +315,7 @@ fn plot_bars(path: &Path, title: &str, bars: &[(&str, Figure)]) -> Drawn {
     let name = |y: &f64| bars.get((rows - y) as usize).map_or(String::new(), |(name, _)| (*name).to_owned());
     chart.configure_mesh().disable_y_mesh().y_labels(0).y_label_formatter(&name).draw()?;
     for (number, (name, figure)) in bars.iter().enumerate() {
-        let (y, colour) = (rows - 1.0 - number as f64, COLOURS[number % COLOURS.len()]);
+        let (y, colour) = (rows - 1.0 - number as f64, colour(name));
         chart.draw_series([
             Rectangle::new([(least, y + 0.2), (figure.median, y + 0.8)], colour.filled()),
             Rectangle::new([(figure.least, y + 0.48), (figure.most, y + 0.52)], BLACK.filled()),
@@ -339,8 +345,8 @@ fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>
         .y_label_area_size(70)
         .build_cartesian_2d(range(|point| point.0), range(|point| point.1))?;
     chart.configure_mesh().x_desc(x).draw()?;
-    for (number, (name, points)) in lines.iter().enumerate() {
-        let colour = COLOURS[[0, 2, 6, 7][number % 4]];
+    for (name, points) in lines {
+        let colour = colour(name);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
             .label(*name)
