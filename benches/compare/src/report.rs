@@ -19,9 +19,11 @@ type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
 
 const SIZE: (u32, u32) = (820, 460);
 /// By the subjects' names, so that one has the same colour in every plot.
-const COLOURS: [(&str, RGBColor); 9] = [
+const COLOURS: [(&str, RGBColor); 11] = [
     ("tencent-chat", RGBColor(0, 92, 175)),
     ("openim", RGBColor(60, 150, 220)),
+    ("tencent-chat (before)", RGBColor(110, 95, 185)),
+    ("openim (before)", RGBColor(165, 150, 220)),
     ("floor", RGBColor(110, 110, 110)),
     ("floor, OpenIM's callback", RGBColor(130, 130, 130)),
     ("floor (lambda_http)", RGBColor(150, 150, 150)),
@@ -195,29 +197,37 @@ fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'stat
         }
         writeln!(table)?;
     }
-    let number =
-        |name: &str| subjects.iter().position(|subject| subject.name == name).with_context(|| format!("no {name}"));
-    let floors = subjects.iter().map(|subject| number(subject.floor)).collect::<Result<Vec<_>>>()?;
-    ratios(table, "to the floor", subjects, runs, transport, &floors)?;
-    let ours = vec![number("tencent-chat")?; subjects.len()];
-    ratios(table, "to tencent-chat", subjects, runs, transport, &ours)
+    let number = |name: &str| subjects.iter().position(|subject| subject.name == name);
+    let to = |of: fn(&Subject) -> String| -> Vec<Pair> {
+        subjects.iter().enumerate().filter_map(|(index, subject)| Some((index, number(&of(subject))?))).collect()
+    };
+    ratios(table, "to the floor", subjects, runs, transport, &to(|subject| subject.floor.to_owned()))?;
+    ratios(table, "to tencent-chat", subjects, runs, transport, &to(|_| "tencent-chat".to_owned()))?;
+    ratios(table, "to before", subjects, runs, transport, &to(|subject| format!("{} (before)", subject.name)))
 }
 
-/// Each figure as a multiple of another subject's in the same round of starts.
+/// The numbers of a subject and of the one that it is set against.
+type Pair = (usize, usize);
+
+/// Each figure as a multiple of another subject's in the same round of starts; nothing without pairs.
 fn ratios(
     table: &mut String,
     title: &str,
     subjects: &[Subject],
     runs: &Runs,
     transport: &'static str,
-    others: &[usize],
+    pairs: &[Pair],
 ) -> Result<()> {
-    writeln!(table, "\n| {title} | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = pairs.iter().map(|(number, _)| subjects[*number].name).collect();
+    writeln!(table, "\n| {title} | {} |\n|{}", names.join(" | "), " --- |".repeat(names.len() + 1))?;
     for (name, _, figure) in FIGURES {
         write!(table, "| {name} |")?;
-        for (number, other) in others.iter().enumerate() {
-            let pairs = runs[&(number, transport)].iter().zip(&runs[&(*other, transport)]);
-            let ratio = Figure::among(pairs.map(|(run, other)| figure(run) / figure(other)).collect());
+        for (number, other) in pairs {
+            let rounds = runs[&(*number, transport)].iter().zip(&runs[&(*other, transport)]);
+            let ratio = Figure::among(rounds.map(|(run, other)| figure(run) / figure(other)).collect());
             write!(table, " {:.2} ({:.2} to {:.2}) |", ratio.median, ratio.lower, ratio.upper)?;
         }
         writeln!(table)?;
