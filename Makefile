@@ -78,17 +78,17 @@ chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this 
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
 
 .PHONY: bench
-bench: build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: some 20 minutes; needs Node 20
+bench: build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: BEFORE=<another commit's target/release>; some 25 minutes; needs Node 20
 	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
 	$(call say,Building the floor and the peers …)
-	@# One by one: together they would share features, and the floor would link what the default peer asks for.
-	@cd benches && for package in compare floor limit; do cargo build --quiet --locked --release --package $$package; done
+	@# One by one: together they would share features, and the floor would link what its other form and the default peer ask for.
+	@cd benches && for package in compare floor floor-http limit; do cargo build --quiet --locked --release --package $$package; done
 	@cd benches && cargo build --quiet --locked --profile lambda --package rust-default
 	@cd benches/peers/node && npm install --silent --no-save
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade --target benches/peers/python/.packages \
 		-r benches/peers/python/requirements.txt
 	$(call say,Measuring …)
-	@benches/target/release/compare target/release benches docs/performance
+	@benches/target/release/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
 	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
 	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg

@@ -37,25 +37,36 @@ const OPENIM_FLOOR: &str = "floor, OpenIM's callback";
 const HELP: &str = "\
 Measures the functions, the floor and peers. `make bench` builds what it needs.
 
-  compare FUNCTIONS BENCHES OUTPUT
+  compare FUNCTIONS BENCHES OUTPUT [BEFORE]
 
   FUNCTIONS   the folder of the function binaries
   BENCHES     the folder of the floor's and the peers' sources, built
-  OUTPUT      the folder that the table, the plots and the figures are written to";
+  OUTPUT      the folder that the table, the plots and the figures are written to
+  BEFORE      the folder of another commit's function binaries, to compare with";
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
-    let [functions, benches, output] = args.as_slice() else {
-        println!("{HELP}");
-        std::process::exit(if args.iter().any(|arg| arg == "--help") { 0 } else { 2 });
+    let (functions, benches, output, before) = match args.as_slice() {
+        [functions, benches, output] => (functions, benches, output, None),
+        [functions, benches, output, before] => (functions, benches, output, Some(before)),
+        _ => {
+            println!("{HELP}");
+            std::process::exit(if args.iter().any(|arg| arg == "--help") { 0 } else { 2 });
+        }
     };
-    let (functions, benches) = (Path::new(functions).canonicalize()?, Path::new(benches).canonicalize()?);
+    let folder = |path: &String| Path::new(path).canonicalize().with_context(|| format!("there is no {path}"));
+    let before = before.map(folder).transpose()?;
+    let (functions, benches) = (folder(functions)?, folder(benches)?);
     fs::create_dir_all(output)?;
-    let subjects = subjects(&functions, &benches, &python()?);
+    let subjects = subjects(&functions, before.as_deref(), &benches, &python()?);
     for subject in &subjects {
         for path in &subject.deployed {
-            anyhow::ensure!(path.exists(), "{} is not there: make bench builds it", path.display());
+            anyhow::ensure!(
+                path.exists(),
+                "{} is not there: make bench builds all but what BEFORE has",
+                path.display()
+            );
         }
     }
 
@@ -96,7 +107,7 @@ fn python() -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject> {
+fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter: &str) -> Vec<Subject> {
     let create_group = || event::create_group(3);
     let rust = |name, kind, binary: PathBuf| Subject {
         name,
@@ -107,15 +118,24 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
         deployed: vec![binary],
         kind,
     };
-    let openim = |subject| Subject { callback: event::set_group_info, floor: OPENIM_FLOOR, ..subject };
+    let sent_openim = |subject| Subject { callback: event::set_group_info, floor: OPENIM_FLOOR, ..subject };
+    let functions_in = |folder: &Path, tencent_chat, openim| {
+        [
+            rust(tencent_chat, Kind::Function, folder.join("tencent-chat")),
+            sent_openim(rust(openim, Kind::Function, folder.join("openim"))),
+        ]
+    };
     let built = benches.join("target");
     let (node, python) = (benches.join("peers/node"), benches.join("peers/python"));
     let packages = python.join(".packages");
-    vec![
-        rust("tencent-chat", Kind::Function, functions.join("tencent-chat")),
-        openim(rust("openim", Kind::Function, functions.join("openim"))),
+    let mut subjects = Vec::from(functions_in(functions, "tencent-chat", "openim"));
+    if let Some(before) = before {
+        subjects.extend(functions_in(before, "tencent-chat (before)", "openim (before)"));
+    }
+    subjects.extend([
         rust(FLOOR, Kind::Bare, built.join("release/floor")),
-        openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
+        sent_openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
+        rust("floor (lambda_http)", Kind::Bare, built.join("release/floor-http")),
         rust("limit", Kind::Bare, built.join("release/limit")),
         rust("Rust, every default", Kind::Peer, built.join("lambda/rust-default")),
         Subject {
@@ -136,5 +156,6 @@ fn subjects(functions: &Path, benches: &Path, interpreter: &str) -> Vec<Subject>
             folder: python,
             kind: Kind::Peer,
         },
-    ]
+    ]);
+    subjects
 }

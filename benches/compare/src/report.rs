@@ -18,16 +18,24 @@ use crate::measure::{Run, Subject};
 type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
 
 const SIZE: (u32, u32) = (820, 460);
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0, 92, 175),
-    RGBColor(60, 150, 220),
-    RGBColor(110, 110, 110),
-    RGBColor(145, 145, 145),
-    RGBColor(180, 180, 180),
-    RGBColor(214, 120, 20),
-    RGBColor(60, 140, 60),
-    RGBColor(180, 50, 60),
+/// By the subjects' names, so that one has the same colour in every plot.
+const COLOURS: [(&str, RGBColor); 11] = [
+    ("tencent-chat", RGBColor(0, 92, 175)),
+    ("openim", RGBColor(60, 150, 220)),
+    ("tencent-chat (before)", RGBColor(110, 95, 185)),
+    ("openim (before)", RGBColor(165, 150, 220)),
+    ("floor", RGBColor(110, 110, 110)),
+    ("floor, OpenIM's callback", RGBColor(130, 130, 130)),
+    ("floor (lambda_http)", RGBColor(150, 150, 150)),
+    ("limit", RGBColor(180, 180, 180)),
+    ("Rust, every default", RGBColor(214, 120, 20)),
+    ("Node 20, SDK v3", RGBColor(60, 140, 60)),
+    ("Python 3, boto3", RGBColor(180, 50, 60)),
 ];
+
+fn colour(subject: &str) -> RGBColor {
+    COLOURS.into_iter().find(|(name, _)| *name == subject).map_or(BLACK, |(_, colour)| colour)
+}
 
 /// One figure over all starts.
 #[derive(Clone, Copy)]
@@ -51,8 +59,11 @@ impl Figure {
     }
 }
 
-/// What is reported of each run.
-const FIGURES: [(&str, &str, fn(&Run) -> f64); 10] = [
+/// How a figure is read off a run.
+type Reading = fn(&Run) -> f64;
+
+/// What is reported of each run: names, units and readings.
+const FIGURES: [(&str, &str, Reading); 10] = [
     ("start to ready", "ms", |run| ms(run.start_wall)),
     ("start to ready, CPU", "ms", |run| ms(run.start_cpu)),
     ("first callback", "ms", |run| ms(run.first_wall)),
@@ -77,6 +88,16 @@ fn quantile(durations: &[Duration], percent: usize) -> Duration {
 
 pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
     let machine = machine(benches)?;
+    let sizes: Vec<Size> = subjects.iter().map(deployed_size).collect::<Result<_>>()?;
+    fs::write(output.join("figures.md"), table(&machine, subjects, runs, &sizes, growth)?)?;
+    fs::write(output.join("figures.json"), json(&machine, subjects, runs, &sizes, growth).to_string() + "\n")?;
+    draw_plots(output, subjects, runs, growth).map_err(|error| anyhow!("{error}"))?;
+    println!("The figures are in {}.", output.join("figures.md").display());
+    Ok(())
+}
+
+/// The medians and ratios, for people.
+fn table(machine: &str, subjects: &[Subject], runs: &Runs, sizes: &[Size], growth: &Growth) -> Result<String> {
     let mut table = format!("# Figures\n\n{machine}\n");
     for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
         writeln!(
@@ -94,11 +115,12 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
         names(subjects),
         " --- |".repeat(subjects.len() + 1)
     )?;
-    let sizes: Vec<(u64, u64)> = subjects.iter().map(sizes).collect::<Result<_>>()?;
-    for (name, size) in [("unpacked, MB", 0), ("zip, MB", 1)] {
-        let cells = sizes.iter().map(|sizes| format!("{:.2}", [sizes.0, sizes.1][size] as f64 / 1e6));
-        writeln!(table, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
-    }
+    let size_row = |name: &str, bytes: fn(&Size) -> u64| {
+        let cells = sizes.iter().map(|size| format!("{:.2}", bytes(size) as f64 / 1e6));
+        format!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))
+    };
+    writeln!(table, "{}", size_row("unpacked, MB", |size| size.unpacked))?;
+    writeln!(table, "{}", size_row("zip, MB", |size| size.zip))?;
     for (name, what, lines) in
         [("body, bytes", "size", &growth.cpu_by_bytes), ("members", "members", &growth.cpu_by_members)]
     {
@@ -117,40 +139,42 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
     for (bytes, units) in &growth.units_by_bytes {
         writeln!(table, "| {bytes} | {units} |")?;
     }
-    fs::write(output.join("figures.md"), table)?;
-    let sizes: Vec<_> = subjects
-        .iter()
-        .zip(&sizes)
-        .map(|(subject, size)| json!({ "name": subject.name, "bytes": size.0, "zip_bytes": size.1 }))
-        .collect();
+    Ok(table)
+}
+
+/// Every figure of every start, for programs.
+fn json(machine: &str, subjects: &[Subject], runs: &Runs, sizes: &[Size], growth: &Growth) -> Value {
+    let sizes = subjects.iter().zip(sizes);
+    let sizes =
+        sizes.map(|(subject, size)| json!({ "name": subject.name, "bytes": size.unpacked, "zip_bytes": size.zip }));
     let points =
         |lines: &Lines| lines.iter().map(|(name, points)| ((*name).to_owned(), json!(points))).collect::<Value>();
-    let all = json!({
-        "machine": machine, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"), "sizes": sizes,
+    json!({
+        "machine": machine, "tls": starts(subjects, runs, "tls"), "clear": starts(subjects, runs, "clear"),
+        "sizes": sizes.collect::<Value>(),
         "cpu us by bytes": points(&growth.cpu_by_bytes), "cpu us by members": points(&growth.cpu_by_members),
         "write units by bytes": growth.units_by_bytes,
-    });
-    fs::write(output.join("figures.json"), all.to_string() + "\n")?;
+    })
+}
 
-    let bars = |name: &str, title: &str, figure: usize| {
-        let bars: Vec<_> = subjects
-            .iter()
-            .enumerate()
-            .map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2)))
-            .collect();
-        plot_bars(&output.join(name), title, &bars).map_err(|error| anyhow!("{error}"))
-    };
-    bars("start.svg", "Start and first callback over TLS, ms", 4)?;
-    bars("warm.svg", "Processor time of a warm callback over TLS, ms", 7)?;
-    bars("memory.svg", "Peak memory, MB", 9)?;
+/// The figures that the text refers to, as pictures.
+fn draw_plots(output: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Drawn {
+    for (name, title, figure) in [
+        ("start.svg", "Start and first callback over TLS, ms", 4),
+        ("warm.svg", "Processor time of a warm callback over TLS, ms", 7),
+        ("memory.svg", "Peak memory, MB", 9),
+    ] {
+        let bars = subjects.iter().enumerate();
+        let bars = bars.map(|(number, subject)| (subject.name, Figure::of(&runs[&(number, "tls")], FIGURES[figure].2)));
+        plot_bars(&output.join(name), title, &bars.collect::<Vec<_>>())?;
+    }
     for (name, title, x, lines) in [
         ("bytes.svg", "Processor time a callback, µs", "body, bytes", &growth.cpu_by_bytes),
         ("members.svg", "Processor time a callback, µs", "members", &growth.cpu_by_members),
         ("units.svg", "Write units a callback", "body, bytes", &vec![("tencent-chat", growth.units_by_bytes.clone())]),
     ] {
-        plot_lines(&output.join(name), title, x, lines).map_err(|error| anyhow!("{error}"))?;
+        plot_lines(&output.join(name), title, x, lines)?;
     }
-    println!("The figures are in {}.", output.join("figures.md").display());
     Ok(())
 }
 
@@ -173,29 +197,37 @@ fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'stat
         }
         writeln!(table)?;
     }
-    let number =
-        |name: &str| subjects.iter().position(|subject| subject.name == name).with_context(|| format!("no {name}"));
-    let floors = subjects.iter().map(|subject| number(subject.floor)).collect::<Result<Vec<_>>>()?;
-    ratios(table, "to the floor", subjects, runs, transport, &floors)?;
-    let ours = vec![number("tencent-chat")?; subjects.len()];
-    ratios(table, "to tencent-chat", subjects, runs, transport, &ours)
+    let number = |name: &str| subjects.iter().position(|subject| subject.name == name);
+    let to = |of: fn(&Subject) -> String| -> Vec<Pair> {
+        subjects.iter().enumerate().filter_map(|(index, subject)| Some((index, number(&of(subject))?))).collect()
+    };
+    ratios(table, "to the floor", subjects, runs, transport, &to(|subject| subject.floor.to_owned()))?;
+    ratios(table, "to tencent-chat", subjects, runs, transport, &to(|_| "tencent-chat".to_owned()))?;
+    ratios(table, "to before", subjects, runs, transport, &to(|subject| format!("{} (before)", subject.name)))
 }
 
-/// Each figure as a multiple of another subject's in the same round of starts.
+/// The numbers of a subject and of the one that it is set against.
+type Pair = (usize, usize);
+
+/// Each figure as a multiple of another subject's in the same round of starts; nothing without pairs.
 fn ratios(
     table: &mut String,
     title: &str,
     subjects: &[Subject],
     runs: &Runs,
     transport: &'static str,
-    others: &[usize],
+    pairs: &[Pair],
 ) -> Result<()> {
-    writeln!(table, "\n| {title} | {} |\n|{}", names(subjects), " --- |".repeat(subjects.len() + 1))?;
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = pairs.iter().map(|(number, _)| subjects[*number].name).collect();
+    writeln!(table, "\n| {title} | {} |\n|{}", names.join(" | "), " --- |".repeat(names.len() + 1))?;
     for (name, _, figure) in FIGURES {
         write!(table, "| {name} |")?;
-        for (number, other) in others.iter().enumerate() {
-            let pairs = runs[&(number, transport)].iter().zip(&runs[&(*other, transport)]);
-            let ratio = Figure::among(pairs.map(|(run, other)| figure(run) / figure(other)).collect());
+        for (number, other) in pairs {
+            let rounds = runs[&(*number, transport)].iter().zip(&runs[&(*other, transport)]);
+            let ratio = Figure::among(rounds.map(|(run, other)| figure(run) / figure(other)).collect());
             write!(table, " {:.2} ({:.2} to {:.2}) |", ratio.median, ratio.lower, ratio.upper)?;
         }
         writeln!(table)?;
@@ -205,7 +237,7 @@ fn ratios(
 
 /// Every start's figures.
 fn starts(subjects: &[Subject], runs: &Runs, transport: &'static str) -> Value {
-    let of = |number: usize, figure: fn(&Run) -> f64| runs[&(number, transport)].iter().map(figure).collect::<Vec<_>>();
+    let of = |number: usize, figure: Reading| runs[&(number, transport)].iter().map(figure).collect::<Vec<_>>();
     FIGURES
         .into_iter()
         .map(|(name, unit, figure)| {
@@ -219,22 +251,27 @@ fn starts(subjects: &[Subject], runs: &Runs, transport: &'static str) -> Value {
         .into()
 }
 
-/// The size of what is deployed, as it is and as a zip.
-fn sizes(subject: &Subject) -> Result<(u64, u64)> {
+/// How many bytes what is deployed has, as it is and as a zip.
+struct Size {
+    unpacked: u64,
+    zip: u64,
+}
+
+fn deployed_size(subject: &Subject) -> Result<Size> {
     let folder = tempfile::tempdir()?;
     let zip = folder.path().join("deployed.zip");
     let status = Command::new("python3").args(["-m", "zipfile", "-c"]).arg(&zip).args(&subject.deployed).status()?;
     ensure!(status.success(), "{} cannot be zipped", subject.name);
-    let size = subject.deployed.iter().map(|path| size(path)).sum::<Result<u64>>()?;
-    Ok((size, fs::metadata(zip)?.len()))
+    let unpacked = subject.deployed.iter().map(|path| size(path)).sum::<Result<u64>>()?;
+    Ok(Size { unpacked, zip: fs::metadata(zip)?.len() })
 }
 
 fn size(path: &Path) -> Result<u64> {
     if path.is_file() {
         return Ok(fs::metadata(path)?.len());
     }
-    let envelopes: Vec<PathBuf> = fs::read_dir(path)?.map(|envelope| Ok(envelope?.path())).collect::<Result<_>>()?;
-    envelopes.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
+    let entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    entries.iter().filter(|path| !path.is_symlink()).map(|path| size(path)).sum()
 }
 
 /// When and on which machine this was, and with what it ran.
@@ -288,7 +325,7 @@ fn plot_bars(path: &Path, title: &str, bars: &[(&str, Figure)]) -> Drawn {
     let name = |y: &f64| bars.get((rows - y) as usize).map_or(String::new(), |(name, _)| (*name).to_owned());
     chart.configure_mesh().disable_y_mesh().y_labels(0).y_label_formatter(&name).draw()?;
     for (number, (name, figure)) in bars.iter().enumerate() {
-        let (y, colour) = (rows - 1.0 - number as f64, COLOURS[number % COLOURS.len()]);
+        let (y, colour) = (rows - 1.0 - number as f64, colour(name));
         chart.draw_series([
             Rectangle::new([(least, y + 0.2), (figure.median, y + 0.8)], colour.filled()),
             Rectangle::new([(figure.least, y + 0.48), (figure.most, y + 0.52)], BLACK.filled()),
@@ -318,8 +355,8 @@ fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>
         .y_label_area_size(70)
         .build_cartesian_2d(range(|point| point.0), range(|point| point.1))?;
     chart.configure_mesh().x_desc(x).draw()?;
-    for (number, (name, points)) in lines.iter().enumerate() {
-        let colour = COLOURS[[0, 2, 6, 7][number % 4]];
+    for (name, points) in lines {
+        let colour = colour(name);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
             .label(*name)
