@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::Event;
+use group_ledger::host::lambda::event::Event;
 use group_ledger::platform::{PLATFORMS, Platform};
 use group_ledger_fuzz::{platforms, run};
 use libfuzzer_sys::fuzz_target;

@@ -21,7 +21,7 @@ use group_ledger::domain::change::{Detail, GroupChange, Kind};
 use group_ledger::domain::record::Record;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::host::event::{Event, response};
+use group_ledger::host::lambda::event::{Event, response};
 use group_ledger::ingest::read;
 use group_ledger::platform::{Decoded, Platform, Registration, openim, tencent_chat};
 use group_ledger::settings::Settings;
