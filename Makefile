@@ -78,7 +78,7 @@ chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this 
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
 
 .PHONY: bench
-bench: build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: BEFORE=<another commit's target/release>; some 25 minutes; needs Node 20
+bench: tools build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: BEFORE=<another commit's target/release>; some 25 minutes; needs Node 20
 	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
 	$(call say,Building the floor and the peers …)
 	@# One by one: together they would share features, and the floor would link what its other form and the default peer ask for.
@@ -92,6 +92,9 @@ bench: build-functions ## Measure the functions against a floor, a limit and pee
 	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
 	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
+	$(call say,Measuring reading …)
+	@cargo build --quiet --locked --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture reading::bench
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

@@ -110,6 +110,11 @@ impl Function {
         Answer { body, took: start.elapsed() }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
     /// Freezes it, as Lambda does between invocations, or thaws it.
     pub(crate) async fn freeze(&self, frozen: bool) {
         let signal = if frozen { "-STOP" } else { "-CONT" };
