@@ -1,7 +1,7 @@
 //! Reading the ledger: the history of a group, one change, the feed of all groups, quarantine. Read only.
 //!
 //! [`api`] is the HTTP API; [`history`], [`feed`] and [`quarantine`] are the lists behind it, a [`page`] at a time;
-//! [`change`] is how a record is told, in the [`format`]s that a client may ask for. Knows the domain, the platforms (to decode
+//! [`change`] is how a record is told, in the [formats](mod@format) that a client may ask for. Knows the domain, the platforms (to decode
 //! again what no item could hold) and the table; neither Lambda nor how callbacks are received.
 
 pub mod api;

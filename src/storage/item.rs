@@ -1,7 +1,7 @@
 //! Items: the attributes of what the table holds, in one type for writing and for reading.
 //!
 //! `change` is converted by hand, because serde has no number of any length: `1.10` would become `1.1`, and 20 digits a
-//! float. [`change`] and [`details`] are its two directions.
+//! float. `change` and `details` are its two directions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
