@@ -24,7 +24,7 @@ use crate::domain::record::{MAX_SORT_KEY_BYTES, gzip};
 use crate::domain::timestamp::Timestamp;
 use crate::panics::caught;
 use crate::reading::change::Change;
-use crate::reading::format::{Format, json_page};
+use crate::reading::format::{Format, json, json_page};
 use crate::reading::page::{MAX_PAGE_BYTES, Page};
 use crate::reading::parameters::Parameters;
 use crate::reading::problem::Problem;
@@ -281,9 +281,4 @@ fn answered(media_type: &'static str, body: String, records: usize) -> Response 
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response.extensions_mut().insert(Records(records));
     response
-}
-
-/// Neither a String nor what is answered fails.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

@@ -159,7 +159,7 @@ impl Query {
     /// Walks to the end of a day, or to `end` where that comes first; whether it got there.
     async fn walk_day(&self, index: &impl Index, walk: &mut Walk, end: &str) -> Result<bool, ReadError> {
         let order = walk.order;
-        let Some((day, day_end)) = order.day(&walk.position) else { return Ok(true) };
+        let Some((day, day_end)) = order.day(&walk.position) else { return Ok(false) };
         let day_end = if order.precedes(&day_end, end) { day_end } else { end.to_owned() };
         let range = if order.descending {
             Range { from: day_end.clone(), until: walk.position.clone(), descending: true, after: None, limit: None }
@@ -188,10 +188,10 @@ impl Query {
                 if place(&head) == read_before {
                     continue;
                 }
-                if walk.room.is_full() {
+                // What is there is given, however late it is: a walk must go on.
+                if !walk.room.take(0) {
                     return Ok(false);
                 }
-                walk.room.take(0);
                 place(&head).clone_into(&mut walk.position);
                 walk.heads.push(head);
             }

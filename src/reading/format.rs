@@ -125,8 +125,8 @@ impl Format {
     }
 }
 
-/// Neither a String nor what is told fails.
-fn json(value: &impl Serialize) -> String {
+/// A value as JSON: neither a String nor what is told fails.
+pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 

@@ -9,7 +9,8 @@ use crate::domain::quarantine::group_key;
 use crate::domain::timestamp::Timestamp;
 use crate::platform::PLATFORMS;
 use crate::reading::cursor::Binding;
-use crate::reading::page::{Page, Room};
+use crate::reading::format::json;
+use crate::reading::page::{MAX_PAGE_BYTES, Page, Room};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
 use crate::settings::Settings;
@@ -58,7 +59,7 @@ pub struct Quarantined {
     /// The body, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
-    /// The body in base64, where it is no text.
+    /// The body in base64, where it is no text, or one that JSON would make too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_base64: Option<String>,
     /// The receiver's id of the request.
@@ -73,7 +74,9 @@ impl Quarantined {
     fn of(change_key: String, kept: Kept) -> Self {
         let undecoded = kept.undecoded;
         let (raw, raw_base64) = match String::from_utf8(undecoded.callback.body.into_owned()) {
-            Ok(raw) => (Some(raw), None),
+            // As JSON it may be six times as long.
+            Ok(raw) if json(&raw).len() <= MAX_PAGE_BYTES / 2 => (Some(raw), None),
+            Ok(raw) => (None, Some(BASE64_STANDARD.encode(raw))),
             Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
         };
         let request_id = undecoded.callback.request_id.into_owned();
@@ -187,6 +190,5 @@ impl Query {
 async fn row(ledger: &Ledger, item: Item) -> Result<(String, String), ReadError> {
     let key = change_key(&item).to_owned();
     let quarantined = Quarantined::of(key.clone(), ledger.kept(item).await?);
-    // Neither a String nor this fails.
-    Ok((key, serde_json::to_string(&quarantined).unwrap_or_default()))
+    Ok((key, json(&quarantined)))
 }
