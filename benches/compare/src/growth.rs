@@ -82,10 +82,23 @@ async fn write_units(started: &Started, dynamodb: &Dynamodb, event: &str) -> Res
         "TableName": "group-changes", "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [
             { "AttributeName": "group_key", "AttributeType": "S" }, { "AttributeName": "change_key", "AttributeType": "S" },
+            { "AttributeName": "feed_key", "AttributeType": "S" }, { "AttributeName": "feed_at", "AttributeType": "S" },
         ],
         "KeySchema": [
             { "AttributeName": "group_key", "KeyType": "HASH" }, { "AttributeName": "change_key", "KeyType": "RANGE" },
         ],
+        // The feed's, as template.yaml has it.
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "feed",
+            "KeySchema": [
+                { "AttributeName": "feed_key", "KeyType": "HASH" }, { "AttributeName": "feed_at", "KeyType": "RANGE" },
+            ],
+            "Projection": {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes":
+                    ["kind", "platform", "app_id", "group_id", "operator", "group_type", "occurred_at", "received_at"],
+            },
+        }],
     }))?)?;
     let mut units = 0.0;
     for request in dynamodb.requests() {
