@@ -28,7 +28,7 @@ AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (`aws configure export-credentials --fo
 AWS_ENDPOINT_URL_DYNAMODB for a local one. It needs dynamodb:PutItem on the table.";
 
 /// How long one envelope may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -67,5 +67,5 @@ async fn run() -> Result<()> {
 
 async fn recover(ledger: &Ledger, text: &str) -> Result<Written> {
     let envelopes = Envelope::from_text(text).context("it is damaged")?;
-    Ok(ledger.write(&envelopes, PATIENCE).await?)
+    Ok(ledger.write(&envelopes, TEST_TIMEOUT).await?)
 }

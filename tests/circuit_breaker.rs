@@ -10,7 +10,7 @@ use tokio::time::{interval, timeout};
 use crate::reliability::{ALWAYS, FINE, TIME_LEFT, World, status};
 use crate::support::fault::Fault;
 use crate::support::lambda::Function;
-use crate::support::{self, OPENIM, PATIENCE, Sent};
+use crate::support::{self, OPENIM, TEST_TIMEOUT, Sent};
 
 /// As often as a write is tried.
 const ATTEMPTS: usize = 3;
@@ -122,7 +122,7 @@ async fn the_circuit_breaker_closes_again() {
                 change(&function, "group").await;
             }
         };
-        timeout(PATIENCE, recorded).await.unwrap();
+        timeout(TEST_TIMEOUT, recorded).await.unwrap();
         let before = world.table.records().len();
         for number in 0..5 {
             change(&function, &format!("group-{number}")).await;

@@ -601,15 +601,15 @@ fn secrets_are_not_echoed() {
 fn time_outs_and_memory_fit_into_each_other() {
     let functions = functions(&whole_stack());
     for registration in PLATFORMS {
-        let (binary, patience) = (registration.name, sender_timeout(registration));
+        let (binary, waits) = (registration.name, sender_timeout(registration));
         let holds_back = platform(registration, &[]).retries_after_timeout();
-        assert!(WARM_UP_TIMEOUT < patience / 4, "a slow start uses up the sender's timeout");
+        assert!(WARM_UP_TIMEOUT < waits / 4, "a slow start uses up the sender's timeout");
         let timeout = Duration::from_secs(functions[binary]["Timeout"].as_u64().unwrap());
         let now = Instant::now();
-        let budget = TimeBudget::new(now, patience, Duration::ZERO, Some(timeout));
+        let budget = TimeBudget::new(now, waits, Duration::ZERO, Some(timeout));
         let spent = budget.for_ledger(now) + budget.for_fallback_queue(now + budget.for_ledger(now));
-        assert!(spent < patience && spent < timeout, "{binary} is cut off in its work");
-        assert!(!holds_back || budget.until_given_up(now) > patience, "{binary} cannot be too late");
+        assert!(spent < waits && spent < timeout, "{binary} is cut off in its work");
+        assert!(!holds_back || budget.until_given_up(now) > waits, "{binary} cannot be too late");
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
     }
     let timeout = functions[READER]["Timeout"].as_u64().unwrap();

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::ledger::receipt;
 use crate::support::lambda::Function;
 use crate::support::{
-    OPENIM, PATIENCE, Sent, Table, all, assert_answer, change, files, handle, platform, platform_of, response, store,
+    OPENIM, TEST_TIMEOUT, Sent, Table, all, assert_answer, change, files, handle, platform, platform_of, response, store,
 };
 
 #[tokio::test]
@@ -127,7 +127,7 @@ pub(crate) async fn function_answers(platform: &Registration) {
         [json!(null), json!(1), json!({}), json!({ "headers": { "群": "x" } }), json!({ "requestContext": 1 })];
     for (status, events) in [(200, odd_events(platform)), (400, no_events.into())] {
         for event in events {
-            let answer = function.invoke(event.to_string(), PATIENCE).await.body.unwrap_or_else(|| panic!("{event}"));
+            let answer = function.invoke(event.to_string(), TEST_TIMEOUT).await.body.unwrap_or_else(|| panic!("{event}"));
             assert_answer(platform, &response(&answer), status, &event.to_string());
         }
     }
@@ -319,7 +319,7 @@ async fn a_panic_after_decoding_keeps_the_callback() {
         // What the log has ends in quarantine too, for a version without the defect.
         for text in texts {
             let envelopes = Envelope::from_text(&text).unwrap();
-            assert_eq!(receiver.store().ledger().write(&envelopes, PATIENCE).await, Ok(Written::Recorded));
+            assert_eq!(receiver.store().ledger().write(&envelopes, TEST_TIMEOUT).await, Ok(Written::Recorded));
             let kept = table.quarantined().remove(0);
             assert_eq!([&kept["raw"], &kept["code"]], [&json!(body), &json!(50001)]);
         }

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, all, assert_answer, change, has_time, local_settings, platform_of,
+    OPENIM, TEST_TIMEOUT, Sent, TENCENT_CHAT, Table, all, assert_answer, change, has_time, local_settings, platform_of,
     random_members, receiver,
 };
 
@@ -31,7 +31,7 @@ pub(crate) async fn receipt<T>(receiver: &Receiver, sent: &Sent, read: impl FnOn
     let event = sent.event();
     let http = crate::support::http(&event);
     let request = Request::of(&http, Timestamp::now());
-    let budget = TimeBudget::new(Instant::now(), PATIENCE, Duration::ZERO, None);
+    let budget = TimeBudget::new(Instant::now(), TEST_TIMEOUT, Duration::ZERO, None);
     read(&receiver.receive(&request, &budget).await)
 }
 
@@ -628,9 +628,9 @@ async fn the_fallback_queue_takes_no_text_that_is_too_long_for_a_message() {
     let fallback_queue =
         FallbackQueue::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
     let texts = |bytes| ["x".repeat(10), "x".repeat(bytes)];
-    assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES + 1), PATIENCE).await, Err(FallbackQueueError::TooLarge));
+    assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES + 1), TEST_TIMEOUT).await, Err(FallbackQueueError::TooLarge));
     assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 0, "nothing is sent of what is not sent whole");
-    assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES), PATIENCE).await, Ok(()));
+    assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES), TEST_TIMEOUT).await, Ok(()));
     assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 2);
     let received =
         fallback_queue.client().receive_message().queue_url(fallback_queue.queue_url()).send().await.unwrap();

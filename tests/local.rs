@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::database;
 use crate::queue::{self, Queues};
 use crate::support::lambda::functions_dir;
-use crate::support::{PATIENCE, TABLE, Table, free_port, post, send};
+use crate::support::{TEST_TIMEOUT, TABLE, Table, free_port, post, send};
 use crate::template::Template;
 
 /// The stack of `make run`, in a process group of its own.
@@ -85,7 +85,7 @@ impl Stack {
             }
             false
         };
-        assert!(timeout(PATIENCE, ready).await.unwrap(), "the stack ended: {printed}");
+        assert!(timeout(TEST_TIMEOUT, ready).await.unwrap(), "the stack ended: {printed}");
         let output = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 printed.push_str(&line);
@@ -105,8 +105,8 @@ impl Stack {
 
     /// Waits for the end: how it ended, what it printed, and the folder with its ledger.
     pub(crate) async fn end(mut self) -> (ExitStatus, String, TempDir) {
-        let status = timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
-        (status, timeout(PATIENCE, self.output).await.unwrap().unwrap(), self.folder)
+        let status = timeout(TEST_TIMEOUT, self.process.wait()).await.unwrap().unwrap();
+        (status, timeout(TEST_TIMEOUT, self.output).await.unwrap().unwrap(), self.folder)
     }
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn drained(queues: &Queues) {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(2 * PATIENCE, drained).await.expect("the replay does not keep up");
+    timeout(2 * TEST_TIMEOUT, drained).await.expect("the replay does not keep up");
 }
 
 /// The records in a stopped stack's ledger.
@@ -301,7 +301,7 @@ async fn an_outage_of_dynamodb_is_bridged() {
     let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
     stack.signal("-USR1", false).await;
     let cut_off = async { while TcpStream::connect((Ipv4Addr::LOCALHOST, stack.ports[1])).await.is_ok() {} };
-    timeout(PATIENCE, cut_off).await.unwrap();
+    timeout(TEST_TIMEOUT, cut_off).await.unwrap();
     for number in 0..10 {
         let answer = send(stack.ports[0], &info_changed(&format!("g{number}"), 1_715_049_600_123)).await;
         assert_eq!(answer, Some((200, TENCENT_OK.to_owned())));
@@ -346,7 +346,7 @@ async fn what_was_acknowledged_survives_being_killed() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, under_load).await.expect("nothing is acknowledged");
+        timeout(TEST_TIMEOUT, under_load).await.expect("nothing is acknowledged");
         stack.signal("-KILL", true).await;
         acknowledged.extend(senders.join_all().await.into_iter().flatten());
         let (_, output, kept) = stack.end().await;
@@ -356,7 +356,7 @@ async fn what_was_acknowledged_survives_being_killed() {
     let recorded: Vec<_> =
         records(&folder).iter().map(|record| record["group_id"].as_str().unwrap().to_owned()).collect();
     assert!(acknowledged.len() >= 60, "{}", acknowledged.len());
-    // The local SQS dies with the stack, so what a busy machine has made a function spill is not in question.
+    // The local SQS dies with the stack, so what a busy machine has made a function send to the queue is not in question.
     let lost = acknowledged.iter().filter(|group| !recorded.contains(group)).count();
     assert!(lost <= queued, "{lost} were acknowledged and are lost, {queued} of them in the fallback queue");
 }
@@ -369,7 +369,7 @@ async fn a_stack_that_is_killed_leaves_nothing_behind() {
     let (_, _, folder) = stack.end().await;
     for port in ports {
         let free = async { while TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.is_err() {} };
-        timeout(PATIENCE, free).await.expect("its port stays taken");
+        timeout(TEST_TIMEOUT, free).await.expect("its port stays taken");
     }
     let stack = Stack::start_on(ports, folder, &[]).await;
     stack.signal("-INT", false).await;
@@ -391,7 +391,7 @@ async fn what_keeps_the_stack_from_running_is_said() {
         (free, &[("FUNCTIONS_DIR", "/nowhere")][..], "there is no function /nowhere/".to_owned()),
         (free, &[("OPENIM_CREDENTIALS", "hunter2")][..], "openim ended (exit status: 1)".to_owned()),
     ] {
-        let output = timeout(PATIENCE, command(ports, &ledger, settings).stderr(Stdio::piped()).output())
+        let output = timeout(TEST_TIMEOUT, command(ports, &ledger, settings).stderr(Stdio::piped()).output())
             .await
             .unwrap()
             .unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::{
-    EXAMPLE_CHAT, OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, message,
+    EXAMPLE_CHAT, OPENIM, TEST_TIMEOUT, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, message,
     platform,
 };
 
@@ -140,7 +140,7 @@ async fn run_reprocess(table: &Table) -> String {
     let examples = std::path::PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().join("examples");
     let mut command = Command::new(examples.join("reprocess"));
     command.env_clear().envs(table.settings(&[])).arg("3");
-    let Output { status, stdout, stderr } = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let Output { status, stdout, stderr } = tokio::time::timeout(TEST_TIMEOUT, command.output()).await.unwrap().unwrap();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap().lines().last().unwrap().to_owned()
 }
@@ -155,7 +155,7 @@ async fn quarantine(table: &Table, registration: &Registration, sent: &Sent) {
     let reason = Rejection::NO_GROUP_ID.into();
     let undecoded = Undecoded::new(platform.name(), platform.app_id(), reason, callback, None);
     let envelopes: Vec<_> = Quarantined::from(undecoded).into();
-    table.receiver(registration, &[]).store().ledger().write(&envelopes, PATIENCE).await.unwrap();
+    table.receiver(registration, &[]).store().ledger().write(&envelopes, TEST_TIMEOUT).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +218,7 @@ async fn a_callback_of_any_platform_is_reprocessed_to_the_same_record() {
         let group_key = table.quarantined()[0]["group_key"].as_str().unwrap().to_owned();
         let mut became = Vec::new();
         for item in ledger.partition(&group_key, None, 10).await.unwrap().items {
-            became.push(reprocess(ledger, receiver.platform(), item, PATIENCE).await.unwrap());
+            became.push(reprocess(ledger, receiver.platform(), item, TEST_TIMEOUT).await.unwrap());
         }
         assert_eq!(became.len(), 2);
         for expected in

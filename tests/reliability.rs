@@ -31,7 +31,7 @@ use crate::queue::{self, Queues};
 use crate::support::fault::{Fault, Proxy, Transport, authority};
 use crate::support::lambda::{Answer, Function, functions_dir};
 use crate::support::{
-    self, OPENIM, PATIENCE, Sent, TENCENT_CHAT, Table, assert_answer, change, platform_of, random_members, response,
+    self, OPENIM, TEST_TIMEOUT, Sent, TENCENT_CHAT, Table, assert_answer, change, platform_of, random_members, response,
 };
 use crate::template::Template;
 
@@ -39,7 +39,7 @@ use crate::template::Template;
 pub(crate) const TIME_LEFT: Duration = Duration::from_secs(3);
 /// What it gives the replay.
 const REPLAY_TIME: Duration = Duration::from_secs(30);
-/// How long Tencent waits, the least patient of all senders.
+/// How long Tencent waits, the shortest of all senders' timeouts.
 const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The faults of every service.
@@ -211,7 +211,7 @@ async fn tool(name: &str, settings: &BTreeMap<String, String>, input: &str) -> S
         .spawn()
         .unwrap();
     process.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-    let output = timeout(PATIENCE, process.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(TEST_TIMEOUT, process.wait_with_output()).await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{name}: {text}");
     text.lines().last().unwrap_or_default().to_owned()
@@ -374,16 +374,16 @@ async fn a_fault_is_met_at_as_many_attempts_as_the_cases_say() {
         let lookup = |name: &str| settings.get(name).cloned();
         let settings = Settings::new(&lookup);
         let is_silent = matches!(fault, Fault::Hang | Fault::LateAnswer | Fault::SlowAnswer);
-        let attempt = if is_silent { FUNCTION_TIMEOUTS.attempt } else { PATIENCE };
-        let config = aws::config(&settings, Timeouts { attempt, connect: PATIENCE }).unwrap();
+        let attempt = if is_silent { FUNCTION_TIMEOUTS.attempt } else { TEST_TIMEOUT };
+        let config = aws::config(&settings, Timeouts { attempt, connect: TEST_TIMEOUT }).unwrap();
         if !SQSS_FAULTS.contains(&fault) {
             let ledger = Ledger::from_settings(&settings, &config).unwrap();
-            assert!(ledger.write(&envelopes, PATIENCE).await.is_err(), "{fault:?} of DynamoDB");
+            assert!(ledger.write(&envelopes, TEST_TIMEOUT).await.is_err(), "{fault:?} of DynamoDB");
             assert_eq!(world.to_ledger.requests(), attempts(fault), "{fault:?} of DynamoDB");
         }
         if !DYNAMODBS_FAULTS.contains(&fault) {
             let fallback_queue = FallbackQueue::from_settings(&settings, &config).unwrap().unwrap();
-            assert!(fallback_queue.send(std::slice::from_ref(&text), PATIENCE).await.is_err(), "{fault:?} of SQS");
+            assert!(fallback_queue.send(std::slice::from_ref(&text), TEST_TIMEOUT).await.is_err(), "{fault:?} of SQS");
             assert_eq!(world.to_fallback_queue.requests(), attempts(fault), "{fault:?} of SQS");
         }
     }
@@ -437,7 +437,7 @@ async fn an_answer_is_not_held_back_from_a_sender_that_does_not_retry() {
     assert!(answer.took < TENCENT_TIMEOUT, "answered after {:?}", answer.took);
 }
 
-/// Lambda would end the function before the sender's patience does.
+/// Lambda would end the function before the sender times out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_that_is_about_to_be_ended_answers_before() {
     for platform in PLATFORMS {
@@ -629,6 +629,6 @@ async fn what_the_replay_cannot_write_becomes_a_dead_letter() {
             event_source::poll(&queues, invoke).await.unwrap();
         }
     };
-    timeout(PATIENCE, given_up).await.unwrap();
+    timeout(TEST_TIMEOUT, given_up).await.unwrap();
     assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 0);
 }

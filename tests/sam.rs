@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::cases::sample;
 use crate::records::{receive_sample, secrets};
 use crate::support::cloudformation::function_ids;
-use crate::support::{PATIENCE, Sent, TABLE, Table, files, free_port, platform_of, post, send};
+use crate::support::{TEST_TIMEOUT, Sent, TABLE, Table, files, free_port, platform_of, post, send};
 
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
 fn sam_local(subcommand: &str, table: &Table, secrets: Option<(&str, &str)>, folder: &TempDir) -> Command {
@@ -58,7 +58,7 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
         let mut invoke = sam_local("invoke", &table, Some(secrets(&name)), &folder);
         let function = &function_ids()[platform_of(&name).name];
         invoke.args([function, "--event", &format!("events/{name}.json")]);
-        let output = timeout(PATIENCE, invoke.output()).await.unwrap().unwrap();
+        let output = timeout(TEST_TIMEOUT, invoke.output()).await.unwrap().unwrap();
         let log = String::from_utf8_lossy(&output.stderr);
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{name}: {log}"));
 
@@ -108,13 +108,13 @@ async fn through_api<F: Future<Output = ()> + Send + 'static>(table: &Table, sen
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(PATIENCE, listening).await.expect("sam local start-api does not listen");
+    timeout(TEST_TIMEOUT, listening).await.expect("sam local start-api does not listen");
 
     let result = tokio::spawn(send(port)).await;
     let id = api.id().unwrap().to_string();
     // SAM removes its warm containers when it is interrupted.
     Command::new("kill").args(["-INT", &id]).status().await.unwrap();
-    timeout(PATIENCE, api.wait()).await.unwrap().unwrap();
+    timeout(TEST_TIMEOUT, api.wait()).await.unwrap().unwrap();
     result.unwrap_or_else(|error| panic!("{error}: {}", fs::read_to_string(folder.path().join("api.log")).unwrap()));
 }
 

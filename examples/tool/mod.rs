@@ -1,4 +1,4 @@
-//! What the tools for the terminal have in common: how they end, and their patience.
+//! What the tools for the terminal have in common: how they end, and their time-outs.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use group_ledger::host::aws::Timeouts;
 
-/// Patient: a page of a table is up to a megabyte, a receipt waits for messages, and an ocean may be in between.
+/// Long: a page of a table is up to a megabyte, receiving waits for messages, and the region may be far away.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
 
 /// How a tool ends: with a failure, its message is printed.

@@ -15,7 +15,7 @@ use group_ledger::storage::ledger::Ledger;
 use group_ledger::storage::read::{Filter, Page, Range, ReadError};
 use serde_json::Value;
 
-use crate::support::{OPENIM, PATIENCE, Table, files};
+use crate::support::{OPENIM, TEST_TIMEOUT, Table, files};
 
 const WRITERS: i64 = 8;
 /// All writers' together.
@@ -77,7 +77,7 @@ impl World {
                 ..record
             };
             let clock = Clock::new(move || written_at.plus_millis(-behind));
-            ledger.clone().with_clock(clock).write(&[Envelope::Record(record)], PATIENCE).await.unwrap();
+            ledger.clone().with_clock(clock).write(&[Envelope::Record(record)], TEST_TIMEOUT).await.unwrap();
             let visible = written_at.plus_millis(lag(number, behind));
             ends = ends.max(visible);
             assert!(visible_at.insert(stamp.feed_at, visible).is_none(), "a place of its own");

@@ -10,7 +10,7 @@ use proptest::test_runner::Config;
 use serde_json::Value;
 
 use super::{api, walk};
-use crate::support::{OPENIM, PATIENCE, Table, files};
+use crate::support::{OPENIM, TEST_TIMEOUT, Table, files};
 
 /// A record to be written: after how long, in which group, of which kind, by whom, how large.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ async fn write(table: &Table, records: &[Written]) {
         record.raw = group_ledger::domain::record::Raw::Text("r".repeat(written.bytes).into());
         record.expires_at = None;
         let ledger = receiver.store().ledger().clone().with_clock(Clock::new(move || now));
-        ledger.write(&[Envelope::Record(record)], PATIENCE).await.unwrap();
+        ledger.write(&[Envelope::Record(record)], TEST_TIMEOUT).await.unwrap();
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{EXAMPLE_CHAT, PATIENCE};
+use crate::support::{EXAMPLE_CHAT, TEST_TIMEOUT};
 
 /// The folder of the built functions: this test's own build, unless the environment says another.
 pub(crate) fn functions_dir() -> PathBuf {
@@ -106,7 +106,7 @@ impl Function {
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time_left;
         let start = Instant::now();
         self.runtime_api.invoke.send(Invocation { event, deadline_ms: deadline.as_millis(), answer }).unwrap();
-        let body = timeout(PATIENCE, answered).await.unwrap().ok();
+        let body = timeout(TEST_TIMEOUT, answered).await.unwrap().ok();
         Answer { body, took: start.elapsed() }
     }
 
@@ -126,7 +126,7 @@ impl Function {
     pub(crate) async fn terminate(mut self) {
         let id = self.process.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-        timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, self.process.wait()).await.unwrap().unwrap();
     }
 
     /// Kills it, with what is under way: who waits for an answer waits in vain. The log it has written.
@@ -134,7 +134,7 @@ impl Function {
         self.process.kill().await.unwrap();
         self.server.abort();
         self.runtime_api.under_way.lock().unwrap().clear();
-        timeout(PATIENCE, self.log).await.unwrap().unwrap()
+        timeout(TEST_TIMEOUT, self.log).await.unwrap().unwrap()
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) use platforms::*;
 pub(crate) const TABLE: &str = "group-changes";
 
 /// Far longer than anything takes; what runs into it has hung.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An embedded DynamoDB.
 pub(crate) struct Table {
@@ -319,7 +319,7 @@ pub(crate) async fn send(port: u16, request: &[u8]) -> Option<(u16, String)> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.map(|_| answer)
     };
-    let answer = timeout(PATIENCE, exchange).await.unwrap().ok()?;
+    let answer = timeout(TEST_TIMEOUT, exchange).await.unwrap().ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
