@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 import urllib.parse
 import urllib.request
@@ -12,7 +13,12 @@ cursor = open(CURSOR).read() if os.path.exists(CURSOR) else ""
 while True:
     query = urllib.parse.urlencode({"after": cursor} if cursor else {})
     request = urllib.request.Request(f"{url}/feed?{query}", headers={"Authorization": f"Bearer {token}"})
-    page = json.load(urllib.request.urlopen(request, timeout=30))
+    try:
+        page = json.load(urllib.request.urlopen(request, timeout=30))
+    except OSError as error:  # 503, 429, no network: the cursor stays where it is
+        print(error, file=sys.stderr)
+        time.sleep(10)
+        continue
     for change in page["changes"]:
         print(json.dumps(change), flush=True)
     cursor = page["next"]

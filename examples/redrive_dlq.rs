@@ -72,7 +72,7 @@ async fn in_flight(client: &Client, queue_url: &str) -> Result<u32> {
 
 /// Moves up to ten messages; how many.
 async fn move_some(client: &Client, from: &str, to: &str) -> Result<usize> {
-    let receive = client.receive_message().queue_url(from).max_number_of_messages(10).wait_time_seconds(2).send().await;
+    let receive = client.receive_message().queue_url(from).max_number_of_messages(10).wait_time_seconds(1).send().await;
     let receive = receive.map_err(SdkError::into_service_error).context("the dead letters cannot be read")?;
     let messages = receive.messages.unwrap_or_default();
     for message in &messages {

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, ensure};
 use group_ledger::domain::quarantine::group_key;
+use group_ledger::domain::record::SORT_KEY;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::aws;
 use group_ledger::ingest::reprocess::{Reprocessed, reprocess};
 use group_ledger::platform::{PLATFORMS, Platform};
 use group_ledger::settings::Settings;
 use group_ledger::storage::ledger::{Ledger, Written};
-use group_ledger::storage::quarantine::change_key;
+use group_ledger::storage::read::text_of;
 
 use crate::tool::{TIMEOUTS, ended, helped};
 
@@ -121,7 +122,7 @@ async fn reprocess_all(ledger: &Ledger, platform: &dyn Platform, days: u32, tall
             let page = ledger.partition(&group_key, after, PAGE_SIZE).await;
             let page = page.context("the table cannot be read")?;
             for item in page.items {
-                let key = change_key(&item).to_owned();
+                let key = text_of(&item, SORT_KEY).unwrap_or_default().to_owned();
                 match reprocess(ledger, platform, item, CALLBACK_TIMEOUT).await {
                     Ok(reprocessed) => tally.add(&key, &reprocessed),
                     // One that is broken must not keep the later ones where they are.

@@ -1,30 +1,32 @@
 //! Group Ledger: the URL that chat platforms call when a group changes.
 //!
-//! A callback goes one way, and no step knows a later one:
+//! A callback passes these steps in order. No step depends on a later one:
 //!
 //! ```text
 //! API Gateway event ─► lambda_http ─► http::Request
 //!                   ─► verify    (is it genuine, is it ours?)             platform, constant time
 //!                   ─► parse     (what of the request decoding needs)     platform ─► Callback
 //!                   ─► decode    (bytes ─► GroupChange | Ignored)         platform, pure
-//!                   ─► store     (one conditional PutItem; else one SQS message ─► replay ─► the same PutItem)
+//!                   ─► store     (conditional PutItem; else the fallback queue ─► replay; else the log ─► recover)
 //!                   ─► respond   (request, outcome ─► http::Response)     platform, in its own words
 //! ```
 //!
-//! What is genuine and not understood goes to quarantine by the same store, and is decoded again by a later version.
+//! A verified callback that cannot be decoded is stored in quarantine by the same store; `make reprocess` decodes it again. Storing is
+//! idempotent: `storage::ledger` recognises a duplicate. `docs/reliability.md` traces a callback while DynamoDB is down.
 //!
-//! A room is a folder, and knows only the rooms below it:
+//! A room is a folder. `platform` and `storage` depend on `domain` only; `ingest` and `reading` on these three, not on each other;
+//! `host` on all. `tests/architecture.rs` enforces this:
 //!
 //! | room | what it is for |
 //! | --- | --- |
 //! | [`host`] | what runs the rest: Lambda functions, AWS clients, log, metrics |
 //! | [`reading`] | the ledger's API: history, one change, the feed, quarantine |
 //! | [`ingest`] | the way itself: verify, parse, decode, store, respond, within the sender's timeout; replay |
-//! | [`platform`] | one folder a platform: how it verifies, parses, decodes and answers; the list of platforms |
+//! | [`platform`] | one folder for each platform: how it verifies, parses, decodes and answers; the list of platforms |
 //! | [`storage`] | items, the table, the fallback queue, envelopes, the circuit breaker |
-//! | [`domain`] | requests, callbacks, changes, records, rejections, timestamps |
+//! | [`domain`] | the types: request, callback, change, record, place in the feed, quarantine, rejection, timestamp, time budget |
 //!
-//! [`settings`] reads the environment for whoever asks; `panics` turns a panic into a value.
+//! [`settings`] reads environment variables. `panics` catches panics.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 

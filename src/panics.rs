@@ -1,4 +1,4 @@
-//! Panics that end one thing and no more: a panic is a value, and the next step follows.
+//! Catches panics: a panic becomes `None`, so that the caller continues with the next step.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

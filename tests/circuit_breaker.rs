@@ -10,7 +10,7 @@ use tokio::time::{interval, timeout};
 use crate::reliability::{ALWAYS, FINE, TIME_LEFT, World, status};
 use crate::support::fault::Fault;
 use crate::support::lambda::Function;
-use crate::support::{self, OPENIM, TEST_TIMEOUT, Sent};
+use crate::support::{self, OPENIM, Sent, TEST_TIMEOUT};
 
 /// As often as a write is tried.
 const ATTEMPTS: usize = 3;

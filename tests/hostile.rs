@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use crate::ledger::receipt;
 use crate::support::lambda::Function;
 use crate::support::{
-    OPENIM, TEST_TIMEOUT, Sent, Table, all, assert_answer, change, files, handle, platform, platform_of, response, store,
+    OPENIM, Sent, TEST_TIMEOUT, Table, all, assert_answer, change, files, handle, platform, platform_of, response,
+    store,
 };
 
 #[tokio::test]
@@ -127,7 +128,8 @@ pub(crate) async fn function_answers(platform: &Registration) {
         [json!(null), json!(1), json!({}), json!({ "headers": { "群": "x" } }), json!({ "requestContext": 1 })];
     for (status, events) in [(200, odd_events(platform)), (400, no_events.into())] {
         for event in events {
-            let answer = function.invoke(event.to_string(), TEST_TIMEOUT).await.body.unwrap_or_else(|| panic!("{event}"));
+            let answer =
+                function.invoke(event.to_string(), TEST_TIMEOUT).await.body.unwrap_or_else(|| panic!("{event}"));
             assert_answer(platform, &response(&answer), status, &event.to_string());
         }
     }

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    OPENIM, TEST_TIMEOUT, Sent, TENCENT_CHAT, Table, all, assert_answer, change, has_time, local_settings, platform_of,
+    OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, all, assert_answer, change, has_time, local_settings, platform_of,
     random_members, receiver,
 };
 

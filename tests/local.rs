@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::database;
 use crate::queue::{self, Queues};
 use crate::support::lambda::functions_dir;
-use crate::support::{TEST_TIMEOUT, TABLE, Table, free_port, post, send};
+use crate::support::{TABLE, TEST_TIMEOUT, Table, free_port, post, send};
 use crate::template::Template;
 
 /// The stack of `make run`, in a process group of its own.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::{
-    EXAMPLE_CHAT, OPENIM, TEST_TIMEOUT, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, message,
+    EXAMPLE_CHAT, OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, all, assert_answer, change, change_with, message,
     platform,
 };
 
@@ -140,7 +140,8 @@ async fn run_reprocess(table: &Table) -> String {
     let examples = std::path::PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().join("examples");
     let mut command = Command::new(examples.join("reprocess"));
     command.env_clear().envs(table.settings(&[])).arg("3");
-    let Output { status, stdout, stderr } = tokio::time::timeout(TEST_TIMEOUT, command.output()).await.unwrap().unwrap();
+    let Output { status, stdout, stderr } =
+        tokio::time::timeout(TEST_TIMEOUT, command.output()).await.unwrap().unwrap();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap().lines().last().unwrap().to_owned()
 }

@@ -201,6 +201,81 @@ async fn a_large_change_is_whole() {
     assert_eq!(feed["changes"][0]["change"]["members"].as_array().unwrap().len(), count);
 }
 
+/// The replay may write a record before the parts of its body, and DynamoDB may delete a part first.
+#[tokio::test]
+async fn a_body_whose_part_is_missing_hides_nothing_else() {
+    let table = Table::start().await;
+    let members = random_members(1_000_000);
+    let body = format!(
+        r#"{{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","Name":"n","EventTime":1715049600123,"MemberList":[{members}]}}"#
+    );
+    let receiver = table.receiver(TENCENT_CHAT, &[]);
+    Sent::post("/tencent-chat", "SdkAppid=1400000000", body.clone()).to(&receiver).await;
+    // One that is not understood, with as large a body.
+    let broken = Sent::post("/tencent-chat", "SdkAppid=1400000000", body.replace("\"g1\"", "[]"));
+    broken.to(&receiver).await;
+    let items = table.items();
+    let parts: Vec<_> =
+        items.iter().filter(|item| item["group_key"]["S"].as_str().unwrap().starts_with("raw#")).collect();
+    assert!(parts.len() >= 2, "both bodies are in parts");
+    for item in parts {
+        let key = ["group_key", "change_key"].map(|name| (name.to_owned(), item[name].clone()));
+        table.delete(&key.into_iter().collect());
+    }
+    let api = api(&table);
+    let key = table.records()[0]["change_key"].as_str().unwrap().replace('#', "%23");
+    let group = "group_key=tencent-chat%231400000000%23g1";
+    for path in [format!("history?{group}"), "feed?settle=0&details=true".to_owned()] {
+        let changes = get(&api, &format!("/ledger/v1/{path}")).await.json()["changes"].clone();
+        assert_eq!((changes.as_array().unwrap().len(), changes[0].get("change").is_none()), (1, true), "{path}");
+    }
+    let change = get(&api, &format!("/ledger/v1/change?{group}&change_key={key}")).await;
+    assert_eq!((change.status, change.json().get("raw").is_none()), (200, true));
+    let quarantined = get(&api, "/ledger/v1/quarantine?day=2024-05-07").await.json();
+    assert_eq!(
+        [&quarantined["quarantined"][0]["code"], &quarantined["quarantined"][0]["raw"]],
+        [&json!(40004), &Value::Null]
+    );
+}
+
+/// A version that was rolled back may have written a kind that this one does not know.
+#[tokio::test]
+async fn an_unknown_kind_hides_nothing_else() {
+    let table = sent().await;
+    let mut item = table.items().into_iter().find(|item| item["kind"]["S"] == "group.info_changed").unwrap();
+    item["kind"] = json!({ "S": "group.frozen" });
+    table.put(&item);
+    let api = api(&table);
+    for path in
+        [format!("history?group_key={GROUP}"), "feed?settle=0".to_owned(), "feed?settle=0&details=true".to_owned()]
+    {
+        let changes = get(&api, &format!("/ledger/v1/{path}")).await.json()["changes"].clone();
+        assert_eq!(changes[1]["kind"], "group.frozen", "{path}");
+    }
+}
+
+/// A link is followed as it is, in either order, to where the first page began.
+#[tokio::test]
+async fn links_lead_to_the_end() {
+    let table = sent().await;
+    let api = api(&table);
+    for order in ["asc", "desc"] {
+        let from = Timestamp::now().plus_millis(-3 * 24 * 60 * 60 * 1_000);
+        let mut path = format!("/ledger/v1/feed?order={order}&settle=0&limit=1&format=ndjson&from={from}");
+        let mut lines = 0;
+        loop {
+            let answer = get(&api, &path).await;
+            lines += answer.body.lines().count();
+            let link = answer.headers["link"].to_str().unwrap();
+            if !link.ends_with("; more") {
+                break;
+            }
+            path = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+        }
+        assert_eq!(lines, 3, "{order}");
+    }
+}
+
 #[tokio::test]
 async fn the_feed_has_every_group_in_the_order_of_writing() {
     let table = sent().await;
@@ -315,6 +390,8 @@ async fn bad_input_is_an_error_that_names_the_parameter() {
         ("history?platform=whatsapp&app_id=1&group_id=g".to_owned(), "platform"),
         ("history?platform=openim&group_id=g".to_owned(), "app_id"),
         ("history?platform=openim&app_id=openim".to_owned(), "group_id"),
+        (format!("history?platform=openim&app_id={long}&group_id=g"), "app_id"),
+        (format!("quarantine?{day}&app_id={long}"), "app_id"),
         (format!("{history}&platform=openim"), "platform"),
         (format!("{history}&limit=0"), "limit"),
         (format!("{history}&limit=1000000"), "limit"),
@@ -447,7 +524,12 @@ async fn the_description_is_true() {
             let detail = twice["detail"].as_str().unwrap();
             assert!(!detail.contains("no parameter of this route"), "{path} {parameter}: {detail}");
         }
-        for stranger in ["group_keys", "Limit", "cursors"] {
+        let described: BTreeSet<&str> =
+            parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        let all = paths.values().flat_map(|route| route["get"]["parameters"].as_array().into_iter().flatten());
+        let all: BTreeSet<&str> = all.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        // Those of other routes, and such as nobody has.
+        for stranger in all.difference(&described).copied().chain(["group_keys", "Limit", "cursors"]) {
             let day = if path.ends_with("quarantine") { "&day=2024-05-07" } else { "" };
             let key = if path.ends_with("change") { "&change_key=x" } else { "" };
             let group = if path.ends_with("history") || path.ends_with("change") {

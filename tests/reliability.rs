@@ -31,7 +31,7 @@ use crate::queue::{self, Queues};
 use crate::support::fault::{Fault, Proxy, Transport, authority};
 use crate::support::lambda::{Answer, Function, functions_dir};
 use crate::support::{
-    self, OPENIM, TEST_TIMEOUT, Sent, TENCENT_CHAT, Table, assert_answer, change, platform_of, random_members, response,
+    self, OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_answer, change, platform_of, random_members, response,
 };
 use crate::template::Template;
 

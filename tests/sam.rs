@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::cases::sample;
 use crate::records::{receive_sample, secrets};
 use crate::support::cloudformation::function_ids;
-use crate::support::{TEST_TIMEOUT, Sent, TABLE, Table, files, free_port, platform_of, post, send};
+use crate::support::{Sent, TABLE, TEST_TIMEOUT, Table, files, free_port, platform_of, post, send};
 
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
 fn sam_local(subcommand: &str, table: &Table, secrets: Option<(&str, &str)>, folder: &TempDir) -> Command {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use group_ledger::host::aws::Timeouts;
 
-/// Long: a page of a table is up to a megabyte, receiving waits for messages, and the region may be far away.
-pub(crate) const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(20), connect: Duration::from_secs(10) };
+/// Longer than a function's, because the region may be far away. Three attempts end within the feed's settle time, because a
+/// record's place in the feed is stamped before the first.
+pub(crate) const TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };
 
 /// How a tool ends: with a failure, its message is printed.
 pub(crate) fn ended(result: Result<()>) -> ExitCode {

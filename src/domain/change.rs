@@ -1,4 +1,4 @@
-//! The record's vocabulary: what happened to a group, in words of no platform.
+//! What happened to a group, in platform-neutral types.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
-//! The feed: every record in the order of writing. What a record's place in it is, and how places are ordered.
+//! The feed: every record in the order of writing.
 //!
-//! A place is when a record was written and what makes that unique, as text, so that places sort as the times do. Eight
-//! shards a day share the writes, because DynamoDB takes 1,000 write units a second for a partition of the index.
+//! A record's place in the feed is its write time, the beginning of its digest and its request id, as text: the order of the texts
+//! is the order of the times. Each day has eight shards, which share the writes, because DynamoDB takes 1,000 write units a second for a partition of the index.
 
 use crate::domain::record::cut;
 use crate::domain::timestamp::Timestamp;
@@ -36,10 +36,11 @@ pub fn partitions(day: &str) -> impl Iterator<Item = String> {
     (0..SHARDS).map(move |shard| format!("{day}#{shard}"))
 }
 
-/// When the record at a place was written.
+/// When the record at a place was written; `None` of what is no place: places sort only in the form in which they are written.
 #[must_use]
 pub fn recorded_at(place: &str) -> Option<Timestamp> {
-    place.split('#').next()?.parse().ok()
+    let text = place.split('#').next().filter(|_| place.len() <= MAX_PLACE_BYTES)?;
+    text.parse().ok().filter(|time: &Timestamp| time.to_string() == text)
 }
 
 #[cfg(test)]
@@ -58,7 +59,10 @@ mod tests {
         assert_eq!(early.feed_key, "2022-12-09#5");
         assert!(early.feed_at < late.feed_at);
         assert_eq!(recorded_at(&late.feed_at), Some(time(1_670_574_414_124)));
-        assert_eq!(recorded_at("x#y"), None);
+        for no_place in ["x#y", "", "2022-12-09T08:26:54Z#5a8c#r", "2022-12-09T10:26:54.123+02:00#5a8c#r"] {
+            assert_eq!(recorded_at(no_place), None, "{no_place}");
+        }
+        assert_eq!(recorded_at(&format!("{}{}", early.feed_at, "r".repeat(200))), None);
     }
 
     #[test]

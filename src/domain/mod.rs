@@ -1,5 +1,5 @@
-//! What the ledger is about: requests, callbacks, changes, records, rejections, points in time and the time that a callback
-//! has. Knows no other room: no platform, no AWS, no clock but [`timestamp::Timestamp::now`].
+//! The domain's types: request, callback, change, record, place in the feed, quarantine, rejection, timestamp, time budget. Depends on
+//! no other room: no platform, no AWS, no clock but [`timestamp::Timestamp::now`].
 
 pub(crate) mod base64_text;
 pub mod callback;

@@ -1,7 +1,7 @@
 //! Quarantine: genuine callbacks that were not understood, kept with their bytes.
 //!
 //! `make reprocess` decodes them again with the current decoder, so that a platform that changes a field's type loses nothing.
-//! Rejected requests are not kept.
+//! Requests that fail verification are not stored.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
-//! A callback's HTTP request, in terms of no cloud: what verifying and decoding work on.
+//! A callback's HTTP request, independent of the cloud provider: what verifying and parsing work on.
 //!
-//! None of these types can be printed: they hold the sender's credentials, signature and users.
+//! `Request`, `Query`, `Headers` and `Verified` do not implement `Debug`: they hold credentials, signatures and user ids.
 
 use std::borrow::Cow;
 use std::time::Instant;

@@ -4,7 +4,7 @@ use std::panic::{self, PanicHookInfo};
 
 use tracing::error;
 
-/// Starts the log. A panic is a line of it: where, and not what, because its message may show what it choked on.
+/// Starts the log. A panic is logged with its location only: its message could contain callback data.
 pub fn start() {
     tracing_subscriber::fmt()
         .json()

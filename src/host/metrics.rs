@@ -1,9 +1,9 @@
-//! Metrics, one line of CloudWatch's embedded metric format a callback.
+//! Metrics: one line of CloudWatch's embedded metric format for each callback.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! Dimensions come from closed sets, because every combination is a metric that costs money. One line of JSON is written
-//! here rather than by a library: the ones there are bring a queue, a registry and some hundred crates.
+//! Dimensions come from closed sets, because every combination is a metric that costs money. We write the
+//! JSON ourselves: existing libraries bring a queue, a registry and about 100 dependencies.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the settings describe: receivers, and the ledger and queue that they share.
+//! Builds a receiver, the store, the ledger and the reader from the settings.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! The handler: an [`http::Request`] in, an [`http::Response`] out, whoever received it; one line of log a callback.
+//! The handler: an [`http::Request`] in, an [`http::Response`] out, whoever received it. Logs one line for each callback.
 //!
-//! A line has fixed words, closed sets and numbers in it; never a body, a query string, a user id or a secret. The one
-//! exception is the last resort: an envelope that neither the table nor the fallback queue took, compressed, from which
-//! `make recover` makes a record.
+//! A line holds the platform, a sanitised command, the outcome, numbers and the request id; never a body, a query string, a user
+//! id or a secret. Exception: if neither store took a callback, `recover` lines hold its envelope, or the callback itself after a
+//! defect; `make recover` writes the record from them.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -46,10 +46,8 @@ impl Receiver {
             observer.observe(self.platform().name(), &receipt, duration, now);
         }
         let rejection = receipt.outcome.rejection();
-        // Answering a sender that retries only after a timeout would end it: wait until it has timed out.
-        if self.platform().retries_after_timeout()
-            && matches!(rejection, Some(Rejection::NOT_STORED | Rejection::DEFECT))
-        {
+        // This sender retries only after a timeout. Delay the error answer until it has timed out.
+        if self.platform().retries_after_timeout() && matches!(receipt.outcome, Outcome::NotStored | Outcome::Defect) {
             sleep(budget.until_given_up(Instant::now())).await;
         }
         let (request, outcome) = (request.as_ref().ok(), rejection.map_or(Ok(()), Err));

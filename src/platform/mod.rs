@@ -1,5 +1,5 @@
-//! The chat platforms. Each is one folder that says how its callbacks are verified, parsed, decoded and answered; a further one
-//! is a further folder and its line in [`PLATFORMS`]. `docs/adding-a-platform.md` says what else it takes.
+//! The chat platforms. Each is one folder that says how its callbacks are verified, parsed, decoded and answered. To add one, add a
+//! folder and an entry in [`PLATFORMS`]; see `docs/adding-a-platform.md`.
 
 use std::fmt::Debug;
 use std::time::Duration;

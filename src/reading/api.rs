@@ -195,15 +195,18 @@ async fn get_change(State(reader): State<Arc<Reader>>, uri: Uri) -> Result<Respo
     parameters.end()?;
     let item = reader.ledger.get(&group_key, &change_key).await?;
     let item = item.ok_or_else(|| Problem::not_found("There is no such change."))?;
-    let raw = item::record(item.clone()).map_err(ReadError::from)?.raw;
-    let change = history::change(&reader.ledger, item).await?;
-    let (body, _) = reader.ledger.body(raw).await?;
+    let raw = item::raw(item.clone()).map_err(ReadError::from)?;
+    let (record, details) = item::attributes(item).map_err(ReadError::from)?;
+    let mut change = Change::of_record(record, details);
+    let body = reader.ledger.whole_body(raw).await?;
+    change.decode_again(body.as_deref());
     let mut answer = ChangeWithBody { change, raw: None, raw_base64: None, raw_gzip_base64: None };
-    match String::from_utf8(body) {
+    match body.map(String::from_utf8) {
         // As JSON it may be several times as long.
-        Ok(text) if json(&text).len() < MAX_PAGE_BYTES / 2 => answer.raw = Some(text),
-        Ok(text) => answer.raw_gzip_base64 = Some(BASE64_STANDARD.encode(gzip(text.as_bytes()))),
-        Err(error) => answer.raw_base64 = Some(BASE64_STANDARD.encode(error.as_bytes())),
+        Some(Ok(text)) if json(&text).len() < MAX_PAGE_BYTES / 2 => answer.raw = Some(text),
+        Some(Ok(text)) => answer.raw_gzip_base64 = Some(BASE64_STANDARD.encode(gzip(text.as_bytes()))),
+        Some(Err(error)) => answer.raw_base64 = Some(BASE64_STANDARD.encode(error.as_bytes())),
+        None => {}
     }
     Ok(answered("application/json", json(&answer), 1))
 }
@@ -262,7 +265,7 @@ fn format(parameters: &mut Parameters, headers: &HeaderMap) -> Result<Format, Pr
 fn changes(format: Format, page: &Page, uri: &Uri, cursor: &str) -> Response {
     let mut response = answered(format.media_type(), format.page(page), page.rows.len());
     if let Some(next) = &page.next {
-        // A cursor says where it goes on, so that `from` goes; the other parameters stay.
+        // The feed's cursor has `from` in it; the other parameters stay.
         let stays = |name: &str| name != cursor && (name != "from" || cursor == "cursor");
         let own = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).filter(|(name, _)| stays(name));
         let query =

@@ -1,4 +1,4 @@
-//! How a record is told: its attributes under their names in the table, what changed as plain JSON, and no body.
+//! The JSON form of a record: the table's attribute names, `change` as plain JSON, no body.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct Change {
     /// The group's id, as the platform sent it.
     pub group_id: String,
     /// What happened, as `group.created`.
-    pub kind: &'static str,
+    pub kind: String,
     /// The platform's command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
@@ -85,7 +85,7 @@ impl Change {
             platform: head.platform.into_owned(),
             app_id: head.app_id.into_owned(),
             group_id: head.group_id.into_owned(),
-            kind: head.kind.as_str(),
+            kind: head.kind.into_owned(),
             command: None,
             occurred_at: head.occurred_at,
             occurred_at_source: None,
@@ -118,11 +118,17 @@ impl Change {
             ..Self::of_head(record.head)
         }
     }
+
+    /// Adds what changed by the body, where the item had no room for it.
+    pub fn decode_again(&mut self, body: Option<&[u8]>) {
+        if let (None, Some(body), Some(command)) = (&self.change, body, &self.command) {
+            self.change = decoded(&self.platform, command, body, self.received_at).map(Plain);
+        }
+    }
 }
 
-/// What changed by the body of a record whose item had no room for it.
-#[must_use]
-pub fn decoded_again(platform: &str, command: &str, body: &[u8], received_at: Timestamp) -> Option<Details> {
+/// What a body says that changed.
+fn decoded(platform: &str, command: &str, body: &[u8], received_at: Timestamp) -> Option<Details> {
     let platform = PLATFORMS.into_iter().find(|registration| registration.name == platform)?;
     let callback = Callback {
         command: Some(Cow::Borrowed(command)),

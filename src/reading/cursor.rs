@@ -1,5 +1,5 @@
-//! Cursors: where a list goes on. A cursor is bound to what it is of by a hash, so that it is not taken for another list's. It
-//! is not signed, because it opens nothing that its bearer may not read.
+//! Cursors: where a list goes on. A cursor contains a hash of its route and filters, so that another list rejects it. It is not
+//! signed: it grants no access.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

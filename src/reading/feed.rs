@@ -1,23 +1,25 @@
 //! The feed: the changes of all groups in the order of writing.
 //!
-//! A forward page ends at `now - settle`, taken before the first shard is asked, and its cursor passes no shard that was not
-//! read up to it. So a consumer that keeps the cursor sees each record once, provided that the record is visible in the index
-//! within the settle time of its `recorded_at`.
+//! A forward page ends at `now - settle`, taken before the first shard is asked, and its cursor never advances past a position that
+//! some shard has not been read to. So a consumer that keeps the cursor sees each record once, provided that the record is visible
+//! in the index within the settle time of its `recorded_at`: the writers' clock skew, the write with its retries and the index's
+//! delay together. The other half of the promise is in `Ledger::put_new`, which stamps a record just before its write.
 
 use std::collections::{HashMap, VecDeque};
 
 use futures_util::future::try_join_all;
 
 use crate::domain::feed::{partitions, recorded_at};
+use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::domain::timestamp::Timestamp;
 use crate::reading::change::Change;
 use crate::reading::cursor::Binding;
 use crate::reading::format::Format;
 use crate::reading::history::{self, MAX_LIMIT};
-use crate::reading::page::{Page, Room};
-use crate::reading::parameters::Parameters;
+use crate::reading::page::{Capacity, Page};
+use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
-use crate::storage::item::HeadItem;
+use crate::storage::item::{HeadItem, Item};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{self, Filter, MAX_BATCH, Range, ReadError, text_of};
 
@@ -29,6 +31,8 @@ pub const MAX_SETTLE_SECONDS: u32 = 300;
 const DEFAULT_PAST_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 /// How far a writer's clock may be ahead, in milliseconds, for its records to be among the newest.
 const AHEAD_MILLIS: i64 = 5 * 60 * 1_000;
+/// Stands between a place and `from` in a cursor; no place has it, because a record's place begins with a time and `from` is one.
+const FROM: &str = "\n";
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The feed's index: DynamoDB's, or a test's that lags.
@@ -83,19 +87,26 @@ impl Query {
         let limit = parameters.number("limit", 100, 1, most)?;
         let settle = parameters.number("settle", SETTLE_SECONDS, 0, MAX_SETTLE_SECONDS)?;
         let from = parameters.time("from")?;
-        // A cursor goes on from where it was, so that `from` is none of what binds it.
+        // Every parameter that selects changes is part of the binding. A cursor has `from` in it: going back, a walk ends there.
         let order = if descending { "desc" } else { "asc" };
         let kinds = filter.kinds.iter().map(|kind| kind.as_str());
         let platform = filter.platform.as_deref().unwrap_or_default();
         let binding = Binding::new("feed", [order, platform].into_iter().chain(kinds));
-        let after = parameters.place(&binding)?;
-        if after.is_some() && from.is_some() && !descending {
-            return Err(Problem::parameter(
-                "from",
-                "and after cannot be given together: a cursor says where it goes on.",
-            ));
-        }
-        let from = from.unwrap_or_else(|| now.plus_millis(-DEFAULT_PAST_MILLIS)).to_string();
+        let after = parameters.position("after", &binding)?;
+        let (from, after) = match (from, after) {
+            (Some(_), Some(_)) => {
+                let detail = "and after cannot be given together: a cursor says where it goes on.";
+                return Err(Problem::parameter("from", detail));
+            }
+            (from, None) => (from.unwrap_or_else(|| now.plus_millis(-DEFAULT_PAST_MILLIS)).to_string(), None),
+            (None, Some(position)) => {
+                let parts = position.split_once(FROM);
+                let parts =
+                    parts.filter(|(place, from)| [place, from].into_iter().all(|part| recorded_at(part).is_some()));
+                let (place, from) = parts.ok_or_else(|| not_a_cursor("after"))?;
+                (from.to_owned(), Some(place.to_owned()))
+            }
+        };
         let settle_millis = i64::from(settle) * 1_000;
         Ok(Self { filter, binding, descending, details, limit, settle_millis, from, after })
     }
@@ -113,23 +124,25 @@ impl Query {
         format: Format,
     ) -> Result<Page, ReadError> {
         let Walk { heads, mut position, mut more, .. } = self.walk(index, now).await?;
-        let places: Vec<String> = heads.iter().map(|head| place(head).to_owned()).collect();
-        let changes = if self.details {
-            with_details(ledger, heads).await?
-        } else {
-            heads.into_iter().map(Change::of_head).collect()
-        };
-        let (mut room, mut rows, mut last) = (Room::new(self.limit), Vec::new(), None);
-        for (change, place) in changes.iter().zip(places) {
-            let row = format.row(change);
-            if !room.take(row.len()) {
+        let mut items = if self.details { by_key(ledger, &heads).await? } else { HashMap::new() };
+        let (mut room, mut rows, mut last) = (Capacity::new(self.limit), Vec::new(), None);
+        for head in heads {
+            let place = place(&head).to_owned();
+            let change = match items.remove(&(head.group_key.to_string(), head.change_key.to_string())) {
+                Some(item) => history::change(ledger, item).await?,
+                // As the index has it: no details are asked for, or the record has been deleted meanwhile.
+                None => Change::of_head(head),
+            };
+            let row = format.row(&change);
+            let is_late = self.details && room.is_late() && last.is_some();
+            if is_late || !room.take(row.len()) {
                 (position, more) = (last.unwrap_or(position), true);
                 break;
             }
             rows.push(row);
             last = Some(place);
         }
-        Ok(Page { rows, next: Some(self.binding.cursor(&position)), more })
+        Ok(Page { rows, next: Some(self.binding.cursor(&format!("{position}{FROM}{}", self.from))), more })
     }
 
     /// Walks the days from the cursor on, or from `from`, up to what has settled; or back from the newest.
@@ -144,7 +157,7 @@ impl Query {
             heads: Vec::new(),
             position: self.after.clone().unwrap_or(start),
             more: false,
-            room: Room::new(self.limit),
+            room: Capacity::new(self.limit),
             order: Order { descending: self.descending },
         };
         while walk.order.precedes(&walk.position, &end) {
@@ -177,8 +190,8 @@ impl Query {
         // A range's end is inclusive: going back, the last one that was read comes once more.
         let read_before = walk.position.clone();
         loop {
-            // A shard has an eighth of what is wanted, more or less.
-            let limit = (walk.room.items() / 4).max(25);
+            // A shard has an eighth of what is wanted, more or less. With a filter DynamoDB looks at more than it gives.
+            let limit = self.filter.takes_all().then(|| (walk.room.items() / 4).max(25));
             let behind = shards.iter_mut().filter(|shard| shard.is_behind(order, &walk.position));
             try_join_all(behind.map(|shard| shard.read(index, &self.filter, limit))).await?;
             // Every shard was read up to here, so that no place before it is unknown.
@@ -189,11 +202,12 @@ impl Query {
                     continue;
                 }
                 // What is there is given, however late it is: a walk must go on.
-                if !walk.room.take(0) {
-                    return Ok(false);
-                }
+                walk.room.take(0);
                 place(&head).clone_into(&mut walk.position);
                 walk.heads.push(head);
+                if walk.room.items() == 0 {
+                    return Ok(false);
+                }
             }
             walk.position = known;
             if shards.iter().all(|shard| shard.read_up_to.is_none()) {
@@ -213,7 +227,7 @@ struct Walk {
     position: String,
     /// Whether it ended before the feed did.
     more: bool,
-    room: Room,
+    room: Capacity,
     order: Order,
 }
 
@@ -265,8 +279,8 @@ impl Shard {
         self.read_up_to.as_ref().is_some_and(|read_up_to| !order.precedes(position, read_up_to))
     }
 
-    async fn read(&mut self, index: &impl Index, filter: &Filter, limit: usize) -> Result<(), ReadError> {
-        self.range.limit = Some(limit);
+    async fn read(&mut self, index: &impl Index, filter: &Filter, limit: Option<usize>) -> Result<(), ReadError> {
+        self.range.limit = limit;
         let page = index.page(&self.partition, &self.range, filter).await?;
         self.heads.extend(page.items);
         self.read_up_to = page.after.as_ref().and_then(|key| text_of(key, "feed_at")).map(str::to_owned);
@@ -288,19 +302,15 @@ fn place<'h>(head: &'h HeadItem<'_>) -> &'h str {
     head.feed_at.as_deref().unwrap_or_default()
 }
 
-/// The whole changes of entries of the index. What has been deleted meanwhile is told as the index has it.
-async fn with_details(ledger: &Ledger, heads: Vec<HeadItem<'static>>) -> Result<Vec<Change>, ReadError> {
+/// The items of entries of the index, by group and change.
+async fn by_key(ledger: &Ledger, heads: &[HeadItem<'_>]) -> Result<HashMap<(String, String), Item>, ReadError> {
     let keys = heads.iter().map(|head| (head.group_key.as_ref(), head.change_key.as_ref()));
-    let mut whole = HashMap::new();
-    for item in ledger.get_all(keys).await? {
-        let change = history::change(ledger, item).await?;
-        whole.insert((change.group_key.clone(), change.change_key.clone()), change);
-    }
-    let change = |head: HeadItem<'static>| {
-        let key = (head.group_key.to_string(), head.change_key.to_string());
-        whole.remove(&key).unwrap_or_else(|| Change::of_head(head))
-    };
-    Ok(heads.into_iter().map(change).collect())
+    let items = ledger.get_all(keys).await?.into_iter();
+    Ok(items.map(|item| ((attribute(&item, PARTITION_KEY), attribute(&item, SORT_KEY)), item)).collect())
+}
+
+fn attribute(item: &Item, name: &str) -> String {
+    text_of(item, name).unwrap_or_default().to_owned()
 }
 
 /// The text right after another one, so that an inclusive range begins behind it.

@@ -91,7 +91,7 @@ impl Format {
                     Some(change.platform.clone()),
                     Some(change.app_id.clone()),
                     Some(change.group_id.clone()),
-                    Some(change.kind.to_owned()),
+                    Some(change.kind.clone()),
                     change.command.clone(),
                     Some(time(&change.occurred_at)),
                     change.occurred_at_source.map(|source| json(&source).trim_matches('"').to_owned()),

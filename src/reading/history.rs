@@ -2,10 +2,10 @@
 
 use crate::domain::record::SORT_KEY;
 use crate::domain::timestamp::Timestamp;
-use crate::reading::change::{Change, Plain, decoded_again};
+use crate::reading::change::Change;
 use crate::reading::cursor::Binding;
 use crate::reading::format::Format;
-use crate::reading::page::{Page, Room};
+use crate::reading::page::{Capacity, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
 use crate::storage::item::{self, Item};
@@ -49,13 +49,14 @@ impl Query {
             |time: Option<Timestamp>, default: &str| time.map_or_else(|| default.to_owned(), |time| time.to_string());
         let (from, until) = (bound(from, FIRST), bound(until, LAST));
         let order = if descending { "desc" } else { "asc" };
+        // Every parameter that selects changes is part of the binding.
         let kinds = filter.kinds.iter().map(|kind| kind.as_str());
         let operator = filter.operator.as_deref().unwrap_or_default();
         let binding = Binding::new(
             "history",
             [&group_key, &from, &until, order, operator].into_iter().map(AsRef::as_ref).chain(kinds),
         );
-        let after = parameters.cursor(&binding)?;
+        let after = parameters.position("cursor", &binding)?;
         if after.as_ref().is_some_and(|key| !(from.as_str()..=until.as_str()).contains(&key.as_str())) {
             return Err(not_a_cursor("cursor"));
         }
@@ -69,7 +70,7 @@ impl Query {
     ///
     /// Where the table cannot be read.
     pub async fn page(mut self, ledger: &Ledger, format: Format) -> Result<Page, ReadError> {
-        let (mut room, mut rows, mut more) = (Room::new(self.limit), Vec::new(), true);
+        let (mut room, mut rows, mut more) = (Capacity::new(self.limit), Vec::new(), true);
         'pages: while more && !room.is_full() {
             // With a filter DynamoDB looks at more than it gives.
             self.range.limit = self.filter.takes_all().then(|| room.items());
@@ -91,20 +92,19 @@ impl Query {
     }
 }
 
-/// The change of a record's item. Where that had no room for what changed, the body is decoded again.
+/// The change of a record's item. Where that had no room for what changed, the body is decoded again, if it is all there.
 ///
 /// # Errors
 ///
-/// Where its body cannot be read.
+/// Where the table cannot be read.
 pub async fn change(ledger: &Ledger, item: Item) -> Result<Change, ReadError> {
     let (record, details) = item::attributes(item)?;
     let mut change = Change::of_record(record, details);
     if change.change.is_none()
         && let Some(whole) = ledger.get(&change.group_key, &change.change_key).await?
     {
-        let record = item::record(whole)?;
-        let (body, _) = ledger.body(record.raw).await?;
-        change.change = decoded_again(&record.platform, &record.change.command, &body, record.received_at).map(Plain);
+        let body = ledger.whole_body(item::raw(whole)?).await?;
+        change.decode_again(body.as_deref());
     }
     Ok(change)
 }

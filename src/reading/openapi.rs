@@ -1,4 +1,4 @@
-//! The API's description: what its routes' code does not say by itself.
+//! The API's description: parameters, security and errors. Keep it in step with each `Query::read`; a test compares them.
 
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -37,6 +37,12 @@ pub(crate) enum Errors {
     /// Not a GET.
     #[response(status = 405, content_type = "application/problem+json")]
     MethodNotAllowed(#[to_schema] Problem),
+    /// More requests than are let through; API Gateway answers it, not with a problem.
+    #[response(status = 429)]
+    TooManyRequests,
+    /// A record cannot be read, or the request met a defect.
+    #[response(status = 500, content_type = "application/problem+json")]
+    InternalServerError(#[to_schema] Problem),
     /// The ledger does not answer at the moment.
     #[response(status = 503, content_type = "application/problem+json")]
     ServiceUnavailable(#[to_schema] Problem),
@@ -98,7 +104,7 @@ pub(crate) struct ChangeParameters {
 pub(crate) struct FeedParameters {
     /// The `next` of the page before. Not together with `from`.
     after: Option<String>,
-    /// Records written at this time (RFC 3339) or later; 24 hours ago by default.
+    /// Records written at this time (RFC 3339) or later; 24 hours ago by default. A cursor keeps it.
     from: Option<String>,
     /// `asc` (the default), or `desc` for the newest first, which shows what has not settled and promises nothing.
     order: Option<String>,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// The most that a page has, in bytes: Lambda's answer may have 6 MB, of which the encoding takes a third.
+/// The most that a page has, in bytes. Lambda's answer may have 6 MB, and base64 adds a third to this.
 pub const MAX_PAGE_BYTES: usize = 4_000_000;
 
 /// How long a request may look for more; what it has by then is its page.
@@ -23,14 +23,14 @@ pub struct Page {
 
 /// What a page may still have.
 #[derive(Debug)]
-pub struct Room {
+pub struct Capacity {
     items: usize,
     bytes: usize,
     ends: Instant,
 }
 
-impl Room {
-    /// Room for `limit` items.
+impl Capacity {
+    /// Capacity for `limit` items.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { items: limit, bytes: MAX_PAGE_BYTES, ends: Instant::now() + TIME }
@@ -69,7 +69,7 @@ impl Room {
 }
 
 /// The answer's fields beside its items.
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Rest<'p> {
     pub(crate) next: Option<&'p str>,
     pub(crate) more: bool,

@@ -1,15 +1,17 @@
-//! A request's parameters: each is read once, and what nobody read is an error that names it.
+//! A request's parameters. Each is read once; an unknown one is rejected by name.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::domain::change::Kind;
-use crate::domain::feed::recorded_at;
 use crate::domain::record::{self, MAX_PARTITION_KEY_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::platform::{PLATFORMS, Registration};
 use crate::reading::cursor::Binding;
 use crate::reading::problem::Problem;
+
+/// The longest id of an app, as the platforms' settings have it.
+const MAX_APP_ID_BYTES: usize = 64;
 
 /// The parameters of a query string that were not read yet.
 pub struct Parameters(Vec<(String, String)>);
@@ -144,6 +146,18 @@ impl Parameters {
         known.ok_or_else(|| Problem::parameter("platform", &format!("must be one of {}.", names.join(", ")))).map(Some)
     }
 
+    /// An app's id.
+    ///
+    /// # Errors
+    ///
+    /// Where it is longer than any is.
+    pub fn app_id(&mut self) -> Result<Option<String>, Problem> {
+        match self.one("app_id")? {
+            Some(id) if id.len() > MAX_APP_ID_BYTES => Err(Problem::parameter("app_id", "is longer than any is.")),
+            id => Ok(id),
+        }
+    }
+
     /// The group that is asked for: `group_key`, or `platform`, `app_id` and `group_id`.
     ///
     /// # Errors
@@ -164,33 +178,17 @@ impl Parameters {
         let Some(platform) = self.platform()? else {
             return Err(Problem::parameter("group_key", "is missing: give it, or platform, app_id and group_id."));
         };
-        let (app_id, group_id) = (self.required("app_id")?, self.required("group_id")?);
+        let app_id = self.app_id()?.ok_or_else(|| Problem::parameter("app_id", "is missing."))?;
+        let group_id = self.required("group_id")?;
         Ok(record::group_key(platform.name, &app_id, &group_id))
     }
 
-    /// The position of `cursor`.
+    /// The position of the cursor `name`.
     ///
     /// # Errors
     ///
     /// Where it is none of the list that `binding` is of.
-    pub fn cursor(&mut self, binding: &Binding) -> Result<Option<String>, Problem> {
-        self.position("cursor", binding)
-    }
-
-    /// The place in the feed of `after`.
-    ///
-    /// # Errors
-    ///
-    /// Where it is none.
-    pub fn place(&mut self, binding: &Binding) -> Result<Option<String>, Problem> {
-        let place = self.position("after", binding)?;
-        match place.as_deref().map(recorded_at) {
-            Some(None) => Err(not_a_cursor("after")),
-            _ => Ok(place),
-        }
-    }
-
-    fn position(&mut self, name: &str, binding: &Binding) -> Result<Option<String>, Problem> {
+    pub fn position(&mut self, name: &str, binding: &Binding) -> Result<Option<String>, Problem> {
         let Some(cursor) = self.one(name)? else { return Ok(None) };
         binding.position(&cursor).ok_or_else(|| not_a_cursor(name)).map(Some)
     }

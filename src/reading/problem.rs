@@ -4,13 +4,13 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::storage::read::ReadError;
 
 /// An error's answer. Says nothing of what the ledger holds.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
@@ -61,7 +61,10 @@ impl From<ReadError> for Problem {
             }
             ReadError::Item(_) | ReadError::MissingPart | ReadError::Damaged => {
                 tracing::error!(%error, "an item cannot be read");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "A record cannot be read. The log says why.")
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "A record cannot be read: this is a defect, or something else has changed the table.",
+                )
             }
         }
     }
@@ -78,7 +81,7 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET"));
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
         *response.status_mut() = status;
         response

@@ -5,19 +5,19 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::quarantine::group_key;
+use crate::domain::quarantine::{Undecoded, group_key};
+use crate::domain::record::SORT_KEY;
 use crate::domain::timestamp::Timestamp;
 use crate::platform::PLATFORMS;
 use crate::reading::cursor::Binding;
 use crate::reading::format::json;
-use crate::reading::page::{MAX_PAGE_BYTES, Page, Room};
+use crate::reading::page::{Capacity, MAX_PAGE_BYTES, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
 use crate::settings::Settings;
-use crate::storage::item::Item;
+use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
-use crate::storage::quarantine::{Kept, change_key};
-use crate::storage::read::{ReadError, key_of};
+use crate::storage::read::{ReadError, key_of, text_of};
 
 /// The most callbacks of one page.
 const MAX_LIMIT: usize = 1_000;
@@ -56,7 +56,7 @@ pub struct Quarantined {
     /// Its command, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// The body, where it is a text.
+    /// The body, where it is a text; none while a part of it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
     /// The body in base64, where it is no text, or one that JSON would make too long.
@@ -71,13 +71,13 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
-    fn of(change_key: String, kept: Kept) -> Self {
-        let undecoded = kept.undecoded;
-        let (raw, raw_base64) = match String::from_utf8(undecoded.callback.body.into_owned()) {
+    fn of(change_key: String, undecoded: Undecoded<'_>, body: Option<Vec<u8>>) -> Self {
+        let (raw, raw_base64) = match body.map(String::from_utf8) {
+            None => (None, None),
             // As JSON it may be six times as long.
-            Ok(raw) if json(&raw).len() <= MAX_PAGE_BYTES / 2 => (Some(raw), None),
-            Ok(raw) => (None, Some(BASE64_STANDARD.encode(raw))),
-            Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
+            Some(Ok(raw)) if json(&raw).len() <= MAX_PAGE_BYTES / 2 => (Some(raw), None),
+            Some(Ok(raw)) => (None, Some(BASE64_STANDARD.encode(raw))),
+            Some(Err(error)) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
         };
         let request_id = undecoded.callback.request_id.into_owned();
         Self {
@@ -121,7 +121,7 @@ impl Query {
             return Err(Problem::parameter("day", must));
         }
         let platform = parameters.platform()?;
-        let app_id = parameters.one("app_id")?;
+        let app_id = parameters.app_id()?;
         let limit = parameters.number("limit", 100, 1, MAX_LIMIT)?;
         // An app that is no longer among the settings is found by its platform and id.
         let apps: Vec<(&str, &str)> = match (platform, &app_id) {
@@ -134,7 +134,7 @@ impl Query {
         };
         let partitions: Vec<String> = apps.iter().map(|(platform, app_id)| group_key(platform, app_id, &day)).collect();
         let binding = Binding::new("quarantine", partitions.iter().map(String::as_str));
-        let after = match parameters.cursor(&binding)? {
+        let after = match parameters.position("cursor", &binding)? {
             None => None,
             Some(position) => {
                 let after =
@@ -151,11 +151,11 @@ impl Query {
     ///
     /// Where the table cannot be read.
     pub async fn page(&self, ledger: &Ledger) -> Result<Page, ReadError> {
-        let (mut room, mut rows) = (Room::new(self.limit), Vec::new());
+        let (mut room, mut rows) = (Capacity::new(self.limit), Vec::new());
         let first = self.after.as_ref().map_or(0, |(number, _)| *number);
         let mut last = self.after.clone();
         for (number, partition) in self.partitions.iter().enumerate().skip(first) {
-            let own = last.as_ref().filter(|(after, _)| *after == number);
+            let own = last.as_ref().filter(|(after, key)| *after == number && !key.is_empty());
             let mut after = own.map(|(_, key)| key_of(partition, key));
             loop {
                 if room.is_full() {
@@ -188,7 +188,9 @@ impl Query {
 
 /// An item's key, and what is told of it.
 async fn row(ledger: &Ledger, item: Item) -> Result<(String, String), ReadError> {
-    let key = change_key(&item).to_owned();
-    let quarantined = Quarantined::of(key.clone(), ledger.kept(item).await?);
+    let key = text_of(&item, SORT_KEY).unwrap_or_default().to_owned();
+    let quarantined = item::quarantined(item)?;
+    let body = ledger.whole_body(quarantined.raw).await?;
+    let quarantined = Quarantined::of(key.clone(), quarantined.undecoded, body);
     Ok((key, json(&quarantined)))
 }

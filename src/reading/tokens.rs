@@ -39,7 +39,14 @@ impl Tokens {
             "must be name:token, several separated by commas: a name of 1 to 32 letters, digits, _ and -, and a token of 16 \
              to 256 letters, digits and ._~+/=-",
         );
-        tokens.collect::<Option<_>>().map(Self).ok_or(wrong)
+        let tokens: Vec<(String, SecretString)> = tokens.collect::<Option<_>>().ok_or(wrong)?;
+        let is_shared = |(name, token): &(String, SecretString)| {
+            tokens.iter().any(|(other, its)| other != name && its.expose_secret() == token.expose_secret())
+        };
+        if tokens.iter().any(is_shared) {
+            return Err(SettingError::new(SETTING, "has one token under two names: the log could not tell them apart"));
+        }
+        Ok(Self(tokens))
     }
 
     /// The name of the reader that an `Authorization` header presents a token of.
@@ -119,6 +126,7 @@ mod tests {
             "name:hunter2hunter2hunter2,name",
             &format!("{long_name}:hunter2hunter2hunter2"),
             &format!("name:{long_token}"),
+            "one:hunter2hunter2hunter2,other:hunter2hunter2hunter2",
         ] {
             let error = tokens(setting).unwrap_err();
             assert!(error.starts_with("READER_TOKENS "), "{setting}: {error}");

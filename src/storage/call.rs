@@ -1,4 +1,4 @@
-//! What a call to an AWS service can come to, and how often it is tried.
+//! Errors of calls to AWS services, the timeout of an attempt, and retries.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(300);
 /// How often a call is tried.
 pub const ATTEMPTS: u32 = 3;
 
-/// Retries as often as [`ATTEMPTS`] and the caller's time allow. The SDK's own rationing would leave none after some fifty
-/// failures, and one dead connection would then cost more than a retry.
+/// Disables the SDK's retry token bucket, which stops retrying after about 50 failures: then one dead connection would cost more
+/// than a retry.
 pub(crate) fn retries(service: &'static str) -> RetryPartition {
     RetryPartition::custom(service).token_bucket(TokenBucket::unlimited()).build()
 }

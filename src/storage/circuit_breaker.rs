@@ -1,5 +1,6 @@
 //! The circuit breaker in front of a service: leaves it alone after it failed, so that a sender does not wait for each
-//! callback until a timeout. Closed, it admits every callback; open, none; half-open, one that tries.
+//! callback until a timeout. Closed: writes pass, except for groups that were throttled. Open: none passes. Half-open, after 5 s:
+//! one passes as a trial.
 //!
 //! DynamoDB throttles a partition (1,000 write units a second) as well as a table. One hot group must not keep the others
 //! from the table, so a throttled write opens the breaker of its own group; several at once open it for all.

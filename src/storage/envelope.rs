@@ -1,11 +1,11 @@
-//! An envelope: one thing that is written, and its form as text, in which a queue or a log carries it to the ledger.
+//! An envelope: one record, quarantined callback or part of a body. It can be serialised to text, for the queue and the log.
 //!
 //! The text is JSON, compressed, in base64: of characters that every queue and log takes, with a checksum, and
-//! recognisable by its beginning (`H4sIA`, gzip's). What is in a queue may be older than the code that reads it, so the
+//! recognisable by its beginning (`H4sI`, gzip's first bytes). What is in a queue may be older than the code that reads it, so the
 //! form is a contract; `tests/envelopes/` has samples of it.
 //!
-//! A log's lines may be shorter than a text, which is then there in pieces, a line each. And where making an envelope or its
-//! text met a defect, the log has the callback itself, as JSON in base64 and nothing more ([`undecoded_text`]).
+//! A text that is longer than a line of log is split into pieces, a line each. If building an envelope panics, the log holds the
+//! callback itself, as JSON in base64 ([`undecoded_text`]).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -1,7 +1,7 @@
 //! Items: the attributes of what the table holds, in one type for writing and for reading.
 //!
-//! `change` is converted by hand, because serde has no number of any length: `1.10` would become `1.1`, and 20 digits a
-//! float. `change` and `details` are its two directions.
+//! `change` is converted by hand, because serde's numbers lose digits: `1.10` would become `1.1`, and 20 digits a float. The
+//! function `change` writes it; `details` reads it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,6 +35,9 @@ pub enum ItemError {
     /// It lacks an attribute, or has one of another type.
     #[error("the item cannot be read")]
     Unreadable(#[from] serde_dynamo::Error),
+    /// Its `kind` is none that this version knows.
+    #[error("the item's kind is unknown")]
+    Kind,
     /// Its `change` has a type in it that no record has.
     #[error("the item's change cannot be read")]
     Change,
@@ -94,6 +97,16 @@ pub fn head(item: Item) -> Result<HeadItem<'static>, ItemError> {
 pub fn attributes(mut item: Item) -> Result<(RecordItem<'static>, Option<Details>), ItemError> {
     let change = item.remove(CHANGE);
     Ok((serde_dynamo::from_item(item)?, change.as_ref().map(details).transpose()?))
+}
+
+/// The body of a record's item.
+///
+/// # Errors
+///
+/// Where the item has none.
+pub fn raw(item: Item) -> Result<Raw<'static>, ItemError> {
+    let item: RecordItem<'static> = serde_dynamo::from_item(item)?;
+    item.raw.into_raw()
 }
 
 /// The callback that an item in quarantine holds.
@@ -168,7 +181,8 @@ pub struct HeadItem<'r> {
     pub platform: Cow<'r, str>,
     pub app_id: Cow<'r, str>,
     pub group_id: Cow<'r, str>,
-    pub kind: Kind,
+    /// As text: a reader meets kinds that a later version wrote.
+    pub kind: Cow<'r, str>,
     pub occurred_at: Timestamp,
     pub received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -278,7 +292,7 @@ impl<'r> RecordItem<'r> {
             platform: Cow::Borrowed(&record.platform),
             app_id: Cow::Borrowed(&record.app_id),
             group_id: Cow::Borrowed(&change.group_id),
-            kind: change.kind,
+            kind: Cow::Borrowed(change.kind.as_str()),
             occurred_at: record.occurred_at,
             received_at: record.received_at,
             operator: change.operator.as_deref().map(Cow::Borrowed),
@@ -308,7 +322,7 @@ impl<'r> RecordItem<'r> {
             platform: Cow::Owned(head.platform.into_owned()),
             app_id: head.app_id,
             change: GroupChange {
-                kind: head.kind,
+                kind: Kind::try_from(head.kind.into_owned()).map_err(|_| ItemError::Kind)?,
                 command: self.command,
                 group_id: head.group_id,
                 occurred_at: (self.occurred_at_source == OccurredAtSource::Callback).then_some(head.occurred_at),

@@ -1,7 +1,7 @@
-//! The ledger: DynamoDB, one conditional `PutItem` a record.
+//! The ledger: DynamoDB, normally one conditional `PutItem` for each record.
 //!
-//! The condition makes a second delivery of a callback harmless, and what DynamoDB returns when it fails tells, in the
-//! same request, whether the key is held by our own earlier attempt, by the same callback or by another one.
+//! The condition makes writing idempotent. If the key is taken, DynamoDB returns the existing item in the same request, and
+//! `write_one` compares it: our own earlier attempt, a duplicate, or a key collision.
 
 use std::time::Duration;
 
@@ -149,9 +149,9 @@ impl Ledger {
     /// Puts an envelope where its key is free. What DynamoDB would not take can only be in `change`, whose names and values
     /// are the callback's; the raw body has it all.
     async fn put_new(&self, envelope: &Envelope<'_>, key: &str) -> Result<Put, LedgerError> {
-        // Stamped just before the write, because the feed has the order of writing.
-        let now = self.feed.then(|| self.clock.now());
-        let item = || item::of(envelope, key, now).ok_or(LedgerError::TooLarge);
+        // Stamped just before each put, because the feed has the order of writing.
+        let now = || self.feed.then(|| self.clock.now());
+        let item = || item::of(envelope, key, now()).ok_or(LedgerError::TooLarge);
         match self.put(item()?, IS_FREE).await {
             Err(LedgerError::Call(CallError::Rejected(code))) if code == "ValidationException" => {
                 let mut item = item()?;

@@ -1,8 +1,9 @@
-//! Where a callback is stored: the table, or the fallback queue while the table does not take it, with a circuit breaker
-//! between. Knows the domain and the AWS SDK; neither platforms nor HTTP.
+//! Stores callbacks in the table or, if that fails, in the fallback queue; each has a circuit breaker. Knows the domain and the
+//! AWS SDK; neither platforms nor HTTP.
 //!
 //! [`store`] decides between [`ledger`] (the table) and [`fallback_queue`]. What is written is an [`envelope`]; [`item`] is its
-//! form in the table. A duplicate is recognised in [`ledger`], by the condition of the write.
+//! form in the table. `Ledger::write_one` recognises duplicates: the condition of the write finds a taken key, then the identities
+//! are compared. [`read`] and [`quarantine`] are for the reader and the tools; receivers only write.
 
 pub mod call;
 pub mod circuit_breaker;

@@ -1,14 +1,12 @@
-//! Reading quarantine and emptying it, for the tool that decodes it again.
-
-use aws_sdk_dynamodb::types::AttributeValue;
+//! Reading quarantine and emptying it, for reprocessing.
 
 use crate::domain::callback::Callback;
 use crate::domain::quarantine::Undecoded;
-use crate::domain::record::{PARTITION_KEY, Part, SORT_KEY};
+use crate::domain::record::{Part, SORT_KEY};
 use crate::storage::call::CallError;
 use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
-use crate::storage::read::ReadError;
+use crate::storage::read::{ReadError, key_of, text_of};
 
 /// One item of quarantine: where it is, and what it holds.
 pub struct Kept {
@@ -34,7 +32,7 @@ impl Ledger {
     ///
     /// Where the item or a part of its body cannot be read.
     pub async fn kept(&self, item: Item) -> Result<Kept, ReadError> {
-        let change_key = change_key(&item).to_owned();
+        let change_key = text_of(&item, SORT_KEY).unwrap_or_default().to_owned();
         let mut quarantined = item::quarantined(item)?;
         let (body, parts) = self.body(quarantined.raw).await?;
         quarantined.undecoded.callback.body = body.into();
@@ -51,16 +49,8 @@ impl Ledger {
         let parts = kept.parts.iter().map(|part| (part.as_str(), Part::CHANGE_KEY));
         for (group_key, change_key) in [own].into_iter().chain(parts) {
             let delete = self.client().delete_item().table_name(self.table());
-            let delete = delete.key(PARTITION_KEY, AttributeValue::S(group_key.to_owned()));
-            let delete = delete.key(SORT_KEY, AttributeValue::S(change_key.to_owned()));
-            delete.send().await?;
+            delete.set_key(Some(key_of(group_key, change_key))).send().await?;
         }
         Ok(())
     }
-}
-
-/// The sort key of an item.
-#[must_use]
-pub fn change_key(item: &Item) -> &str {
-    item.get(SORT_KEY).and_then(|key| key.as_s().ok()).map_or("", String::as_str)
 }

@@ -59,17 +59,12 @@ async fn reading() {
         ledger.write(&[Envelope::Record(record)], Duration::from_mins(1)).await.unwrap();
     }
     let (mut history, mut page, mut poll) = (Vec::new(), Vec::new(), Vec::new());
-    let mut cursor = None::<String>;
-    while cursor.is_none() {
-        let (answer, _) = asked(port, &format!("/ledger/v1/feed?settle=0&limit=1000&from={begins}")).await;
-        let mut next = answer["next"].as_str().unwrap().to_owned();
-        while asked(port, &format!("/ledger/v1/feed?limit=1000&after={next}")).await.0["more"] == true {
-            let (answer, _) = asked(port, &format!("/ledger/v1/feed?limit=1000&after={next}")).await;
-            answer["next"].as_str().unwrap().clone_into(&mut next);
-        }
-        cursor = Some(next);
+    let (mut answer, _) = asked(port, &format!("/ledger/v1/feed?limit=1000&from={begins}")).await;
+    while answer["more"] == true {
+        let next = answer["next"].as_str().unwrap();
+        answer = asked(port, &format!("/ledger/v1/feed?limit=1000&after={next}")).await.0;
     }
-    let cursor = cursor.unwrap();
+    let cursor = answer["next"].as_str().unwrap();
     for number in 0..REQUESTS {
         let group = number % GROUPS;
         let (answer, took) = asked(port, &format!("/ledger/v1/history?group_key=openim%23openim%23g{group}")).await;

@@ -124,6 +124,12 @@ impl Table {
         serde_json::to_value(answer).unwrap()["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap()
     }
 
+    /// Deletes an item, past every receiver.
+    pub(crate) fn delete(&self, key: &Map<String, Value>) {
+        let request = json!({ "TableName": TABLE, "Key": key });
+        self.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+    }
+
     /// The settings of a function over this table, with `more` added or, where empty, taken away.
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> BTreeMap<String, String> {
         let mut settings = local_settings(&self.endpoint);

@@ -13,7 +13,7 @@ use crate::process::{cpu, peak_memory};
 use crate::stub::{Counts, Dynamodb, Mode, RuntimeApi};
 
 /// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is measured.
 pub(crate) struct Subject {
@@ -125,7 +125,7 @@ impl Started {
             tokio::spawn(async move { tokio::io::copy(&mut log, &mut tokio::io::sink()).await });
         }
         let pid = process.id().context("it has ended")?;
-        let ready = timeout(PATIENCE, runtime_api.ready()).await;
+        let ready = timeout(TIMEOUT, runtime_api.ready()).await;
         let ready = ready.with_context(|| format!("{} does not start", subject.name))??;
         Ok(Self { start_wall: ready - start, start_cpu: cpu(pid)?, process, runtime_api, pid })
     }
@@ -133,7 +133,7 @@ impl Started {
     /// Sends one callback, which must be answered as success; how long that took.
     pub(crate) async fn call(&self, event: &str) -> Result<Duration> {
         let start = Instant::now();
-        let (answered, answer) = timeout(PATIENCE, self.runtime_api.invoke(event)).await??;
+        let (answered, answer) = timeout(TIMEOUT, self.runtime_api.invoke(event)).await??;
         let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         ensure!(answer["statusCode"] == 200, "it answered {answer}");
         Ok(answered - start)
@@ -142,7 +142,7 @@ impl Started {
     /// Sends one callback, however it is answered: whether as success. A function that ends, or says nothing, has failed.
     async fn succeeds(&mut self, event: &str) -> Result<bool> {
         let answer = tokio::select! {
-            answered = timeout(PATIENCE, self.runtime_api.invoke(event)) => match answered {
+            answered = timeout(TIMEOUT, self.runtime_api.invoke(event)) => match answered {
                 Ok(answered) => answered?.1,
                 Err(_) => return Ok(false),
             },

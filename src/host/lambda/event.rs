@@ -1,7 +1,7 @@
 //! API Gateway's event (HTTP API, payload format 2.0) as an [`http::Request`], by `lambda_http`, and the answer as its response.
 //!
-//! `lambda_http` 1.3 unwraps what it makes of the sender's `Host`, path, query and body: `a b` for a host is a panic. So
-//! what it would choke on, and nobody here reads, is taken away or encoded before it converts. No request can reach a panic.
+//! `lambda_http` 1.3 panics on an invalid `Host`, path, query or body (`a b` as a host is enough). We remove or encode these before
+//! it converts the event, so that no request causes a panic.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! AWS Lambda: the functions that receive callbacks and the one that replays the fallback queue.
+//! AWS Lambda: the receivers, the replay and the reader.
 //!
 //! `lambda_http` turns API Gateway's events into [`http::Request`]s, behind the guard in [`event`]; the handler in
 //! [`ingest`](crate::ingest) knows neither. Here alone are Lambda's types.

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use http::StatusCode;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use tower::ServiceExt;
 use tracing::error;
 
+use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
-use crate::host::lambda::event::Event;
+use crate::host::lambda::event::{Event, response};
 use crate::host::{logging, setup};
+use crate::panics::unwound;
 use crate::reading::api::router;
 use crate::reading::problem::Problem;
 use crate::settings::Settings;
@@ -46,25 +50,23 @@ pub async fn run() -> ExitCode {
 
 /// Answers one event.
 pub async fn invoke(router: Router, event: Event) -> ApiGatewayV2httpResponse {
-    let response = match event.into_request(Timestamp::now(), None) {
+    let request = unwound(|| event.into_request(Timestamp::now(), None)).unwrap_or(Err(Rejection::DEFECT));
+    let answer = match request {
         // A router does not fail.
         Ok(request) => match router.oneshot(request.map(Body::from)).await {
             Ok(response) => response,
             Err(never) => match never {},
         },
         Err(rejection) => {
-            let status = http::StatusCode::BAD_REQUEST;
-            axum::response::IntoResponse::into_response(Problem::new(status, rejection.sentence()))
+            let status = u16::try_from(rejection.status()).ok().and_then(|status| StatusCode::from_u16(status).ok());
+            Problem::new(status.unwrap_or(StatusCode::BAD_REQUEST), rejection.sentence()).into_response()
         }
     };
-    let (parts, body) = response.into_parts();
+    let (parts, body) = answer.into_parts();
     // It is in memory already, so that reading it does not fail.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = i64::from(parts.status.as_u16());
-    response.headers = parts.headers;
     // As JSON within JSON a page could be twice as long as Lambda takes.
-    response.body = Some(lambda_http::Body::Text(BASE64_STANDARD.encode(body)));
+    let mut response = response(http::Response::from_parts(parts, BASE64_STANDARD.encode(body)));
     response.is_base64_encoded = true;
     response
 }

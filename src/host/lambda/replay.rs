@@ -1,5 +1,5 @@
-//! The Lambda function that replays the fallback queue. Lambda invokes it with up to ten messages and puts those back that it
-//! reports as failed, until they become dead letters.
+//! The Lambda function that replays the fallback queue. Lambda invokes it with up to ten messages. Those that it reports as failed
+//! return to the queue, and go to the dead-letter queue after 1,000 receives.
 
 use std::convert::Infallible;
 use std::process::ExitCode;

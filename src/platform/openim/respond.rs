@@ -1,9 +1,9 @@
 //! The answer: `CommonCallbackResp` (`pkg/callbackstruct/common.go`), and for a hook before an action the fields that leave
 //! the action as it was.
 //!
-//! The server looks neither at the HTTP status nor, since v3.7, at `actionCode` 1: it applies the fields of any JSON object
-//! to the request that it is about to carry out, a rejection's included. So a hook gets its own fields back whatever became
-//! of it. They are the caller's own, so a stranger learns nothing by them.
+//! OpenIM ignores the HTTP status and, since v3.7, `actionCode` 1. It applies the fields of any JSON answer to the request that it is
+//! about to carry out. So every answer to a Before hook echoes the request's own fields, whatever became of it; a stranger learns
+//! nothing by them.
 
 use std::borrow::Cow;
 use std::fmt;
