@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -15,7 +16,13 @@ while True:
     request = urllib.request.Request(f"{url}/feed?{query}", headers={"Authorization": f"Bearer {token}"})
     try:
         page = json.load(urllib.request.urlopen(request, timeout=30))
-    except OSError as error:  # 503, 429, no network: the cursor stays where it is
+    except urllib.error.HTTPError as error:
+        print(error, error.read().decode(), file=sys.stderr)
+        if error.code < 429:  # a wrong token or parameter stays wrong
+            sys.exit(1)
+        time.sleep(10)
+        continue
+    except OSError as error:  # no network: the cursor stays where it is
         print(error, file=sys.stderr)
         time.sleep(10)
         continue
