@@ -67,6 +67,8 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	INSTA_UPDATE=no cargo test --locked
 	$(call say,Documentation …)
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	$(call say,Lock files of benches and fuzz targets …)
+	@for workspace in benches fuzz; do cargo tree --quiet --locked --manifest-path $$workspace/Cargo.toml >/dev/null; done
 	$(call say,Template …)
 	sam validate --lint
 	AWS_DEFAULT_REGION=us-east-1 sam validate
