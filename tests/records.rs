@@ -39,15 +39,18 @@ async fn raw_openim_requests() {
 async fn receive(platform: &Registration, sent: &str, settings: &[(&str, &str)]) -> Value {
     let table = Table::start().await;
     let response = crate::support::handle(&table.receiver(platform, settings), sent).await;
-    let mut records = table.records();
+    json!({ "answer": event::response(response), "records": written(table.records()) })
+}
+
+/// Records but for when they were written, which is another time each time.
+pub(crate) fn written(mut records: Vec<Value>) -> Vec<Value> {
     for record in &mut records {
-        // When it was written is another time each time.
         for (name, when) in [("feed_at", "{recorded_at}"), ("feed_key", "{day}")] {
             let (_, rest) = record[name].as_str().unwrap().split_once('#').unwrap();
             record[name] = json!(format!("{when}#{rest}"));
         }
     }
-    json!({ "answer": event::response(response), "records": records })
+    records
 }
 
 /// The request that a raw one is.
