@@ -184,7 +184,7 @@ async fn a_feed_of_50_000_records() {
 async fn a_history_of_390_megabytes() {
     const CHANGES: usize = 1_000;
     let table = Table::start().await;
-    let ledger = table.receiver(OPENIM, &[]).store().ledger().clone();
+    let ledger = table.ledger();
     let group_id = "g".repeat(2_048 - "openim#openim#".len());
     let begins = Timestamp::now().plus_millis(-200 * 24 * 60 * 60 * 1_000);
     let Envelope::Record(sample) = Envelope::from_text(&sample()).unwrap().remove(0) else { panic!("no record") };

@@ -15,7 +15,7 @@ use group_ledger::storage::ledger::Ledger;
 use group_ledger::storage::read::{Filter, Page, Range, ReadError};
 use serde_json::Value;
 
-use crate::support::{OPENIM, TEST_TIMEOUT, Table, files};
+use crate::support::{TEST_TIMEOUT, Table, files};
 
 const WRITERS: i64 = 8;
 /// All writers' together.
@@ -50,7 +50,7 @@ impl World {
     /// writer's clock is behind.
     async fn new(records: i64, lag: impl Fn(i64, i64) -> i64) -> Self {
         let table = Table::start().await;
-        let ledger = table.receiver(OPENIM, &[]).store().ledger().clone();
+        let ledger = table.ledger();
         let begins = Timestamp::now().plus_millis(-records * 1_000 / RECORDS_A_SECOND - 600_000);
         let text = files("tests/envelopes").into_iter().find(|(name, _)| name == "record").unwrap().1;
         let mut visible_at = HashMap::new();

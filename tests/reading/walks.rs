@@ -10,7 +10,7 @@ use proptest::test_runner::Config;
 use serde_json::Value;
 
 use super::{api, walk};
-use crate::support::{OPENIM, TEST_TIMEOUT, Table, files};
+use crate::support::{TEST_TIMEOUT, Table, files};
 
 /// A record to be written: after how long, in which group, of which kind, by whom, how large.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ fn written() -> impl Strategy<Value = Written> {
 /// Writes records, each at its own time; their places in the feed have it too.
 async fn write(table: &Table, records: &[Written]) {
     let text = files("tests/envelopes").into_iter().find(|(name, _)| name == "record").unwrap().1;
-    let receiver = table.receiver(OPENIM, &[]);
+    let own = table.ledger();
     let mut now = Timestamp::now().plus_millis(-records.iter().map(|record| record.after_millis).sum::<i64>() - 60_000);
     for (number, written) in records.iter().enumerate() {
         now = now.plus_millis(written.after_millis);
@@ -52,7 +52,7 @@ async fn write(table: &Table, records: &[Written]) {
         record.occurred_at = now;
         record.raw = group_ledger::domain::record::Raw::Text("r".repeat(written.bytes).into());
         record.expires_at = None;
-        let ledger = receiver.store().ledger().clone().with_clock(Clock::new(move || now));
+        let ledger = own.clone().with_clock(Clock::new(move || now));
         ledger.write(&[Envelope::Record(record)], TEST_TIMEOUT).await.unwrap();
     }
 }

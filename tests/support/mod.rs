@@ -12,12 +12,14 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use dynoxide::Database;
 use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::aws::{self, Timeouts};
 use group_ledger::host::lambda::event::Event;
 use group_ledger::host::lambda::receiver;
 use group_ledger::host::setup;
 use group_ledger::ingest::receive::Receiver;
 use group_ledger::platform::Registration;
 use group_ledger::settings::Settings;
+use group_ledger::storage::ledger::Ledger;
 use group_ledger::storage::store::Store;
 use http::Response;
 use http::header::{HeaderName, HeaderValue};
@@ -128,6 +130,15 @@ impl Table {
     pub(crate) fn delete(&self, key: &Map<String, Value>) {
         let request = json!({ "TableName": TABLE, "Key": key });
         self.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+    }
+
+    /// A ledger over this table that waits as long as a busy machine takes, which a function must not.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let settings = self.settings(&[]);
+        let lookup = |name: &str| settings.get(name).cloned();
+        let settings = Settings::new(&lookup);
+        let timeouts = Timeouts { attempt: TEST_TIMEOUT, connect: TEST_TIMEOUT };
+        Ledger::from_settings(&settings, &aws::config(&settings, timeouts).unwrap()).unwrap()
     }
 
     /// The settings of a function over this table, with `more` added or, where empty, taken away.
