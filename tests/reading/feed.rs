@@ -85,32 +85,43 @@ impl World {
         Self { table, ledger, begins, ends, visible_at }
     }
 
-    /// The keys that a reader gets who asks with `query` every second until all is visible, each as often as it comes.
-    async fn consume(&self, query: impl Fn(Timestamp, Option<&str>) -> String) -> HashMap<String, usize> {
-        let (mut seen, mut next) = (HashMap::new(), None::<String>);
+    /// Asks at `now`, first with `query` and then with each page's cursor, until there is nothing more: counts the keys that
+    /// come. The last cursor.
+    async fn poll(&self, now: Timestamp, mut query: String, seen: &mut HashMap<String, usize>) -> String {
+        loop {
+            // As a reader that was just started: it has the cursor and nothing else.
+            let mut parameters = Parameters::parse(&query);
+            let feed = Query::read(&mut parameters, now).unwrap();
+            parameters.end().unwrap();
+            let index = Lagging { world: self, now };
+            let page = feed.page(&index, &self.ledger, now, Format::JsonLines).await.unwrap();
+            for row in &page.rows {
+                let change: Value = serde_json::from_str(row).unwrap();
+                *seen.entry(format!("{}/{}", change["group_key"], change["change_key"])).or_default() += 1;
+            }
+            let next = page.next.unwrap();
+            if !page.more {
+                return next;
+            }
+            query = after(&next);
+        }
+    }
+
+    /// The keys that a reader gets who keeps its cursor and asks every second until all is visible, each as often as it comes.
+    async fn consume(&self) -> HashMap<String, usize> {
+        let mut seen = HashMap::new();
+        let mut query = format!("limit=1000&from={}", self.begins.plus_millis(-10_000));
         let mut now = self.begins;
         while now < self.ends.plus_millis(30_000) {
             now = now.plus_millis(1_000);
-            loop {
-                // As a reader that was just started: it has the cursor and nothing else.
-                let mut parameters = Parameters::parse(&query(now, next.as_deref()));
-                let feed = Query::read(&mut parameters, now).unwrap();
-                parameters.end().unwrap();
-                let index = Lagging { world: self, now };
-                let page = feed.page(&index, &self.ledger, now, Format::JsonLines).await.unwrap();
-                for row in &page.rows {
-                    let change: Value = serde_json::from_str(row).unwrap();
-                    let key = format!("{}/{}", change["group_key"], change["change_key"]);
-                    *seen.entry(key).or_default() += 1;
-                }
-                next = page.next;
-                if !page.more {
-                    break;
-                }
-            }
+            query = after(&self.poll(now, query, &mut seen).await);
         }
         seen
     }
+}
+
+fn after(cursor: &str) -> String {
+    format!("limit=1000&after={cursor}")
 }
 
 /// The index as a reader sees it at a moment.
@@ -127,21 +138,11 @@ impl Index for Lagging<'_> {
     }
 }
 
-/// The cursor kept, and nothing else.
-fn plain(begins: Timestamp) -> impl Fn(Timestamp, Option<&str>) -> String {
-    move |_, next| {
-        next.map_or_else(
-            || format!("limit=1000&from={}", begins.plus_millis(-10_000)),
-            |next| format!("limit=1000&after={next}"),
-        )
-    }
-}
-
 /// Holds the feed of so many records to its promise.
 pub(crate) async fn everything_once(records: i64) {
     // The clock's lag and the index's are 9 s at most together, which is under the default settle time.
     let world = World::new(records, |number, behind| random(number, 9_001 - behind)).await;
-    let seen = world.consume(plain(world.begins)).await;
+    let seen = world.consume().await;
     assert_eq!(seen.len(), world.table.records().len(), "every record");
     assert_eq!(seen.len(), usize::try_from(records).unwrap());
     assert!(seen.values().all(|times| *times == 1), "exactly once");
@@ -156,32 +157,14 @@ async fn a_consumer_sees_every_record_once_while_the_index_lags_less_than_the_se
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_that_lags_more_is_survived_by_asking_from_further_back() {
     let world = World::new(6_000, |number, _| if number % 10 == 0 { random(number, 120_000) } else { 0 }).await;
-    let lost = 6_000 - world.consume(plain(world.begins)).await.len();
+    let lost = 6_000 - world.consume().await.len();
     assert!(lost > 0, "the plain way misses what comes late");
 
-    let overlap = |now: Timestamp, next: Option<&str>| match next {
-        // The first page of each poll begins ten minutes back; its next ones follow their cursors.
-        Some(next) if !next.is_empty() => format!("limit=1000&after={next}"),
-        _ => format!("limit=1000&from={}", now.plus_millis(-600_000)),
-    };
     let mut seen = HashMap::new();
     let mut now = world.begins;
     while now < world.ends.plus_millis(30_000) {
         now = now.plus_millis(15_000);
-        let mut next = None::<String>;
-        loop {
-            let mut parameters = Parameters::parse(&overlap(now, next.as_deref()));
-            let feed = Query::read(&mut parameters, now).unwrap();
-            let page = feed.page(&Lagging { world: &world, now }, &world.ledger, now, Format::JsonLines).await.unwrap();
-            for row in &page.rows {
-                let change: Value = serde_json::from_str(row).unwrap();
-                *seen.entry(format!("{}/{}", change["group_key"], change["change_key"])).or_insert(0) += 1;
-            }
-            next = page.next;
-            if !page.more {
-                break;
-            }
-        }
+        world.poll(now, format!("limit=1000&from={}", now.plus_millis(-600_000)), &mut seen).await;
     }
     assert_eq!(seen.len(), 6_000, "and asking from further back gets it all the same");
 }
