@@ -102,29 +102,30 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-SECONDS_EACH = $(or $(SECONDS),60)
+# How long each is fuzzed: a time, or a number of executions.
+FUZZ_LIMIT = $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(SECONDS),60))
 # Each is a folder of src/platform/.
 PLATFORMS = $(subst _,-,$(notdir $(patsubst %/,%,$(wildcard src/platform/*/))))
 
 .PHONY: fuzz
-fuzz: ## Fuzz verify, decode, record and answer, each platform and then any event for a while: SECONDS=60
+fuzz: ## Fuzz verify, decode, record and answer, each platform and then any event for a while: SECONDS=60 or RUNS=10000000
 	$(call say,Building the fuzz targets …)
 	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target $(HOST)
 	@for name in $(PLATFORMS) event; do \
-		printf '\033[1mFuzzing %s for %s s …\033[0m\n' "$$name" '$(SECONDS_EACH)'; \
+		printf '\033[1mFuzzing %s, %s …\033[0m\n' "$$name" '$(FUZZ_LIMIT)'; \
 		mkdir -p "fuzz/findings/$$name"; \
 		target=$$([[ "$$name" == event ]] && echo event || echo callback); \
-		PLATFORM="$$name" "fuzz/target/$(HOST)/release/$$target" -max_total_time=$(SECONDS_EACH) -max_len=8192 -print_final_stats=1 -verbosity=0 \
+		PLATFORM="$$name" "fuzz/target/$(HOST)/release/$$target" $(FUZZ_LIMIT) -max_len=8192 -print_final_stats=1 -verbosity=0 \
 			-artifact_prefix="fuzz/findings/$$name/" "fuzz/findings/$$name" "fuzz/corpus/$$name" 2>&1 | grep -vE "Uses:|dictionary|NEW_FUNC"; \
 	done
 
 .PHONY: mutants
-mutants: tools ## Change the code in every way a test should notice, and see that one does: about an hour
+mutants: tools ## Change the code in every way a test should notice, and see that one does: some hours; FLAGS=--iterate goes on after a stop
 	$(call install,cargo-mutants,$(CARGO_MUTANTS))
 	@command -v cargo-nextest >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-nextest@$(CARGO_NEXTEST)
 	@mkdir -p target
-	cargo mutants --no-shuffle --output target/mutants-decide
-	cargo mutants --no-shuffle --output target/mutants-store --config .cargo/mutants-store.toml
+	cargo mutants --no-shuffle $(FLAGS) --output target/mutants-decide
+	cargo mutants --no-shuffle $(FLAGS) --output target/mutants-store --config .cargo/mutants-store.toml
 
 .PHONY: coverage
 coverage: tools ## Count the lines of the library that the tests run in process
