@@ -29,6 +29,7 @@ mod records;
 mod reliability;
 mod sam;
 mod settings;
+mod state;
 mod support;
 mod third_platform;
 

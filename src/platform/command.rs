@@ -44,6 +44,12 @@ impl Field {
     pub const fn new(wire: &'static str, name: &'static str, read: Read) -> Self {
         Self { wire, name, read }
     }
+
+    /// Its name in the record.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 impl Command {

@@ -104,8 +104,19 @@ pub struct Registration {
     pub secrets: &'static str,
     /// The app that the local stack, samples and tests use: settings that tell apps apart, with their values.
     pub sample_app: &'static [(&'static str, &'static str)],
+    /// What its records can prove.
+    pub evidence: Evidence,
     /// Plays the sender.
     pub sender: Sender,
+}
+
+/// What a platform's records can prove: how far their order is that of the events, and whose members are all told.
+#[derive(Debug)]
+pub struct Evidence {
+    /// How far apart two records of a group can be and still be in the wrong order.
+    pub window: Duration,
+    /// The group types whose every joining and leaving has a callback.
+    pub types_with_all_members: &'static [&'static str],
 }
 
 /// Plays a platform's sender, for tools and tests: makes a sample what the app of `settings` would send at a time, signed with

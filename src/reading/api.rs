@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{self, Request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -29,6 +29,9 @@ use crate::reading::page::{MAX_PAGE_BYTES, Page};
 use crate::reading::parameters::Parameters;
 use crate::reading::problem::Problem;
 use crate::reading::quarantine::{self, Apps, Quarantined};
+use crate::reading::state::query::{Members, MembersQuery};
+use crate::reading::state::told::Told;
+use crate::reading::state::{self, State};
 use crate::reading::tokens::Tokens;
 use crate::reading::{feed, history, openapi};
 use crate::settings::{SettingError, Settings};
@@ -38,6 +41,8 @@ use crate::storage::read::ReadError;
 
 /// How long an answer may take; what takes longer is answered 503.
 const TIME: Duration = Duration::from_secs(9);
+/// How long one may take that folds a history: 20 s, and the last page's.
+const FOLDING_TIME: Duration = Duration::from_secs(28);
 
 /// What the routes need.
 #[derive(Debug)]
@@ -45,6 +50,7 @@ pub struct Reader {
     ledger: Ledger,
     tokens: Tokens,
     apps: Apps,
+    told: Told,
 }
 
 impl Reader {
@@ -54,7 +60,12 @@ impl Reader {
     ///
     /// Where a setting is missing or wrong.
     pub fn from_settings(settings: &Settings<'_>, ledger: Ledger) -> Result<Self, SettingError> {
-        Ok(Self { ledger, tokens: Tokens::from_settings(settings)?, apps: Apps::from_settings(settings) })
+        Ok(Self {
+            ledger,
+            tokens: Tokens::from_settings(settings)?,
+            apps: Apps::from_settings(settings),
+            told: Told::default(),
+        })
     }
 }
 
@@ -106,6 +117,8 @@ fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::with_openapi(openapi::description())
         .routes(routes!(get_history))
         .routes(routes!(get_change))
+        .routes(routes!(get_state))
+        .routes(routes!(get_members))
         .routes(routes!(get_feed))
         .routes(routes!(get_quarantine))
         .routes(routes!(get_openapi))
@@ -130,12 +143,12 @@ pub fn router(reader: Arc<Reader>) -> Router {
 }
 
 /// Lets readers in, within the time, and logs the request: never a group's id, a user's id or a token.
-async fn admit(State(reader): State<Arc<Reader>>, request: Request, next: Next) -> Response {
+async fn admit(extract::State(reader): extract::State<Arc<Reader>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = route(request.uri().path());
     let name = reader.tokens.reader(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes)).map(str::to_owned);
     let mut response = if name.is_some() {
-        let answered = caught(timeout(TIME, next.run(request))).await;
+        let answered = caught(timeout(time(&request), next.run(request))).await;
         let defect =
             || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The request met a defect. The log says where.");
         let late = |_| Problem::unavailable().into_response();
@@ -154,9 +167,20 @@ async fn admit(State(reader): State<Arc<Reader>>, request: Request, next: Next) 
     response
 }
 
+/// How long a request may take.
+fn time(request: &Request) -> Duration {
+    let folds = match route(request.uri().path()) {
+        "state" | "members" => true,
+        "history" => form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+            .any(|(name, value)| name == "previous" && value == "true"),
+        _ => false,
+    };
+    if folds { FOLDING_TIME } else { TIME }
+}
+
 /// A path as it may be logged: one of ours, or `other`.
 fn route(path: &str) -> &'static str {
-    let own = ["history", "change", "feed", "quarantine", "openapi.json"];
+    let own = ["history", "change", "state", "members", "feed", "quarantine", "openapi.json"];
     own.into_iter().find(|route| path.strip_prefix("/ledger/v1/") == Some(*route)).unwrap_or("other")
 }
 
@@ -170,7 +194,11 @@ fn route(path: &str) -> &'static str {
         openapi::Errors,
     ),
 )]
-async fn get_history(State(reader): State<Arc<Reader>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+async fn get_history(
+    extract::State(reader): extract::State<Arc<Reader>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
     let format = format(&mut parameters, &headers)?;
     let query = history::Query::read(&mut parameters)?;
@@ -186,7 +214,7 @@ async fn get_history(State(reader): State<Arc<Reader>>, uri: Uri, headers: Heade
     params(openapi::ChangeParameters),
     responses((status = 200, body = ChangeWithBody), (status = 404, body = Problem, content_type = "application/problem+json"), openapi::Errors),
 )]
-async fn get_change(State(reader): State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
+async fn get_change(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
     let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
     let (group_key, change_key) = (parameters.group_key()?, parameters.required("change_key")?);
     if change_key.len() > MAX_SORT_KEY_BYTES {
@@ -211,6 +239,36 @@ async fn get_change(State(reader): State<Arc<Reader>>, uri: Uri) -> Result<Respo
     Ok(answered("application/json", json(&answer), 1))
 }
 
+/// A group's state: its history folded, up to now or to a time.
+#[utoipa::path(
+    get,
+    path = "/ledger/v1/state",
+    params(openapi::StateParameters),
+    responses((status = 200, body = State), (status = 404, body = Problem, content_type = "application/problem+json"), openapi::Errors),
+)]
+async fn get_state(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
+    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let query = state::query::Query::read(&mut parameters)?;
+    parameters.end()?;
+    let state = query.state(&reader.ledger, &reader.told).await?;
+    Ok(answered("application/json", json(&state), records(state.changes)))
+}
+
+/// A group's members, by their ids.
+#[utoipa::path(
+    get,
+    path = "/ledger/v1/members",
+    params(openapi::MembersParameters),
+    responses((status = 200, body = Members), (status = 404, body = Problem, content_type = "application/problem+json"), openapi::Errors),
+)]
+async fn get_members(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
+    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let query = MembersQuery::read(&mut parameters)?;
+    parameters.end()?;
+    let page = query.page(&reader.ledger, &reader.told).await?;
+    Ok(answered("application/json", json(&page), page.members.len()))
+}
+
 /// All groups' changes in the order of writing.
 ///
 /// A consumer that keeps `next` and asks again sees each record once, provided that it is visible in the index within the
@@ -224,7 +282,11 @@ async fn get_change(State(reader): State<Arc<Reader>>, uri: Uri) -> Result<Respo
         openapi::Errors,
     ),
 )]
-async fn get_feed(State(reader): State<Arc<Reader>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+async fn get_feed(
+    extract::State(reader): extract::State<Arc<Reader>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
     let format = format(&mut parameters, &headers)?;
     let now = Timestamp::now();
@@ -241,7 +303,7 @@ async fn get_feed(State(reader): State<Arc<Reader>>, uri: Uri, headers: HeaderMa
     params(openapi::QuarantineParameters),
     responses((status = 200, body = QuarantinedCallbacks), openapi::Errors),
 )]
-async fn get_quarantine(State(reader): State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
+async fn get_quarantine(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
     let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
     let query = quarantine::Query::read(&mut parameters, &reader.apps)?;
     parameters.end()?;
@@ -277,6 +339,10 @@ fn changes(format: Format, page: &Page, uri: &Uri, cursor: &str) -> Response {
         }
     }
     response
+}
+
+fn records(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn answered(media_type: &'static str, body: String, records: usize) -> Response {

@@ -16,7 +16,7 @@ use crate::platform::{Decoded, PLATFORMS};
 use crate::storage::item::{Details, HeadItem, OccurredAtSource, RecordItem};
 
 /// One change of a group. The feed leaves out what its index does not have, unless details are asked for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Change {
     /// The group's key.
     pub group_key: String,
@@ -57,6 +57,10 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub change: Option<Plain>,
+    /// What the fields that it sets were before, where that is asked for and known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub previous: Option<Plain>,
     /// SHA-256, in hex, of what makes the callback the same callback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -72,8 +76,12 @@ pub struct Change {
 }
 
 /// What changed, as plain JSON. Numbers keep their digits.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plain(pub Details);
+
+/// The value of one field, as plain JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainValue(pub Detail<'static>);
 
 impl Change {
     /// The change of an entry of the feed's index.
@@ -94,6 +102,7 @@ impl Change {
             operator: head.operator.map(Cow::into_owned),
             group_type: head.group_type.map(Cow::into_owned),
             change: None,
+            previous: None,
             digest: None,
             source: None,
             request_id: None,
@@ -152,6 +161,12 @@ fn decoded(platform: &str, command: &str, body: &[u8], received_at: Timestamp) -
 impl Serialize for Plain {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, detail)| (name, PlainDetail(detail))))
+    }
+}
+
+impl Serialize for PlainValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PlainDetail(&self.0).serialize(serializer)
     }
 }
 

@@ -81,7 +81,7 @@ impl Query {
     pub fn read(parameters: &mut Parameters, now: Timestamp) -> Result<Self, Problem> {
         let descending = parameters.descending()?;
         let platform = parameters.platform()?.map(|platform| platform.name.to_owned());
-        let filter = Filter { kinds: parameters.kinds()?, operator: None, platform };
+        let filter = Filter { kinds: parameters.kinds()?, platform, ..Filter::default() };
         let details = parameters.flag("details")?;
         let most = if details { MAX_BATCH } else { MAX_LIMIT };
         let limit = parameters.number("limit", 100, 1, most)?;

@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 /// The columns of CSV.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "group_key",
     "change_key",
     "platform",
@@ -38,6 +38,7 @@ const COLUMNS: [&str; 18] = [
     "source",
     "request_id",
     "expires_at",
+    "previous",
 ];
 
 impl Format {
@@ -104,6 +105,7 @@ impl Format {
                     change.source.as_ref().map(json),
                     change.request_id.clone(),
                     change.expires_at.map(|at| at.to_string()),
+                    change.previous.as_ref().map(json),
                 ];
                 cells.map(|cell| cell.as_deref().map_or_else(String::new, self::cell)).join(",")
             }

@@ -1,22 +1,28 @@
 //! The history of a group: its changes in the order in which they happened.
 
+use std::time::{Duration, Instant};
+
 use crate::domain::record::SORT_KEY;
 use crate::domain::timestamp::Timestamp;
-use crate::reading::change::Change;
+use crate::reading::change::{Change, Plain};
 use crate::reading::cursor::Binding;
 use crate::reading::format::Format;
 use crate::reading::page::{Capacity, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
+use crate::reading::state::fold::Fold;
+use crate::reading::state::{self, GroupKey};
 use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{Filter, Range, ReadError, key_of, text_of};
 
 /// The most changes of one page.
 pub const MAX_LIMIT: usize = 1_000;
+/// How long a request may fold the history for what was before its changes.
+const PREVIOUS_TIME: Duration = Duration::from_secs(10);
 /// Below and above every sort key: they begin with a year.
-const FIRST: &str = "0";
-const LAST: &str = ":";
+pub(crate) const FIRST: &str = "0";
+pub(crate) const LAST: &str = ":";
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -26,6 +32,7 @@ pub struct Query {
     range: Range,
     binding: Binding,
     limit: usize,
+    previous: bool,
 }
 
 impl Query {
@@ -41,8 +48,9 @@ impl Query {
             return Err(Problem::parameter("until", "is before from."));
         }
         let descending = parameters.descending()?;
-        let filter = Filter { kinds: parameters.kinds()?, operator: parameters.one("operator")?, platform: None };
+        let filter = Filter { kinds: parameters.kinds()?, operator: parameters.one("operator")?, ..Filter::default() };
         let limit = parameters.number("limit", 100, 1, MAX_LIMIT)?;
+        let previous = parameters.flag("previous")?;
 
         // No key is a time alone, so that `until` itself is above every key of an earlier time and below its own.
         let bound =
@@ -61,7 +69,8 @@ impl Query {
             return Err(not_a_cursor("cursor"));
         }
         let after = after.map(|change_key| key_of(&group_key, &change_key));
-        Ok(Self { group_key, filter, range: Range { from, until, descending, after, limit: None }, binding, limit })
+        let range = Range { from, until, descending, after, limit: None };
+        Ok(Self { group_key, filter, range, binding, limit, previous })
     }
 
     /// Reads a page.
@@ -70,25 +79,51 @@ impl Query {
     ///
     /// Where the table cannot be read.
     pub async fn page(mut self, ledger: &Ledger, format: Format) -> Result<Page, ReadError> {
-        let (mut room, mut rows, mut more) = (Capacity::new(self.limit), Vec::new(), true);
+        let (mut room, mut changes, mut more) = (Capacity::new(self.limit), Vec::new(), true);
         'pages: while more && !room.is_full() {
             // With a filter DynamoDB looks at more than it gives.
             self.range.limit = self.filter.takes_all().then(|| room.items());
             let page = ledger.history(&self.group_key, &self.range, &self.filter).await?;
             for item in page.items {
                 let change = change(ledger, item).await?;
-                let row = format.row(&change);
-                if !room.take(row.len()) {
+                if !room.take(format.row(&change).len()) {
                     break 'pages;
                 }
                 self.range.after = Some(key_of(&change.group_key, &change.change_key));
-                rows.push(row);
+                changes.push(change);
             }
             more = page.after.is_some();
             self.range.after = page.after.or(self.range.after);
         }
-        let after = self.range.after.as_ref().filter(|_| more).and_then(|key| text_of(key, SORT_KEY));
-        Ok(Page { rows, more, next: after.map(|key| self.binding.cursor(key)) })
+        let mut after = self.range.after.as_ref().and_then(|key| text_of(key, SORT_KEY)).map(str::to_owned);
+        if self.previous {
+            self.add_previous(ledger, &mut changes).await?;
+        }
+        // What was before needs room too.
+        let (mut room, mut rows, mut last) = (Capacity::new(self.limit), Vec::new(), None);
+        for change in changes {
+            let row = format.row(&change);
+            if self.previous && !room.take(row.len()) {
+                (after, more) = (last, true);
+                break;
+            }
+            rows.push(row);
+            last = Some(change.change_key);
+        }
+        Ok(Page { rows, more, next: after.filter(|_| more).map(|key| self.binding.cursor(&key)) })
+    }
+
+    /// Adds what was before each change, as far as the history can be folded in time.
+    async fn add_previous(&self, ledger: &Ledger, changes: &mut [Change]) -> Result<(), ReadError> {
+        let Some(key) = GroupKey::parse(&self.group_key) else { return Ok(()) };
+        let keys = changes.iter().map(|change| change.change_key.clone());
+        let fold = Fold::new(key, Timestamp::now()).with_previous_of(keys);
+        let (fold, _) = state::read::fold(ledger, fold, None, Some(Instant::now() + PREVIOUS_TIME)).await?;
+        let mut previous = fold.into_previous();
+        for change in changes {
+            change.previous = previous.remove(&change.change_key).map(Plain);
+        }
+        Ok(())
     }
 }
 

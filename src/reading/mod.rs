@@ -1,6 +1,7 @@
-//! Reading the ledger: the history of a group, one change, the feed of all groups, quarantine. Read only.
+//! Reading the ledger: the history of a group and its state, one change, the feed of all groups, quarantine. Read only.
 //!
 //! [`api`] is the HTTP API; [`history`], [`feed`] and [`quarantine`] are the lists behind it, a [`page`] at a time;
+//! [`state`] folds a history;
 //! [`change`] is how a record is told, in the [formats](mod@format) that a client may ask for. Knows the domain, the platforms (to decode
 //! again what no item could hold) and the table; neither Lambda nor how callbacks are received.
 
@@ -15,4 +16,5 @@ pub mod page;
 pub mod parameters;
 pub mod problem;
 pub mod quarantine;
+pub mod state;
 pub mod tokens;

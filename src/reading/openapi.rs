@@ -76,6 +76,8 @@ pub(crate) struct HistoryParameters {
     limit: Option<u32>,
     /// The `next` of the page before.
     cursor: Option<String>,
+    /// Whether each change has what its fields were before; left out where the history is too long for one request.
+    previous: Option<bool>,
     /// `json`, `ndjson` or `csv`; else `Accept` counts.
     format: Option<String>,
 }
@@ -95,6 +97,45 @@ pub(crate) struct ChangeParameters {
     group_id: Option<String>,
     /// The change's key.
     change_key: String,
+}
+
+/// Which group, and when.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what code elsewhere reads")]
+pub(crate) struct StateParameters {
+    /// The group: `{platform}#{app_id}#{group_id}`. Or `platform`, `app_id` and `group_id`.
+    group_key: Option<String>,
+    /// The platform's name, instead of `group_key`.
+    platform: Option<String>,
+    /// The app's id, instead of `group_key`.
+    app_id: Option<String>,
+    /// The group's id, instead of `group_key`.
+    group_id: Option<String>,
+    /// The time (RFC 3339) up to which changes count, itself included; now by default.
+    at: Option<String>,
+}
+
+/// Which group's members, and when.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what code elsewhere reads")]
+pub(crate) struct MembersParameters {
+    /// The group: `{platform}#{app_id}#{group_id}`. Or `platform`, `app_id` and `group_id`.
+    group_key: Option<String>,
+    /// The platform's name, instead of `group_key`.
+    platform: Option<String>,
+    /// The app's id, instead of `group_key`.
+    app_id: Option<String>,
+    /// The group's id, instead of `group_key`.
+    group_id: Option<String>,
+    /// The time (RFC 3339) up to which changes count, itself included; now by default.
+    at: Option<String>,
+    /// The most members of the page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
 /// Which changes of all groups.

@@ -89,18 +89,20 @@ pub struct Filter {
     pub operator: Option<String>,
     /// Of this platform.
     pub platform: Option<String>,
+    /// Of this app.
+    pub app_id: Option<String>,
 }
 
 impl Filter {
     /// Whether it takes every record.
     #[must_use]
     pub fn takes_all(&self) -> bool {
-        self.kinds.is_empty() && self.operator.is_none() && self.platform.is_none()
+        self.kinds.is_empty() && self.operator.is_none() && self.platform.is_none() && self.app_id.is_none()
     }
 
     fn apply(&self, mut query: QueryFluentBuilder) -> QueryFluentBuilder {
         let mut conditions = Vec::new();
-        let own = [("operator", &self.operator), ("platform", &self.platform)];
+        let own = [("operator", &self.operator), ("platform", &self.platform), ("app_id", &self.app_id)];
         for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query = query.expression_attribute_names(format!("#{name}"), name);
             query = query.expression_attribute_values(format!(":{name}"), text(value));

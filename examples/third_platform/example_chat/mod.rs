@@ -14,7 +14,7 @@ use group_ledger::domain::callback::Callback;
 use group_ledger::domain::quarantine::Undecodable;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::{Request, Verified};
-use group_ledger::platform::{Decoded, Platform, Registration, answer};
+use group_ledger::platform::{Decoded, Evidence, Platform, Registration, answer};
 use group_ledger::settings::{SettingError, Settings};
 use http::Response;
 use secrecy::SecretString;
@@ -51,6 +51,7 @@ pub(crate) static REGISTRATION: Registration = Registration {
     allow_anybody: "EXAMPLE_CHAT_ALLOW_ANYBODY",
     secrets: "EXAMPLE_CHAT_TOKENS",
     sample_app: &[("EXAMPLE_CHAT_APP_ID", "demo")],
+    evidence: Evidence { window: Duration::from_secs(1), types_with_all_members: &[] },
     sender: sender::send,
 };
 

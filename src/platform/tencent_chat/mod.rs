@@ -12,7 +12,7 @@ use crate::domain::callback::Callback;
 use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
-use crate::platform::{Decoded, Platform, Registration, answer};
+use crate::platform::{Decoded, Evidence, Platform, Registration, answer};
 use crate::settings::{SettingError, Settings};
 
 mod decode;
@@ -49,6 +49,13 @@ pub static REGISTRATION: Registration = Registration {
     allow_anybody: "TENCENT_ALLOW_UNSIGNED",
     secrets: "TENCENT_CALLBACK_TOKENS",
     sample_app: &[("TENCENT_SDK_APP_ID", "1400000000")],
+    evidence: Evidence {
+        // The creation of a Community comes 3 s late: https://cloud.tencent.com/document/product/269/1663.
+        window: Duration::from_secs(5),
+        // Not AVChatRoom, whose audience comes and goes without a callback for each, and not types that are not known here:
+        // https://www.tencentcloud.com/document/product/1047/33529.
+        types_with_all_members: &["Public", "Private", "Work", "ChatRoom", "Meeting", "Community"],
+    },
     sender: sender::send,
 };
 

@@ -1,0 +1,118 @@
+//! The state of a group: its history folded. Every value says since when it holds, and by which change.
+//!
+//! [`fold`] puts the records into the order of the events and looks for [`gaps`]; [`group`] says what each kind of change does to a
+//! group; [`told`] whether an app's callbacks tell of joining and leaving. These are pure, but for the last. [`read`] folds what
+//! the table has; [`query`] answers for the API.
+
+pub mod fold;
+pub mod gaps;
+pub mod group;
+pub mod query;
+pub mod read;
+pub mod told;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::timestamp::Timestamp;
+use crate::platform::{PLATFORMS, Registration};
+use crate::reading::state::gaps::{Gap, GapKind};
+use crate::reading::state::group::{Member, Origin, Values};
+
+/// The most members of a state; the route of the members has all.
+pub const MAX_MEMBERS: usize = 5_000;
+
+/// What is known of a group at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct State {
+    /// The group's key.
+    pub group_key: String,
+    /// The platform's name.
+    pub platform: String,
+    /// The app's id.
+    pub app_id: String,
+    /// The group's id, as the platform sent it.
+    pub group_id: String,
+    /// Whether the group exists.
+    pub status: Status,
+    /// Its creation, where the history has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<Origin>,
+    /// Its dismissal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dismissed: Option<Origin>,
+    /// Whether the history has the group's creation.
+    pub complete: bool,
+    /// How many changes were folded.
+    pub changes: u64,
+    /// The first of them.
+    pub first_change_key: String,
+    /// The last of them.
+    pub last_change_key: String,
+    /// Whether these are all; else the history was too long for one request, and the state is that after `last_change_key`.
+    pub finished: bool,
+    /// The profile: name, owner and the like, and the group's type.
+    #[schema(value_type = BTreeMap<String, group::Value>)]
+    pub fields: Values,
+    /// The app's own fields of the profile.
+    #[schema(value_type = BTreeMap<String, group::Value>)]
+    pub custom_fields: Values,
+    /// The app's own attributes.
+    #[schema(value_type = BTreeMap<String, group::Value>)]
+    pub attributes: Values,
+    /// The members that are known, at most 5,000 of them.
+    pub members: BTreeMap<String, Member>,
+    /// How many members are known.
+    pub members_total: usize,
+    /// Whether these are all members: `complete`, and every joining and leaving was told, unless a gap says otherwise.
+    pub members_complete: bool,
+    /// The fields of its topics.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, group::Value>>)]
+    pub topics: BTreeMap<String, Values>,
+    /// What the history proves to be missing: at most 100 of a kind.
+    pub gaps: Vec<Gap>,
+    /// How many gaps of each kind there are.
+    pub gap_counts: BTreeMap<GapKind, u64>,
+}
+
+/// Whether a group exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As far as is known.
+    Active,
+    /// It was dismissed, and not created again. The rest of the state is the last one.
+    Dismissed,
+}
+
+/// A group's key, taken apart.
+#[derive(Clone, Debug)]
+pub struct GroupKey {
+    /// The whole key.
+    pub group_key: String,
+    /// The platform.
+    pub platform: &'static Registration,
+    /// The app's id.
+    pub app_id: String,
+    /// The group's id.
+    pub group_id: String,
+}
+
+impl GroupKey {
+    /// Takes a key apart; `None` where it is no group's.
+    #[must_use]
+    pub fn parse(group_key: &str) -> Option<Self> {
+        PLATFORMS.into_iter().find_map(|platform| {
+            let (app_id, group_id) = group_key.strip_prefix(platform.name)?.strip_prefix('#')?.split_once('#')?;
+            let (app_id, group_id) = (app_id.to_owned(), group_id.to_owned());
+            Some(Self { group_key: group_key.to_owned(), platform, app_id, group_id })
+        })
+    }
+}
+
+/// The last key of a time: every key of that time is before it, and every later one after it.
+pub(crate) fn end_of(at: Timestamp) -> String {
+    format!("{at}$")
+}

@@ -1,0 +1,132 @@
+//! What the API is asked of a group's state, and its answers.
+
+use std::ops::Bound;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::timestamp::Timestamp;
+use crate::reading::cursor::Binding;
+use crate::reading::history::MAX_LIMIT;
+use crate::reading::parameters::Parameters;
+use crate::reading::problem::Problem;
+use crate::reading::state::fold::Fold;
+use crate::reading::state::group::Member;
+use crate::reading::state::told::Told;
+use crate::reading::state::{GroupKey, State, read};
+use crate::storage::ledger::Ledger;
+
+/// How long a request may fold; what it has by then is its answer.
+const TIME: Duration = Duration::from_secs(20);
+
+/// A group, and a time.
+#[derive(Clone, Debug)]
+pub struct Query {
+    key: GroupKey,
+    at: Option<Timestamp>,
+}
+
+impl Query {
+    /// Reads the parameters of a state.
+    ///
+    /// # Errors
+    ///
+    /// Where one is wrong.
+    pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let key = GroupKey::parse(&parameters.group_key()?);
+        let key = key.ok_or_else(|| Problem::parameter("group_key", "is of no platform."))?;
+        Ok(Self { key, at: parameters.time("at")? })
+    }
+
+    /// The group's state.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing is recorded of it, or the table cannot be read.
+    pub async fn state(self, ledger: &Ledger, told: &Told) -> Result<State, Problem> {
+        let state = read::state(ledger, told, self.key, self.at, Some(Instant::now() + TIME)).await?;
+        state.ok_or_else(nothing)
+    }
+}
+
+/// A page of a group's members.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Members {
+    /// The members, by their ids.
+    pub members: Vec<Listed>,
+    /// How many members are known.
+    pub members_total: usize,
+    /// Whether these are all members, as in the state.
+    pub members_complete: bool,
+    /// Whether all of the history was folded, as in the state.
+    pub finished: bool,
+    /// Where the next page begins; null at the end.
+    pub next: Option<String>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// A member in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listed {
+    /// The user's id.
+    pub user: String,
+    /// What is known of the membership.
+    #[serde(flatten)]
+    pub member: Member,
+}
+
+/// Which members.
+#[derive(Clone, Debug)]
+pub struct MembersQuery {
+    group: Query,
+    binding: Binding,
+    /// The user that was listed last.
+    after: Option<String>,
+    limit: usize,
+}
+
+impl MembersQuery {
+    /// Reads the parameters of a list of members.
+    ///
+    /// # Errors
+    ///
+    /// Where one is wrong.
+    pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let group = Query::read(parameters)?;
+        let limit = parameters.number("limit", 100, 1, MAX_LIMIT)?;
+        let at = group.at.map(|at| at.to_string()).unwrap_or_default();
+        let binding = Binding::new("members", [group.key.group_key.as_str(), &at]);
+        let after = parameters.position("cursor", &binding)?;
+        Ok(Self { group, binding, after, limit })
+    }
+
+    /// A page of the members.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing is recorded of the group, or the table cannot be read.
+    pub async fn page(self, ledger: &Ledger, told: &Told) -> Result<Members, Problem> {
+        let (now, deadline) = (Timestamp::now(), Instant::now() + TIME);
+        let fold = Fold::new(self.group.key, now);
+        let (mut fold, finished) = read::fold(ledger, fold, self.group.at, Some(deadline)).await?;
+        let is_told = read::is_told(ledger, told, &mut fold, now).await?;
+        let after = self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut listed = fold.members().range::<str, _>((after, Bound::Unbounded));
+        let members: Vec<Listed> = listed
+            .by_ref()
+            .take(self.limit)
+            .map(|(user, member)| Listed { user: user.clone(), member: member.clone() })
+            .collect();
+        let more = listed.next().is_some();
+        let next = members.last().filter(|_| more).map(|last| self.binding.cursor(&last.user));
+        let state = fold.finish(is_told, finished).ok_or_else(nothing)?;
+        let (members_total, members_complete) = (state.members_total, state.members_complete);
+        Ok(Members { members, members_total, members_complete, finished, next, more })
+    }
+}
+
+fn nothing() -> Problem {
+    Problem::not_found("Nothing is recorded of this group up to then. Is its id whole, with the @TGS# of Tencent's?")
+}
