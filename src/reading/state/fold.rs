@@ -40,6 +40,7 @@ pub struct Fold {
     decided: HashSet<(String, String)>,
     /// Who left, and when, as far back as the window.
     left: HashMap<String, i64>,
+    owners: Owners,
     retention: Retention,
     has_creation: bool,
     joins: bool,
@@ -75,6 +76,30 @@ impl Retention {
     }
 }
 
+/// The last changes of the owner that are within the window of one another.
+#[derive(Debug, Default)]
+struct Owners {
+    /// When each happened, and whom it made the owner.
+    new: Vec<(i64, Option<String>)>,
+    /// Whether one of them does not chain, so that their order is not known.
+    is_broken: bool,
+}
+
+impl Owners {
+    fn add(&mut self, event: &Event, is_mismatch: bool, window: i64) {
+        let at = event.at.unix_millis();
+        self.new.retain(|(other, _)| (at - other).abs() <= window);
+        self.is_broken &= !self.new.is_empty();
+        self.is_broken |= is_mismatch;
+        self.new.push((at, event.text("new_owner").map(str::to_owned)));
+    }
+
+    /// Whether some order of them ends with this owner.
+    fn may_be(&self, owner: &str) -> bool {
+        self.is_broken && self.new.iter().any(|(_, new)| new.as_deref() == Some(owner))
+    }
+}
+
 impl Fold {
     /// A fold of `key`'s records as they are at `now`: those that have expired are gone, whether deleted yet or not.
     #[must_use]
@@ -89,6 +114,7 @@ impl Fold {
             gaps: Gaps::default(),
             decided: HashSet::new(),
             left: HashMap::new(),
+            owners: Owners::default(),
             retention: Retention::default(),
             has_creation: false,
             joins: false,
@@ -231,15 +257,23 @@ impl Fold {
     fn step(&mut self) {
         let Some(((place, ..), event)) = self.waiting.pop_first() else { return };
         match event.kind {
-            // Of a new life: not pulled before what happened in the old one.
-            Some(Kind::GroupCreated) if self.group.is_alive() && place < event.at.unix_millis() => {
-                self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
-            }
-            Some(Kind::GroupCreated) => {
-                if self.group.is_alive() {
-                    self.dismiss_before(&event);
+            Some(Kind::GroupCreated) if self.group.is_alive() => {
+                let dismissals = self.dismissals_before(&event);
+                if place < event.at.unix_millis() && !dismissals.is_empty() {
+                    // It begins a new life, so that it does not come before what happened in the old one.
+                    self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
+                    return;
+                }
+                for place in dismissals {
+                    if let Some(dismissal) = self.waiting.remove(&place) {
+                        self.apply(dismissal);
+                    }
                 }
                 self.apply(event);
+            }
+            Some(Kind::GroupDismissed) => {
+                self.apply(event);
+                self.advance_creations();
             }
             Some(Kind::GroupOwnerChanged) => {
                 let event = self.first_of_chain(event);
@@ -249,22 +283,26 @@ impl Fold {
         }
     }
 
-    /// Applies the dismissals that a second creation within the window of them must have followed: those recorded before it, or
-    /// else the first one after it.
-    fn dismiss_before(&mut self, creation: &Event) {
+    /// The waiting dismissals within the window of a second creation that it must have followed: those recorded before it, or else
+    /// the first one after it.
+    fn dismissals_before(&self, creation: &Event) -> Vec<Place> {
         let at = creation.at.unix_millis();
         let near = |event: &Event| (event.at.unix_millis() - at).abs() <= self.window;
         let places = self.waiting.iter().filter(|(_, event)| event.kind == Some(Kind::GroupDismissed) && near(event));
-        let mut places: Vec<(bool, Place)> =
-            places.map(|(place, event)| (event.at.unix_millis() <= at, place.clone())).collect();
-        if places.iter().any(|(is_before, _)| *is_before) {
-            places.retain(|(is_before, _)| *is_before);
-        } else {
-            places.truncate(1);
-        }
-        for (_, place) in places {
-            if let Some(dismissal) = self.waiting.remove(&place) {
-                self.apply(dismissal);
+        let (before, after): (Vec<_>, Vec<_>) = places.partition(|(_, event)| event.at.unix_millis() <= at);
+        let places = if before.is_empty() { after.into_iter().take(1).collect() } else { before };
+        places.into_iter().map(|(place, _)| place.clone()).collect()
+    }
+
+    /// Lets creations that waited for a dismissal come before all within the window of them again.
+    fn advance_creations(&mut self) {
+        let is_late = |(place, event): &(&Place, &Event)| {
+            event.kind == Some(Kind::GroupCreated) && place.0 == event.at.unix_millis()
+        };
+        let late: Vec<Place> = self.waiting.iter().filter(is_late).map(|(place, _)| place.clone()).collect();
+        for place in late {
+            if let Some(event) = self.waiting.remove(&place) {
+                self.waiting.insert((place.0 - self.window, place.1, place.2), event);
             }
         }
     }
@@ -290,7 +328,9 @@ impl Fold {
             .collect();
         let links: Vec<(Option<&str>, Option<&str>)> =
             links.iter().map(|(old, new)| (old.as_deref(), new.as_deref())).collect();
-        let (_, first) = best_order(self.group.owner(), &links);
+        let owner = self.group.owner();
+        let may_own = |old: &str| owner.is_none_or(|owner| owner == old) || self.owners.may_be(old);
+        let (_, first) = best_order(&may_own, &links);
         let chosen = first.checked_sub(1).and_then(|other| others.get(other));
         let Some(chosen) = chosen.and_then(|place| self.waiting.remove(place)) else { return event };
         self.waiting.insert((event.at.unix_millis(), 1, event.key.clone()), event);
@@ -341,6 +381,13 @@ impl Fold {
         });
     }
 
+    /// Whether a creation waits within the window of a change, which may be of the group's new life.
+    fn may_be_of_next_life(&self, event: &Event) -> bool {
+        let until = event.at.unix_millis() + self.window;
+        let near = self.waiting.range(..=(until, u8::MAX, String::new()));
+        near.into_iter().any(|(_, other)| other.kind == Some(Kind::GroupCreated))
+    }
+
     /// Adds the gaps that a change proves, but for those of members.
     fn look_for_gaps(&mut self, event: &Event) {
         let Some(kind) = event.kind else { return };
@@ -357,12 +404,18 @@ impl Fold {
             Kind::GroupDismissed => event.text("owner").filter(|_| !self.owner_is_younger_than_window(event)),
             _ => None,
         };
-        if let (Some(says), Some(owner)) = (says, self.group.owner().map(str::to_owned))
-            && says != owner
+        let owner = self.group.owner().map(str::to_owned);
+        let mismatch = says.zip(owner.as_deref()).filter(|(says, owner)| says != owner);
+        if let Some((says, owner)) = mismatch
             && !self.group.is_owner_doubtful
+            && !self.owners.may_be(says)
             && !self.is_crowded(event)
+            && !self.may_be_of_next_life(event)
         {
-            self.gap(GapKind::OwnerMismatch, event, Some(&owner), Some(says));
+            self.gap(GapKind::OwnerMismatch, event, Some(owner), Some(says));
+        }
+        if kind == Kind::GroupOwnerChanged {
+            self.owners.add(event, mismatch.is_some(), self.window);
         }
         let can_follow_a_dismissal = matches!(
             kind,
@@ -378,6 +431,7 @@ impl Fold {
             && event.at.unix_millis() > dismissed.since.unix_millis() + self.window
             && !can_follow_a_dismissal
             && !self.group.is_broken
+            && !self.may_be_of_next_life(event)
         {
             self.gap(GapKind::ChangeAfterDismissal, event, Some(&dismissed.change_key), Some(kind.as_str()));
         }
@@ -409,8 +463,12 @@ impl Fold {
             }
             let is_known = self.group.members.get(member).is_some_and(|known| known.since.is_some());
             // Of somebody who is a member, the leaving comes first.
-            if is_known && !self.decide(Kind::MemberLeft, member, event) && self.knows_members() {
-                self.gap(GapKind::MemberKnown, event, None, Some(member));
+            if is_known {
+                if self.decide(Kind::MemberLeft, member, event) {
+                    self.group.leave(member);
+                } else if self.knows_members() && !self.may_be_of_next_life(event) {
+                    self.gap(GapKind::MemberKnown, event, None, Some(member));
+                }
             }
             self.group.join(member, event, event.text("how"));
         }
@@ -429,7 +487,11 @@ impl Fold {
             }
             let is_known = self.group.members.contains_key(member);
             // Of somebody who is no member, the joining comes first; where not all joinings are told, that cannot be known.
-            if !is_known && self.knows_members() && !self.decide(Kind::MemberJoined, member, event) {
+            if !is_known
+                && self.knows_members()
+                && !self.decide(Kind::MemberJoined, member, event)
+                && !self.may_be_of_next_life(event)
+            {
                 self.gap(GapKind::MemberUnknown, event, None, Some(member));
             }
             self.group.leave(member);
@@ -446,7 +508,10 @@ impl Fold {
         if self.left.get(member).is_some_and(|left| event.at.unix_millis() - left <= self.window) {
             return true;
         }
-        if self.knows_members() && self.near(Kind::MemberJoined, member, event).is_none() {
+        if self.knows_members()
+            && self.near(Kind::MemberJoined, member, event).is_none()
+            && !self.may_be_of_next_life(event)
+        {
             self.gap(GapKind::MemberUnknown, event, None, Some(member));
         }
         false
@@ -473,13 +538,14 @@ impl Fold {
 
 /// The order of changes of the owner, each from an old one to a new one, with the fewest mismatches: their number, and the first.
 /// Empty and unknown owners mismatch nothing.
-fn best_order(owner: Option<&str>, links: &[(Option<&str>, Option<&str>)]) -> (usize, usize) {
+fn best_order(may_own: &dyn Fn(&str) -> bool, links: &[(Option<&str>, Option<&str>)]) -> (usize, usize) {
     let mut best = (usize::MAX, 0);
     for (index, (old, new)) in links.iter().enumerate() {
-        let is_mismatch = owner.zip(*old).is_some_and(|(owner, old)| owner != old);
+        let is_mismatch = old.is_some_and(|old| !may_own(old));
         let mut rest = links.to_vec();
         rest.remove(index);
-        let following = if rest.is_empty() { 0 } else { best_order(*new, &rest).0 };
+        let may_own_then = |old: &str| new.is_none_or(|new| new == old);
+        let following = if rest.is_empty() { 0 } else { best_order(&may_own_then, &rest).0 };
         let mismatches = usize::from(is_mismatch) + following;
         if mismatches < best.0 {
             best = (mismatches, index);
