@@ -19,6 +19,7 @@ use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer, local_set
 
 mod bench;
 pub(crate) mod feed;
+mod state;
 mod walks;
 
 const TOKEN: &str = "0123456789abcdef";
@@ -496,7 +497,7 @@ async fn a_table_that_does_not_answer_is_503_within_10_seconds() {
     let silent = format!("http://{}", silent.local_addr().unwrap());
     for endpoint in ["http://127.0.0.1:1", &silent] {
         let api = api_at(endpoint);
-        for path in ["feed", &format!("history?group_key={GROUP}")] {
+        for path in ["feed", &format!("history?group_key={GROUP}"), &format!("state?group_key={GROUP}")] {
             let start = Instant::now();
             let answer = get(&api, &format!("/ledger/v1/{path}")).await;
             assert_eq!(answer.status, 503, "{endpoint} {path}");
@@ -515,7 +516,7 @@ async fn the_description_is_true() {
     assert_eq!(answer, serde_json::to_value(description()).unwrap());
     assert!(answer["openapi"].as_str().unwrap().starts_with("3.1"), "{}", answer["openapi"]);
     let paths = answer["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 5);
+    assert_eq!(paths.len(), 7);
     for (path, route) in paths {
         let parameters = route["get"]["parameters"].as_array().cloned().unwrap_or_default();
         for parameter in parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()) {
@@ -532,11 +533,8 @@ async fn the_description_is_true() {
         for stranger in all.difference(&described).copied().chain(["group_keys", "Limit", "cursors"]) {
             let day = if path.ends_with("quarantine") { "&day=2024-05-07" } else { "" };
             let key = if path.ends_with("change") { "&change_key=x" } else { "" };
-            let group = if path.ends_with("history") || path.ends_with("change") {
-                "&group_key=openim%23openim%23g1"
-            } else {
-                ""
-            };
+            let has_group = described.contains("group_key");
+            let group = if has_group { "&group_key=openim%23openim%23g1" } else { "" };
             let answer = get(&api, &format!("{path}?{stranger}=1{day}{key}{group}")).await;
             assert_eq!(answer.json()["parameter"], stranger, "{path}");
         }
@@ -544,7 +542,9 @@ async fn the_description_is_true() {
     // What is answered is what is described.
     let schemas = &answer["components"]["schemas"];
     for (path, schema) in [
-        (format!("/ledger/v1/history?group_key={GROUP}"), "Changes"),
+        (format!("/ledger/v1/history?group_key={GROUP}&previous=true"), "Changes"),
+        (format!("/ledger/v1/state?group_key={GROUP}"), "State"),
+        (format!("/ledger/v1/members?group_key={GROUP}"), "Members"),
         ("/ledger/v1/feed?settle=0&details=true".to_owned(), "Changes"),
         ("/ledger/v1/quarantine?day=2024-05-07".to_owned(), "QuarantinedCallbacks"),
         ("/ledger/v1/feed?limit=0".to_owned(), "Problem"),
