@@ -559,16 +559,36 @@ fn fits(value: &Value, schema: &Value, schemas: &Value, what: &str) {
     if let Some(name) = schema["$ref"].as_str() {
         return fits(value, &schemas[name.rsplit('/').next().unwrap()], schemas, what);
     }
+    if let Some(one_of) = schema["oneOf"].as_array() {
+        let own = one_of.iter().find(|one| (one["type"] == "null") == value.is_null());
+        return fits(value, own.unwrap(), schemas, what);
+    }
+    if let Some(all_of) = schema["allOf"].as_array() {
+        let mut all = json!({ "properties": {}, "required": [] });
+        for part in all_of {
+            let part = part["$ref"].as_str().map_or(part, |name| &schemas[name.rsplit('/').next().unwrap()]);
+            all["properties"].as_object_mut().unwrap().extend(part["properties"].as_object().unwrap().clone());
+            all["required"].as_array_mut().unwrap().extend(part["required"].as_array().unwrap().clone());
+            if let Some(others) = part.get("additionalProperties") {
+                all["additionalProperties"] = others.clone();
+            }
+        }
+        return fits(value, &all, schemas, what);
+    }
+    // Any value.
+    if ["type", "properties"].iter().all(|name| schema.get(name).is_none()) {
+        return;
+    }
     match value {
         Value::Object(fields) => {
-            let Some(properties) = schema["properties"].as_object() else { return };
+            let others = schema.get("additionalProperties");
+            if others.is_none() && schema.get("properties").is_none() {
+                return;
+            }
             for (name, value) in fields {
-                fits(
-                    value,
-                    properties.get(name).unwrap_or_else(|| panic!("{what}: {name} is not described")),
-                    schemas,
-                    what,
-                );
+                let described = schema["properties"].get(name).or(others);
+                let described = described.unwrap_or_else(|| panic!("{what}: {name} is not described"));
+                fits(value, described, schemas, what);
             }
             for name in schema["required"].as_array().into_iter().flatten() {
                 assert!(fields.contains_key(name.as_str().unwrap()), "{what}: {name} is required");

@@ -33,13 +33,13 @@ const CUSTOM_FIELDS: &str = "custom_fields";
 const ATTRIBUTES: &str = "attributes";
 
 /// Values by name.
-pub type Values = BTreeMap<String, Value>;
+pub type Values = BTreeMap<String, FieldValue>;
 
 /// A value, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Value {
+pub struct FieldValue {
     /// The value, as the platform sent it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub value: PlainValue,
     /// Since when, and by what.
     #[serde(flatten)]
@@ -75,7 +75,7 @@ pub struct Member {
     pub operator: Option<String>,
     /// `role`, `nickname`, `face_url`, `ex`, as far as they are known.
     #[serde(flatten)]
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub fields: BTreeMap<&'static str, PlainValue>,
 }
 
@@ -149,8 +149,8 @@ impl Event {
         Origin { since: self.at, change_key: self.key.clone(), operator: self.operator.clone() }
     }
 
-    fn value(&self, detail: &Detail<'static>) -> Value {
-        Value { value: PlainValue(detail.clone()), origin: self.origin() }
+    fn value(&self, detail: &Detail<'static>) -> FieldValue {
+        FieldValue { value: PlainValue(detail.clone()), origin: self.origin() }
     }
 }
 

@@ -54,13 +54,13 @@ pub struct State {
     /// Whether these are all; else the history was too long for one request, and the state is that after `last_change_key`.
     pub finished: bool,
     /// The profile: name, owner and the like, and the group's type.
-    #[schema(value_type = BTreeMap<String, group::Value>)]
+    #[schema(value_type = BTreeMap<String, group::FieldValue>)]
     pub fields: Values,
     /// The app's own fields of the profile.
-    #[schema(value_type = BTreeMap<String, group::Value>)]
+    #[schema(value_type = BTreeMap<String, group::FieldValue>)]
     pub custom_fields: Values,
     /// The app's own attributes.
-    #[schema(value_type = BTreeMap<String, group::Value>)]
+    #[schema(value_type = BTreeMap<String, group::FieldValue>)]
     pub attributes: Values,
     /// The members that are known, at most 5,000 of them.
     pub members: BTreeMap<String, Member>,
@@ -69,7 +69,7 @@ pub struct State {
     /// Whether these are all members: `complete`, and every joining and leaving was told, unless a gap says otherwise.
     pub members_complete: bool,
     /// The fields of its topics.
-    #[schema(value_type = BTreeMap<String, BTreeMap<String, group::Value>>)]
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, group::FieldValue>>)]
     pub topics: BTreeMap<String, Values>,
     /// What the history proves to be missing: at most 100 of a kind.
     pub gaps: Vec<Gap>,
