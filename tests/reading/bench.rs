@@ -2,25 +2,37 @@
 
 #![allow(clippy::print_stdout, reason = "figures")]
 
+use std::borrow::Cow;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use group_ledger::domain::callback::Callback;
 use group_ledger::domain::record::Record;
 use group_ledger::domain::timestamp::{Clock, Timestamp};
+use group_ledger::platform::Decoded;
+use group_ledger::reading::change::Change;
 use group_ledger::storage::envelope::Envelope;
-use serde_json::Value;
+use group_ledger::storage::item;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::TOKEN;
 use crate::local::Stack;
 use crate::reliability::sample;
+use crate::support::fault::{Fault, Proxy, Transport};
 use crate::support::lambda::Function;
-use crate::support::{OPENIM, Sent, Table, local_settings, receiver, send};
+use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, local_settings, receiver, send};
 
 /// How often each request is made.
 const REQUESTS: usize = 500;
 const GROUPS: usize = 50;
 const RECORDS: usize = 5_000;
+/// The long history.
+const CHANGES: usize = 100_000;
+const MEMBERS: usize = 6_000;
 
 /// A figure's median and 99th percentile, in milliseconds.
 fn row(what: &str, mut took: Vec<Duration>) -> String {
@@ -89,9 +101,7 @@ async fn reading() {
         let event = event.header("authorization", &format!("Bearer {TOKEN}"));
         assert!(reader.invoke(event.event(), Duration::from_secs(15)).await.body.is_some());
         starts.push(start.elapsed());
-        let status = fs::read_to_string(format!("/proc/{}/status", reader.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        memory.push(peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1_024.0);
+        memory.push(peak_memory(reader.id()));
     }
     memory.sort_by(f64::total_cmp);
     let figures = [
@@ -104,7 +114,159 @@ async fn reading() {
         String::new(),
         format!("Peak memory of `reader` after one request: {:.1} MB.", memory[memory.len() / 2]),
     ];
+    write("docs/performance/reading.md", &figures);
+}
+
+fn write(file: &str, figures: &[String]) {
     let figures = figures.join("\n");
     println!("{figures}");
-    fs::write("docs/performance/reading.md", figures + "\n").unwrap();
+    fs::write(file, figures + "\n").unwrap();
+}
+
+/// The peak of a process's memory, in megabytes.
+fn peak_memory(id: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1_024.0
+}
+
+/// An attribute's value, as DynamoDB writes it.
+fn as_json(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!({ "S": text }),
+        AttributeValue::N(digits) => json!({ "N": digits }),
+        AttributeValue::L(items) => json!({ "L": items.iter().map(as_json).collect::<Vec<_>>() }),
+        AttributeValue::M(map) => {
+            let map: Value = map.iter().map(|(name, value)| (name.clone(), as_json(value))).collect();
+            json!({ "M": map })
+        }
+        other => panic!("no record of these has {other:?}"),
+    }
+}
+
+/// The long history's changes: a creation, 6,000 members who join, and then leave and join again, with a rename now and then.
+fn long_history(number: usize) -> (&'static str, Value) {
+    let account = |number: usize| json!([{ "Member_Account": format!("user{:04}", number % MEMBERS) }]);
+    match number {
+        0 => ("CreateGroup", json!({ "Name": "Long", "Owner_Account": "owner", "MemberList": [] })),
+        _ if number <= MEMBERS => ("NewMemberJoin", json!({ "JoinType": "Apply", "NewMemberList": account(number) })),
+        _ if number.is_multiple_of(10) => ("GroupInfoChanged", json!({ "Name": format!("Long {number}") })),
+        // In turns, whatever the renames take.
+        _ => {
+            let turn = number - MEMBERS - 1 - (number / 10 - MEMBERS / 10);
+            let (user, joins) = (turn / 2, turn % 2 == 1);
+            if joins {
+                ("NewMemberJoin", json!({ "JoinType": "Invited", "NewMemberList": account(user) }))
+            } else {
+                ("MemberExit", json!({ "ExitType": "Quit", "ExitMemberList": account(user) }))
+            }
+        }
+    }
+}
+
+/// A history of 100,000 changes: DynamoDB's pages of a megabyte, each 20 ms later than they come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "make bench"]
+async fn a_long_history() {
+    let table = Table::start().await;
+    let ledger = table.ledger();
+    let begin = Timestamp::from_unix_millis(1_670_574_414_123).unwrap();
+    let records = (0..CHANGES).map(|number| {
+        let (command, mut body) = long_history(number);
+        let at = begin.plus_millis(i64::try_from(number).unwrap() * 60_000);
+        body["CallbackCommand"] = json!(format!("Group.CallbackAfter{command}"));
+        body["GroupId"] = json!("@TGS#2LONG");
+        body["Type"] = json!("Public");
+        body["Operator_Account"] = json!("owner");
+        body["EventTime"] = json!(at.unix_millis());
+        (number, at, body.to_string())
+    });
+    for (number, at, body) in records {
+        let callback = Callback {
+            command: None,
+            parameters: Vec::new(),
+            content_encoding: None,
+            body: Cow::Borrowed(body.as_bytes()),
+            received_at: at,
+            request_id: Cow::Owned(format!("request-{number}")),
+        };
+        let Ok(Decoded::Change(change)) = (TENCENT_CHAT.decode)(&callback) else { panic!("{body}") };
+        let record = Record::new(TENCENT_CHAT.name, "1400000000", change, &callback, None);
+        let key = record.change_key();
+        let item = item::of(&Envelope::Record(record), &key, Some(at)).unwrap();
+        table.put(&item.iter().map(|(name, value)| (name.clone(), as_json(value))).collect());
+    }
+
+    // What DynamoDB bills, and how many pages it takes.
+    let (mut units, mut pages, mut after) = (0.0, 0, None);
+    let mut changes: Vec<Change> = Vec::new();
+    loop {
+        let key = "tencent-chat#1400000000#@TGS#2LONG";
+        let page = ledger.client().query().table_name(ledger.table()).key_condition_expression("group_key = :key");
+        let page = page.expression_attribute_values(":key", AttributeValue::S(key.to_owned()));
+        let page = page.return_consumed_capacity(ReturnConsumedCapacity::Total).set_exclusive_start_key(after);
+        let page = page.send().await.unwrap();
+        units += page.consumed_capacity.unwrap().capacity_units.unwrap();
+        pages += 1;
+        for item in page.items.unwrap() {
+            let (record, details) = item::attributes(item).unwrap();
+            changes.push(Change::of_record(record, details));
+        }
+        after = page.last_evaluated_key;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(changes.len(), CHANGES);
+
+    let proxy = Proxy::start(Transport::Plain, &table.endpoint, Fault::Delayed(20), usize::MAX);
+    let mut settings = local_settings(&proxy.endpoint);
+    settings.insert("READER_TOKENS".to_owned(), format!("bench:{TOKEN}"));
+    let middle = begin.plus_millis(i64::try_from(CHANGES / 2).unwrap() * 60_000);
+    let key = "group_key=tencent-chat%231400000000%23%40TGS%232LONG";
+    let mut rows = Vec::new();
+    for (what, path, query) in [
+        ("history, a page of 1,000", "history", format!("{key}&limit=1000")),
+        ("state now", "state", key.to_owned()),
+        ("state after half of the changes", "state", format!("{key}&at={middle}")),
+        ("the last 100 changes with what was before", "history", format!("{key}&order=desc&previous=true")),
+    ] {
+        let reader = Function::start("reader", &settings).await;
+        proxy.arm(usize::MAX);
+        let event = Sent { method: "GET".into(), ..Sent::post(&format!("/ledger/v1/{path}"), &query, "") };
+        let event = event.header("authorization", &format!("Bearer {TOKEN}"));
+        let answer = reader.invoke(event.event(), Duration::from_secs(30)).await;
+        let took = answer.took;
+        let answer: Value = serde_json::from_str(&answer.body.unwrap()).unwrap();
+        let body = BASE64_STANDARD.decode(answer["body"].as_str().unwrap()).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(answer["statusCode"], 200, "{body}");
+        let finished = if path == "state" { body["finished"].to_string() } else { "-".to_owned() };
+        rows.push(format!(
+            "| {what} | {:.1} | {} | {finished} | {:.1} |",
+            took.as_secs_f64(),
+            proxy.requests(),
+            peak_memory(reader.id())
+        ));
+        if what == "state now" {
+            assert_eq!([&body["changes"], &body["gaps"]], [&json!(CHANGES), &json!([])]);
+        }
+    }
+    let start = Instant::now();
+    let folded = crate::state::state(TENCENT_CHAT, changes);
+    let alone = start.elapsed();
+    assert_eq!(folded.changes, CHANGES as u64);
+    let mut figures = vec![
+        format!("{CHANGES} changes of one group: {units:.0} read units in {pages} pages for all of them."),
+        String::new(),
+        "| request, each to a new `reader` | s | requests to DynamoDB | finished | peak memory, MB |".to_owned(),
+        "| --- | --- | --- | --- | --- |".to_owned(),
+    ];
+    figures.extend(rows);
+    figures.push(String::new());
+    figures.push(format!(
+        "The fold alone, built for debugging: {:.0} changes a second.",
+        CHANGES as f64 / alone.as_secs_f64()
+    ));
+    write("docs/performance/long-history.md", &figures);
 }

@@ -50,6 +50,8 @@ pub(crate) enum Fault {
     HalfAnswer,
     /// The service does its work, and its answer comes byte by byte.
     SlowAnswer,
+    /// The service sees the request so many milliseconds later.
+    Delayed(u64),
     /// The service does its work, and its answer is something else.
     Garbage,
     /// The service rejects, with a status and an error code.
@@ -208,6 +210,7 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
             Some(Fault::Reset) => return client.reset(),
             Some(Fault::Closed) => return Ok(()),
             Some(Fault::Hang) => std::future::pending::<()>().await,
+            Some(Fault::Delayed(millis)) => sleep(Duration::from_millis(millis)).await,
             Some(Fault::Answer(status, code)) => {
                 send(&mut client, &rejection(status, code, "")).await?;
                 continue;
@@ -228,7 +231,7 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
         stream.write_all(&request).await?;
         let answer = message(stream).await?;
         match fault {
-            None => send(&mut client, &answer).await?,
+            None | Some(Fault::Delayed(_)) => send(&mut client, &answer).await?,
             Some(Fault::HalfAnswer) => return send(&mut client, &answer[..answer.len() / 2]).await,
             Some(Fault::LateAnswer) => std::future::pending::<()>().await,
             Some(Fault::SlowAnswer) => {
