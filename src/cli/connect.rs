@@ -81,11 +81,6 @@ impl Options {
         Ok((queue, place))
     }
 
-    /// The profile; an empty variable names none.
-    fn profile(&self) -> Option<&str> {
-        self.profile.as_deref().filter(|name| !name.is_empty())
-    }
-
     fn endpoint(&self) -> Option<String> {
         let given = self.endpoint_url.clone().filter(|url| !url.is_empty());
         given.or_else(|| variable("AWS_ENDPOINT_URL_DYNAMODB")).or_else(|| variable("AWS_ENDPOINT_URL"))
@@ -121,7 +116,7 @@ impl Options {
             .into());
         }
         let config = match &endpoint {
-            Some(url) if is_local(url) && self.profile().is_none() => self.local(timeouts),
+            Some(url) if is_local(url) && self.profile.is_none() => self.local(timeouts),
             _ => self.usual(timeouts).await?,
         };
         let region = config.region().map(ToString::to_string).unwrap_or_default();
@@ -160,7 +155,7 @@ impl Options {
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(profile) = self.profile() {
+        if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
         let config = loader.load().await;
@@ -274,7 +269,7 @@ fn is_url(text: &str) -> bool {
 
 /// Whether a URL is one of this machine.
 fn is_local(url: &str) -> bool {
-    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let Some(url) = url.parse::<http::Uri>().ok().filter(|_| is_url(url)) else { return false };
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

@@ -15,7 +15,6 @@ use base64::prelude::BASE64_STANDARD;
 use clap::ValueHint;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::cli::connect::{Connection, READING};
 use crate::cli::output::note;
@@ -86,11 +85,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     unfinished.is_finished = true;
     drop(unfinished);
     let Checkpoint { bytes, records, .. } = export.checkpoint;
-    if session.options.json {
-        note(&json!({ "records": records, "bytes": bytes }).to_string());
-    } else {
-        note(&format!("{} records, {} in {}.", HumanCount(records), HumanBytes(bytes), args.output.display()));
-    }
+    note(&format!("{} records, {} in {}.", HumanCount(records), HumanBytes(bytes), args.output.display()));
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use crate::storage::read::{MAX_BATCH, ReadError, text_of};
 const PAGE_SIZE: usize = 1_000;
 /// The longest wait after a failure.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// How many records an overlap remembers, in some 50 MB. Of more it remembers the newest, and reads back as far as these go.
+/// How many records an overlap remembers, in some 30 MB. Of more it remembers the newest, and reads back as far as these go.
 const MAX_KNOWN: usize = 500_000;
 
 /// Show the changes of all groups as they are recorded, until Ctrl-C
@@ -183,13 +183,14 @@ impl Walk<'_> {
         self.after = next;
         match self.args.overlap {
             None => self.known.clear(),
-            Some(overlap) if !more => {
-                // The next round begins further back than this one ended.
+            Some(overlap) => {
+                // The next round begins further back than this one ends, which is not before now.
                 let back = now.plus_millis(-self.args.settle_millis()).plus_millis(-overlap.millis());
-                self.from = self.known.forget_before(back.max(self.start));
-                self.after = None;
+                let from = self.known.forget_before(back.max(self.start));
+                if !more {
+                    (self.from, self.after) = (from, None);
+                }
             }
-            Some(_) => {}
         }
         Ok(Ok(more))
     }

@@ -40,12 +40,12 @@ use crate::reading::problem::Problem;
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C.
 
-Credentials are found as by the AWS CLI: environment, profiles with their roles and SSO, web identity, ECS, EC2. A profile's
-`credential_process` is not run: `aws configure export-credentials --format env` prints what it yields.";
+Credentials are found as by the AWS CLI: environment, profiles with their roles and SSO, web identity, ECS, EC2. Only a \
+profile's `credential_process` is not run: `aws configure export-credentials --format env` prints what it yields.";
 
 /// Reads and looks after a Group Ledger
 #[derive(Parser)]
-#[command(name = "group-ledger", version, after_long_help = EXIT_CODES, arg_required_else_help = true, infer_subcommands = true)]
+#[command(name = "group-ledger", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     options: Options,
@@ -62,15 +62,14 @@ pub(crate) struct Options {
     /// DynamoDB's address, where it is not AWS's own, as http://127.0.0.1:8000 of `make run`
     ///
     /// Else AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL. On this machine the table is group-changes and the region us-east-1
-    /// unless said otherwise, and no credentials are needed: only those of the environment, or of a profile that is named, are
-    /// used.
+    /// unless said otherwise, and no credentials are needed: only those of the environment, or of --profile, are used.
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url, help_heading = GLOBAL)]
     endpoint_url: Option<String>,
     /// The AWS region; else that of the environment or the profile
     #[arg(long, global = true, value_name = "REGION", help_heading = GLOBAL)]
     region: Option<String>,
-    /// The AWS profile
-    #[arg(long, global = true, env = "AWS_PROFILE", hide_env_values = true, value_name = "NAME", help_heading = GLOBAL)]
+    /// The AWS profile; else AWS_PROFILE
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
     profile: Option<String>,
     /// Write JSON, an object a line
     #[arg(long, global = true, help_heading = GLOBAL)]
