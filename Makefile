@@ -139,6 +139,8 @@ coverage: tools ## Count the lines of the library that the tests run in process
 audit: ## Check the dependencies: advisories, licences, duplicates, sources
 	$(call install,cargo-deny,$(CARGO_DENY))
 	cargo deny --locked check $(AUDIT)
+	@# The command line may have a crate twice: it is no function.
+	cargo deny --locked --features cli check advisories licenses sources
 
 ##@ Building
 

@@ -116,9 +116,9 @@ async fn progress(connection: &Connection) -> ProgressBar {
     let total = table.ok().and_then(|table| u64::try_from(table.table?.item_count?).ok()).filter(|total| *total > 0);
     let (progress, template) = match total {
         Some(total) => {
-            (ProgressBar::new(total), "{bar:30} {human_pos} of some {human_len} records, {per_sec}, {eta} left")
+            (ProgressBar::new(total), "{bar:30} {human_pos} of some {human_len} records, {eta} left")
         }
-        None => (ProgressBar::no_length(), "{spinner} {human_pos} records, {per_sec}"),
+        None => (ProgressBar::no_length(), "{spinner} {human_pos} records"),
     };
     match ProgressStyle::with_template(template) {
         Ok(style) => progress.with_style(style),

@@ -71,7 +71,7 @@ pub(crate) async fn send(args: SendArgs, session: &mut Session) -> Result<()> {
     let samples: Vec<_> = args.files.iter().map(|file| Sample::find(file)).collect::<Result<_>>()?;
     let mut rejected = 0;
     for sample in &samples {
-        let answer = sample.signed(&args.url, setting)?.send().await?;
+        let answer = sample.signed(&args.url, setting, Timestamp::now())?.send().await?;
         if session.options.json {
             let Answer { status, body, millis } = &answer;
             session.output.json(&json!({ "sample": sample.name, "status": status, "millis": millis, "body": body }))?;
@@ -126,15 +126,21 @@ type Check = (String, Callback, [u16; 2]);
 fn checks(url: &str) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     let all = Sample::all()?;
+    // A millisecond apart, so that the ledger has them in the order in which they are sent.
+    let mut at = Timestamp::now();
+    let mut next = || {
+        at = at.plus_millis(1);
+        at
+    };
     for platform in PLATFORMS {
         let samples: Vec<_> = all.iter().filter(|sample| sample.platform.name == platform.name).collect();
         for sample in &samples {
-            checks.push((sample.name.clone(), sample.signed(url, setting)?, [200, 200]));
+            checks.push((sample.name.clone(), sample.signed(url, setting, next())?, [200, 200]));
         }
         let sample = samples.first().with_context(|| format!("there is no sample of {}", platform.name))?;
         let mut check =
             |what, callback, statuses| checks.push((format!("{}: {what}", platform.name), callback, statuses));
-        let mut get = sample.signed(url, setting)?;
+        let mut get = sample.signed(url, setting, next())?;
         *get.request.method_mut() = Method::GET;
         get.request.body_mut().clear();
         check("a GET", get, [405, 405]);
@@ -142,12 +148,12 @@ fn checks(url: &str) -> Result<Vec<Check>> {
         check("the console's check of the URL", Callback { request: bare, platform }, [200, 200]);
         for (name, _) in platform.sample_app {
             let setting = |asked: &str| if asked == *name { Some("1".to_owned()) } else { setting(asked) };
-            check("another app's callback", sample.signed(url, setting)?, [401, 403]);
+            check("another app's callback", sample.signed(url, setting, next())?, [401, 403]);
         }
         if setting(platform.secrets).is_some() {
             let setting =
                 |asked: &str| if asked == platform.secrets { Some("for:ged".to_owned()) } else { setting(asked) };
-            check("another secret", sample.signed(url, setting)?, [401, 403]);
+            check("another secret", sample.signed(url, setting, next())?, [401, 403]);
         }
     }
     Ok(checks)
@@ -172,8 +178,8 @@ struct Answer {
 }
 
 impl Sample {
-    /// The sample as its sender would send it now to `url`, by `setting`.
-    fn signed(&self, url: &str, setting: impl Fn(&str) -> Option<String>) -> Result<Callback> {
+    /// The sample as its sender would send it to `url` for a change that happens `at` a time, by `setting`.
+    fn signed(&self, url: &str, setting: impl Fn(&str) -> Option<String>, at: Timestamp) -> Result<Callback> {
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         let mut request = Request::post(format!("{}{}{query}", url.trim_end_matches('/'), self.path));
         for (name, value) in &self.headers {
@@ -184,7 +190,7 @@ impl Sample {
         let mut request = request.ok_or_else(|| {
             Usage::new(format!("\"{url}\" is no URL to send to: it must begin with http:// or https://"))
         })?;
-        (self.platform.sender)(&mut request, &Settings::new(&setting), Timestamp::now());
+        (self.platform.sender)(&mut request, &Settings::new(&setting), at);
         Ok(Callback { platform: self.platform, request })
     }
 }
