@@ -115,9 +115,7 @@ async fn progress(connection: &Connection) -> ProgressBar {
     // Without permission for that there is a count without a total. DynamoDB counts every few hours, and other items too.
     let total = table.ok().and_then(|table| u64::try_from(table.table?.item_count?).ok()).filter(|total| *total > 0);
     let (progress, template) = match total {
-        Some(total) => {
-            (ProgressBar::new(total), "{bar:30} {human_pos} of some {human_len} records, {eta} left")
-        }
+        Some(total) => (ProgressBar::new(total), "{bar:30} {human_pos} of some {human_len} records, {eta} left"),
         None => (ProgressBar::no_length(), "{spinner} {human_pos} records"),
     };
     match ProgressStyle::with_template(template) {

@@ -1,8 +1,8 @@
 //! The command line: `group-ledger`, for people who read the ledger and for operators who repair it.
 //!
-//! A file a subcommand: [`follow`], [`history`] and [`export`] read with the reader's own queries; [`quarantine`], [`reprocess`],
-//! [`recover`] and [`dead_letters`] are the operator's; [`send`] plays the platforms. [`connect`] finds the table and the
-//! credentials, [`output`] writes, [`interrupt`] ends everything on Ctrl-C. May know every other room; none knows it, and the
+//! A file a subcommand: `follow`, `history` and `export` read with the reader's own queries; `quarantine`, `reprocess`,
+//! `recover` and `dead_letters` are the operator's; `send` plays the platforms. `connect` finds the table and the
+//! credentials, `output` writes, `interrupt` ends everything on Ctrl-C. May know every other room; none knows it, and the
 //! functions are built without it.
 
 #![allow(
