@@ -30,7 +30,7 @@ say = @printf '\033[1m%s\033[0m\n' "$(1)"
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
@@ -45,28 +45,29 @@ outage: ## Cut DynamoDB off from what make run started; the same again brings it
 	@pid=$$(cat $(STACK_PID) 2>/dev/null) && [[ "$$(ps -o comm= -p "$$pid")" == *local ]] && kill -USR1 "$$pid" || { echo 'Nothing runs here: make run, and then this in another terminal.' >&2; exit 2; }
 
 URL ?= http://127.0.0.1:$(or $(PORT),3000)
-SEND := cargo run --quiet --locked --example send --
+GROUP_LEDGER := cargo run --quiet --locked --features cli --bin group-ledger --
 
 .PHONY: send
 send: ## Send a sample callback, signed as TENCENT_CALLBACK_TOKENS says: EVENT=events/….json URL=http://127.0.0.1:3000
 	@test -f "$(EVENT)" || { echo 'There is no sample "$(EVENT)": make send EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
-	@$(SEND) "$(URL)" "$(EVENT)"
+	@$(GROUP_LEDGER) send "$(URL)" "$(EVENT)"
 
 .PHONY: smoke
 smoke: ## Send one of each sample and check the answers: URL=http://127.0.0.1:3000
-	@$(SEND) --smoke "$(URL)"
+	@$(GROUP_LEDGER) smoke "$(URL)"
 
 .PHONY: test
 test: tools build-functions ## Check format, lints, tests, sizes, documentation and template
 	$(call say,Format …)
 	cargo fmt --check
 	$(call say,Lints …)
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --lib --bins -- -D warnings
+	cargo clippy --locked --all-targets --features cli -- -D warnings
 	$(call say,Tests …)
 	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
-	INSTA_UPDATE=no cargo test --locked
+	INSTA_UPDATE=no cargo test --locked --features cli
 	$(call say,Documentation …)
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --features cli
 	$(call say,Lock files of benches and fuzz targets …)
 	@for workspace in benches fuzz; do cargo tree --quiet --locked --manifest-path $$workspace/Cargo.toml >/dev/null; done
 	$(call say,Template …)
@@ -76,8 +77,8 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 .PHONY: chaos
 chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this machine: some 8 minutes
 	$(call say,Building the tests …)
-	@cargo build --quiet --locked --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture --test-threads=1 chaos::
+	@cargo build --quiet --locked --features cli --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture --test-threads=1 chaos::
 
 .PHONY: bench
 bench: tools build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: BEFORE=<another commit's target/release>; some 25 minutes; needs Node 20
@@ -95,8 +96,8 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
 	$(call say,Measuring reading …)
-	@cargo build --quiet --locked --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --test main -- --ignored --nocapture reading::bench
+	@cargo build --quiet --locked --features cli --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture reading::bench
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -130,14 +131,16 @@ mutants: tools ## Change the code in every way a test should notice, and see tha
 .PHONY: coverage
 coverage: tools ## Count the lines of the library that the tests run in process
 	$(call install,cargo-tarpaulin,$(CARGO_TARPAULIN))
-	cargo tarpaulin --locked --skip-clean --engine llvm --lib --test main --include-files 'src/*' --exclude-files 'src/bin/*' \
+	cargo tarpaulin --locked --skip-clean --engine llvm --lib --test main --include-files 'src/*' --exclude-files 'src/bin/*' --exclude-files 'src/cli/*' \
 		--target-dir target/coverage --out Html --output-dir target/coverage --timeout 300 --fail-under 95 \
-		-- --skip local:: --skip reliability:: --skip third_platform:: --skip budgets:: --skip what_is_understood_by_now
+		-- --skip cli:: --skip local:: --skip reliability:: --skip third_platform:: --skip budgets:: --skip what_is_understood_by_now
 
 .PHONY: audit
 audit: ## Check the dependencies: advisories, licences, duplicates, sources
 	$(call install,cargo-deny,$(CARGO_DENY))
 	cargo deny --locked check $(AUDIT)
+	@# The command line may have a crate twice: it is no function.
+	cargo deny --locked --features cli check advisories licenses sources
 
 ##@ Building
 
@@ -145,6 +148,11 @@ audit: ## Check the dependencies: advisories, licences, duplicates, sources
 build-functions: ## Build the functions for this machine
 	$(call say,Building the functions (the first time takes some minutes) …)
 	@cargo build --release --locked --bins
+
+.PHONY: cli
+cli: ## Install the command line, group-ledger, into .tools/bin
+	$(call say,Building group-ledger (the first time takes some minutes) …)
+	@cargo install --quiet --locked --path . --features cli --bin group-ledger --root $(TOOLS)
 
 .PHONY: build
 build: tools ## Build what is deployed, with sam build: ARCHITECTURE=arm64 or x86_64
@@ -162,15 +170,15 @@ deploy: tools ## Build and deploy with the parameters of parameters.yaml, showin
 
 .PHONY: reprocess
 reprocess: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials
-	@cargo run --quiet --locked --example reprocess -- $(DAYS)
+	@$(GROUP_LEDGER) reprocess $(if $(DAYS),--days '$(DAYS)')
 
-.PHONY: redrive-dlq
-redrive-dlq: ## Move the dead letters back into the fallback queue: DEAD_LETTER_QUEUE_URL=…, FALLBACK_QUEUE_URL=… and AWS credentials
-	@cargo run --quiet --locked --example redrive_dlq
+.PHONY: replay-dead-letters
+replay-dead-letters: ## Move the dead letters back into the fallback queue: DEAD_LETTER_QUEUE_URL=…, FALLBACK_QUEUE_URL=… and AWS credentials
+	@$(GROUP_LEDGER) dead-letters replay
 
 .PHONY: recover
 recover: ## Put the entries of log lines from standard input into the ledger: TABLE_NAME=… and AWS credentials
-	@cargo run --quiet --locked --example recover
+	@$(GROUP_LEDGER) recover
 
 # An event's file says which function it is for, by the name of its binary, and which token it was signed with.
 EVENT_NAME = $(notdir $(EVENT))

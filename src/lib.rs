@@ -15,10 +15,11 @@
 //! idempotent: `storage::ledger` recognises a duplicate. `docs/reliability.md` traces a callback while DynamoDB is down.
 //!
 //! A room is a folder. `platform` and `storage` depend on `domain` only; `ingest` and `reading` on these three, not on each other;
-//! `host` on all. `tests/architecture.rs` enforces this:
+//! `host` on all of them; `cli` on all. `tests/architecture.rs` enforces this:
 //!
 //! | room | what it is for |
 //! | --- | --- |
+//! | `cli` | the command line of users and operators (feature `cli`) |
 //! | [`host`] | what runs the rest: Lambda functions, AWS clients, log, metrics |
 //! | [`reading`] | the ledger's API: history, one change, the feed, quarantine |
 //! | [`ingest`] | the way itself: verify, parse, decode, store, respond, within the sender's timeout; replay |
@@ -30,6 +31,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod domain;
 pub mod host;
 pub mod ingest;

@@ -50,9 +50,10 @@ fn dependencies() -> BTreeSet<(String, String)> {
     String::from_utf8(output.stdout).unwrap().lines().filter_map(package).collect()
 }
 
-/// What only the reader needs is compiled for all and linked into none but the reader: a panic's place has its package's path.
+/// What only the reader needs is compiled for all and linked into none but the reader; what only the command line needs, into
+/// no function. A panic's place has its package's path.
 #[test]
-fn a_receiver_links_nothing_of_the_reader() {
+fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
     let links = |binary: &str, package: &str| {
         let bytes =
             fs::read(binary).unwrap_or_else(|_| panic!("there is no {binary}: `make build-functions` builds it"));
@@ -64,6 +65,29 @@ fn a_receiver_links_nothing_of_the_reader() {
             assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
         }
     }
+    for package in ["aws-config", "clap_builder", "indicatif", "signal-hook"] {
+        assert!(!links("target/release/reader", package), "reader links {package}");
+    }
+}
+
+/// What every crate of a build is compiled with: its features, by its name and version.
+fn features(arguments: &[&str]) -> BTreeSet<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let common = ["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"];
+    let output = Command::new(cargo).args(common).args(["--format", "{p} {f}"]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter(|line| !line.starts_with("group-ledger ")).map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Else one build would compile the other's dependencies again, and a function could link what only the command line needs.
+#[test]
+fn the_command_line_changes_no_crate_of_the_functions() {
+    let (functions, command_line) = (features(&[]), features(&["--features", "cli"]));
+    let changed: Vec<_> = functions.difference(&command_line).collect();
+    assert!(changed.is_empty(), "other features with `cli`: {changed:?}");
+    let has = |package: &str| command_line.iter().any(|line| line.starts_with(&format!("{package} v")));
+    assert!(["aws-config", "clap"].into_iter().all(has), "the test would see nothing");
 }
 
 #[test]

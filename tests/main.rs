@@ -13,6 +13,7 @@ mod budgets;
 mod cases;
 mod chaos;
 mod circuit_breaker;
+mod cli;
 mod commands;
 mod deployment;
 mod documentation;

@@ -1,7 +1,5 @@
 //! Genuine and not understood is kept, and taken up again; anything else is not.
 
-use std::process::Output;
-
 use group_ledger::domain::change::Kind;
 use group_ledger::domain::quarantine::{Quarantined, Undecoded};
 use group_ledger::domain::rejection::Rejection;
@@ -12,11 +10,10 @@ use group_ledger::ingest::reprocess::{Reprocessed, reprocess};
 use group_ledger::platform::Registration;
 use group_ledger::storage::ledger::Written;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::support::{
-    EXAMPLE_CHAT, OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, all, assert_answer, change, change_with, message,
-    platform,
+    EXAMPLE_CHAT, OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, all, assert_answer, change, change_with, cli,
+    message, platform,
 };
 
 const TENCENT: &str = "SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterGroupFull&ClientIP=203.0.113.7";
@@ -137,13 +134,7 @@ async fn what_a_request_was_signed_by_is_not_kept() {
 }
 
 async fn run_reprocess(table: &Table) -> String {
-    let examples = std::path::PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().join("examples");
-    let mut command = Command::new(examples.join("reprocess"));
-    command.env_clear().envs(table.settings(&[])).arg("3");
-    let Output { status, stdout, stderr } =
-        tokio::time::timeout(TEST_TIMEOUT, command.output()).await.unwrap().unwrap();
-    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
-    String::from_utf8(stdout).unwrap().lines().last().unwrap().to_owned()
+    cli::run(&table.settings(&[]), &["reprocess", "--days", "3"], "").await.succeeded()
 }
 
 /// Puts a callback into quarantine that the present code understands, as if yesterday's had not.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use group_ledger::host::aws::{self, FUNCTION_TIMEOUTS, Timeouts};
@@ -19,9 +18,7 @@ use group_ledger::storage::fallback_queue::FallbackQueue;
 use group_ledger::storage::ledger::Ledger;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -29,9 +26,10 @@ use tokio::time::timeout;
 use crate::event_source;
 use crate::queue::{self, Queues};
 use crate::support::fault::{Fault, Proxy, Transport, authority};
-use crate::support::lambda::{Answer, Function, functions_dir};
+use crate::support::lambda::{Answer, Function};
 use crate::support::{
-    self, OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_answer, change, platform_of, random_members, response,
+    self, OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_answer, change, cli, platform_of, random_members,
+    response,
 };
 use crate::template::Template;
 
@@ -199,24 +197,6 @@ pub(crate) fn status(answer: &Answer) -> Option<u32> {
     answer.body.as_ref().map(|body| response(body).status().as_u16().into())
 }
 
-/// Runs one of the project's tools, which must succeed; its last line.
-async fn tool(name: &str, settings: &BTreeMap<String, String>, input: &str) -> String {
-    let folder = functions_dir();
-    let mut process = Command::new(folder.join("examples").join(name))
-        .env_clear()
-        .envs(settings)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    process.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-    let output = timeout(TEST_TIMEOUT, process.wait_with_output()).await.unwrap().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{name}: {text}");
-    text.lines().last().unwrap_or_default().to_owned()
-}
-
 /// Holds one case to the invariant; what became of its callback.
 async fn check(case: Case) -> String {
     let Case { transport, platform, ledger, fallback_queue } = case;
@@ -257,7 +237,7 @@ async fn check(case: Case) -> String {
     // All is well again.
     world.replay().await;
     if status != 200 {
-        let said = tool("recover", &world.table.settings(&[]), &log).await;
+        let said = cli::run(&world.table.settings(&[]), &["recover"], &log).await.succeeded();
         assert!(said.ends_with(" 0 failed."), "{case:?}: {said}");
     }
     let records = world.table.records();
@@ -468,7 +448,7 @@ async fn however_a_callback_comes_to_the_ledger_it_is_one_record() {
     assert_eq!(world.table.records().len(), 1, "each write was done, and its answer lost");
     assert!(world.replay().await >= 2, "each message was sent, and its answer lost");
     for _ in 0..2 {
-        let said = tool("recover", &world.table.settings(&[]), &log).await;
+        let said = cli::run(&world.table.settings(&[]), &["recover"], &log).await.succeeded();
         assert!(said.ends_with(" 0 failed."), "{said}");
     }
     assert_eq!(world.table.records().len(), 1);
@@ -605,7 +585,10 @@ async fn dead_letters_go_back_into_the_fallback_queue() {
         ("FALLBACK_QUEUE_URL", fallback_queue),
         ("DEAD_LETTER_QUEUE_URL", dead_letters),
     ]);
-    let said = tool("redrive_dlq", &settings, "").await;
+    let counted_before = cli::run(&settings, &["dead-letters"], "").await.succeeded();
+    let said = cli::run(&settings, &["dead-letters", "replay"], "").await.succeeded();
+    let counted = |count: u32| format!("{count} dead letters, and 0 that somebody is at.");
+    assert_eq!(counted_before, counted(12));
     assert_eq!(said, "12 dead letters are back in the fallback queue; 0 are left.");
     assert_eq!(world.queues.depth(dead_letters).await.unwrap(), 0);
     assert_eq!(world.replay().await, 12);

@@ -23,6 +23,12 @@ impl Parameters {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
+    /// Parameters that come from elsewhere than a query string.
+    #[must_use]
+    pub fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// Every value of `name`.
     pub fn all(&mut self, name: &str) -> Vec<String> {
         let (own, others) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);

@@ -187,6 +187,32 @@ impl Ledger {
         Ok(Page { items: page.items.unwrap_or_default(), after: page.last_evaluated_key })
     }
 
+    /// The records of the whole table, in no order: neither quarantine nor parts of bodies. Without their bodies, unless asked
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn scan(&self, after: Option<Item>, limit: Option<usize>, bodies: bool) -> Result<Page<Item>, ReadError> {
+        let mut scan = self
+            .client()
+            .scan()
+            .table_name(self.table())
+            // Nothing else has a kind.
+            .filter_expression("attribute_exists(#kind)")
+            .expression_attribute_names("#kind", "kind")
+            .set_exclusive_start_key(after)
+            .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
+        if !bodies {
+            for name in WITHOUT_RAW {
+                scan = scan.expression_attribute_names(format!("#{name}"), name);
+            }
+            scan = scan.projection_expression(WITHOUT_RAW.map(|name| format!("#{name}")).join(", "));
+        }
+        let page = scan.send().await.map_err(CallError::from)?;
+        Ok(Page { items: page.items.unwrap_or_default(), after: page.last_evaluated_key })
+    }
+
     /// A whole item; `None` where there is none.
     ///
     /// # Errors

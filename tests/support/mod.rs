@@ -32,6 +32,7 @@ use tokio::time::timeout;
 use crate::database;
 use crate::template::Template;
 
+pub(crate) mod cli;
 pub(crate) mod cloudformation;
 pub(crate) mod fault;
 pub(crate) mod lambda;

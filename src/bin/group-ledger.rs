@@ -1,0 +1,7 @@
+//! The command line of users and operators.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    group_ledger::cli::run()
+}

@@ -1,0 +1,145 @@
+//! `group-ledger dead-letters`: counts the messages that the replay has given up, and moves them back into the fallback queue, from
+//! where it takes them again.
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use clap::{Subcommand, ValueHint};
+use serde_json::json;
+
+use crate::cli::connect::Place;
+use crate::cli::{Session, Usage};
+use crate::storage::call::CallError;
+
+/// Count the dead letters, or move them back into the fallback queue
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  group-ledger dead-letters --dead-letter-queue-url https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters
+  DEAD_LETTER_QUEUE_URL=… FALLBACK_QUEUE_URL=… group-ledger dead-letters replay")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// The queue of the dead letters: the output `DeadLetterQueueUrl` of the deployment
+    #[arg(long, global = true, env = "DEAD_LETTER_QUEUE_URL", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
+    dead_letter_queue_url: Option<String>,
+    /// SQS's address, where it is not AWS's own; else AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL
+    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
+    sqs_endpoint_url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Move the dead letters back into the fallback queue, whose replay writes them
+    ///
+    /// Stopping it midway loses nothing: run it again.
+    #[command(visible_alias = "redrive")]
+    Replay {
+        /// The fallback queue: the output `FallbackQueueUrl` of the deployment
+        #[arg(long, env = "FALLBACK_QUEUE_URL", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
+        fallback_queue_url: Option<String>,
+    },
+}
+
+/// Empty answers in a row that say that the queue is empty: one alone may come of a part of it.
+const EMPTY_ANSWERS: u32 = 2;
+
+/// The dead letters.
+struct DeadLetters {
+    client: Client,
+    queue_url: String,
+    place: Place,
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
+    let given = |url: Option<String>| url.filter(|url| !url.trim().is_empty());
+    let queue_url = given(args.dead_letter_queue_url).ok_or_else(|| {
+        Usage::new("no queue is named: pass --dead-letter-queue-url URL or set DEAD_LETTER_QUEUE_URL, the output DeadLetterQueueUrl")
+    })?;
+    let target = match args.action {
+        None => None,
+        Some(Action::Replay { fallback_queue_url }) => Some(given(fallback_queue_url).ok_or_else(|| {
+            Usage::new("no fallback queue is named: pass --fallback-queue-url URL or set FALLBACK_QUEUE_URL, the output FallbackQueueUrl")
+        })?),
+    };
+    let (queue, place) = session.options.queue(&queue_url, args.sqs_endpoint_url).await?;
+    let dead_letters = DeadLetters { client: queue.client().clone(), queue_url, place };
+    match target {
+        None => dead_letters.count(session).await,
+        Some(fallback_queue_url) => dead_letters.replay(&fallback_queue_url, session).await,
+    }
+}
+
+impl DeadLetters {
+    /// Says how many there are.
+    async fn count(&self, session: &mut Session) -> Result<()> {
+        let waiting = self.attribute(QueueAttributeName::ApproximateNumberOfMessages).await?;
+        let in_flight = self.attribute(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+        if session.options.json {
+            return session.output.json(&json!({ "dead_letters": waiting, "in_flight": in_flight }));
+        }
+        session.output.line(format!("{waiting} dead letters, and {in_flight} that somebody is at."))
+    }
+
+    /// Moves them all.
+    async fn replay(&self, fallback_queue_url: &str, session: &mut Session) -> Result<()> {
+        let (mut moved, mut empty) = (0, 0);
+        while empty < EMPTY_ANSWERS {
+            match self.move_some(fallback_queue_url).await? {
+                0 => empty += 1,
+                some => {
+                    empty = 0;
+                    moved += some;
+                    if !session.options.json {
+                        session.output.line(format!("{moved} moved"))?;
+                    }
+                }
+            }
+        }
+        let in_flight = self.attribute(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+        if session.options.json {
+            session.output.json(&json!({ "moved": moved, "in_flight": in_flight }))?;
+        } else {
+            session
+                .output
+                .line(format!("{moved} dead letters are back in the fallback queue; {in_flight} are left."))?;
+        }
+        ensure!(
+            in_flight == 0,
+            "somebody is at {in_flight} of them, or an earlier run was stopped: run this again in a minute"
+        );
+        Ok(())
+    }
+
+    /// A number that the queue knows of itself.
+    async fn attribute(&self, name: QueueAttributeName) -> Result<u32> {
+        let get = self.client.get_queue_attributes().queue_url(&self.queue_url).attribute_names(name.clone());
+        let attributes =
+            get.send().await.map_err(|error| self.failed(&error.into(), "the dead letters cannot be counted"))?;
+        let count = attributes.attributes.as_ref().and_then(|attributes| attributes.get(&name)?.parse().ok());
+        count.context("the queue does not say how many it holds")
+    }
+
+    /// Moves up to ten messages; how many.
+    async fn move_some(&self, to: &str) -> Result<usize> {
+        let receive =
+            self.client.receive_message().queue_url(&self.queue_url).max_number_of_messages(10).wait_time_seconds(1);
+        let receive =
+            receive.send().await.map_err(|error| self.failed(&error.into(), "the dead letters cannot be read"))?;
+        let messages = receive.messages.unwrap_or_default();
+        for message in &messages {
+            // In both queues rather than in none: an entry that is written twice is recorded once.
+            let send = self.client.send_message().queue_url(to).set_message_body(message.body.clone()).send().await;
+            send.map_err(|error| self.failed(&error.into(), "a message cannot be put into the fallback queue"))?;
+            let receipt = message.receipt_handle.clone();
+            let delete =
+                self.client.delete_message().queue_url(&self.queue_url).set_receipt_handle(receipt).send().await;
+            delete.map_err(|error| self.failed(&error.into(), "a dead letter cannot be deleted"))?;
+        }
+        Ok(messages.len())
+    }
+
+    fn failed(&self, error: &CallError, what: &'static str) -> anyhow::Error {
+        self.place.failed("SQS", error).context(what)
+    }
+}

@@ -1,0 +1,98 @@
+//! Changes for people: a line each.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cli::output::{Output, Style};
+
+/// The most characters of one value.
+const MAX_VALUE_CHARS: usize = 80;
+
+/// A change as the reader writes it in JSON.
+#[derive(Deserialize)]
+struct Row<'r> {
+    #[serde(borrow)]
+    group_key: Cow<'r, str>,
+    #[serde(borrow)]
+    kind: Cow<'r, str>,
+    #[serde(borrow)]
+    occurred_at: Cow<'r, str>,
+    #[serde(borrow)]
+    operator: Option<Cow<'r, str>>,
+    #[serde(borrow)]
+    change: Option<BTreeMap<Cow<'r, str>, &'r RawValue>>,
+}
+
+/// A row of JSON as a line: when, what, of which group where `with_group`, by whom, and what changed.
+pub(crate) fn line(output: &Output, json: &str, with_group: bool) -> Result<String> {
+    let row: Row<'_> = serde_json::from_str(json).context("a change cannot be read: this is a defect")?;
+    let kind = format!("{:24}", row.kind);
+    let mut line =
+        format!("{}  {}", output.paint(Style::Dim, &row.occurred_at), output.paint(Style::Bold, &shown(&kind)));
+    if with_group {
+        let _ = write!(line, "  {}", shown(&row.group_key));
+    }
+    if let Some(operator) = &row.operator {
+        let _ = write!(line, "  {} {}", output.paint(Style::Dim, "by"), shown(operator));
+    }
+    for (name, value) in row.change.iter().flatten() {
+        let _ = write!(line, "  {}{}", output.paint(Style::Dim, &format!("{}=", shown(name))), shown(value.get()));
+    }
+    line.truncate(line.trim_end().len());
+    Ok(line)
+}
+
+/// A text as a terminal may show it. It is anybody's: what a terminal would obey, or what turns the direction of writing, is
+/// spelled out.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for (number, char) in text.chars().enumerate() {
+        if number == MAX_VALUE_CHARS {
+            shown.push('…');
+            break;
+        }
+        let is_obeyed = char.is_control()
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if is_obeyed {
+            let _ = write!(shown, "\\u{:04x}", u32::from(char));
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line, shown};
+    use crate::cli::output::Output;
+
+    #[test]
+    fn a_terminal_obeys_no_name() {
+        for (text, expected) in [
+            ("Trail runners", "Trail runners"),
+            ("群", "群"),
+            ("\u{1b}[2J", "\\u001b[2J"),
+            ("\u{9b}2J\r\n\0", "\\u009b2J\\u000d\\u000a\\u0000"),
+            ("a\u{202e}b\u{2066}", "a\\u202eb\\u2066"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+        assert_eq!(shown(&"x".repeat(200)).chars().count(), 81);
+    }
+
+    #[test]
+    fn a_change_is_a_line() {
+        let json = r#"{"group_key":"openim#openim#g\n1","change_key":"c","kind":"group.full","occurred_at":"2022-12-09T08:26:54.123Z",
+            "operator":"leckie","change":{"name":"\u001b[31m","quota":1.10}}"#;
+        let expected = r#"2022-12-09T08:26:54.123Z  group.full                openim#openim#g\u000a1  by leckie  name="\u001b[31m"  quota=1.10"#;
+        assert_eq!(line(&Output::new(false), json, true).unwrap(), expected);
+        let bare = r#"{"group_key":"g","kind":"group.full","occurred_at":"2022-12-09T08:26:54.123Z"}"#;
+        assert_eq!(line(&Output::new(false), bare, false).unwrap(), "2022-12-09T08:26:54.123Z  group.full");
+    }
+}
