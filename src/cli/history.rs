@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// At most so many changes
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// Add what the fields that a change sets were before
+    #[arg(long)]
+    previous: bool,
     /// Write CSV; a cell that a spreadsheet would run begins with '
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -95,6 +98,9 @@ impl Args {
         }
         if self.desc {
             pair("order", "desc");
+        }
+        if self.previous {
+            pair("previous", "true");
         }
         if let Some(cursor) = cursor {
             pair("cursor", cursor);

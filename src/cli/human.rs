@@ -26,6 +26,8 @@ struct Row<'r> {
     operator: Option<Cow<'r, str>>,
     #[serde(borrow)]
     change: Option<BTreeMap<Cow<'r, str>, &'r RawValue>>,
+    #[serde(borrow)]
+    previous: Option<BTreeMap<Cow<'r, str>, &'r RawValue>>,
 }
 
 /// A row of JSON as a line: when, what, of which group where `with_group`, by whom, and what changed.
@@ -42,6 +44,10 @@ pub(crate) fn line(output: &Output, json: &str, with_group: bool) -> Result<Stri
     }
     for (name, value) in row.change.iter().flatten() {
         let _ = write!(line, "  {}{}", output.paint(Style::Dim, &format!("{}=", shown(name))), shown(value.get()));
+    }
+    for (name, value) in row.previous.iter().flatten() {
+        let _ =
+            write!(line, "  {}{}", output.paint(Style::Dim, &format!("before: {}=", shown(name))), shown(value.get()));
     }
     line.truncate(line.trim_end().len());
     Ok(line)
@@ -89,8 +95,8 @@ mod tests {
     #[test]
     fn a_change_is_a_line() {
         let json = r#"{"group_key":"openim#openim#g\n1","change_key":"c","kind":"group.full","occurred_at":"2022-12-09T08:26:54.123Z",
-            "operator":"leckie","change":{"name":"\u001b[31m","quota":1.10}}"#;
-        let expected = r#"2022-12-09T08:26:54.123Z  group.full                openim#openim#g\u000a1  by leckie  name="\u001b[31m"  quota=1.10"#;
+            "operator":"leckie","change":{"name":"\u001b[31m","quota":1.10},"previous":{"name":"old"}}"#;
+        let expected = r#"2022-12-09T08:26:54.123Z  group.full                openim#openim#g\u000a1  by leckie  name="\u001b[31m"  quota=1.10  before: name="old""#;
         assert_eq!(line(&Output::new(false), json, true).unwrap(), expected);
         let bare = r#"{"group_key":"g","kind":"group.full","occurred_at":"2022-12-09T08:26:54.123Z"}"#;
         assert_eq!(line(&Output::new(false), bare, false).unwrap(), "2022-12-09T08:26:54.123Z  group.full");

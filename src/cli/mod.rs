@@ -14,6 +14,7 @@
 mod completions;
 mod connect;
 mod dead_letters;
+mod demo;
 mod export;
 mod follow;
 mod history;
@@ -26,6 +27,7 @@ mod reprocess;
 mod samples;
 mod send;
 mod span;
+mod state;
 
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
@@ -92,6 +94,7 @@ enum Color {
 enum Command {
     Follow(follow::Args),
     History(history::Args),
+    State(state::Args),
     Export(export::Args),
     Quarantine(quarantine::Args),
     Reprocess(reprocess::Args),
@@ -181,6 +184,7 @@ impl Command {
         match self {
             Self::Follow(args) => follow::run(args, session).await,
             Self::History(args) => history::run(args, session).await,
+            Self::State(args) => state::run(args, session).await,
             Self::Export(args) => export::run(args, session).await,
             Self::Quarantine(args) => quarantine::run(args, session).await,
             Self::Reprocess(args) => reprocess::run(args, session).await,

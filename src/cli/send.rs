@@ -15,9 +15,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::cli::connect::variable;
-use crate::cli::output::Style;
+use crate::cli::output::{Style, note};
 use crate::cli::samples::Sample;
-use crate::cli::{Session, Usage};
+use crate::cli::{Session, Usage, demo};
 use crate::domain::timestamp::Timestamp;
 use crate::platform::{PLATFORMS, Registration};
 use crate::settings::Settings;
@@ -37,6 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(clap::Args)]
 #[command(after_long_help = SETTINGS, after_help = "\
 Examples:
+  group-ledger send http://127.0.0.1:3000 --demo
   group-ledger send http://127.0.0.1:3000 tencent-chat-create-group
   TENCENT_CALLBACK_TOKENS=… group-ledger send https://abcdefghij.execute-api.us-east-1.amazonaws.com event.json
 
@@ -46,8 +47,11 @@ pub(crate) struct SendArgs {
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     url: String,
     /// Sample events, as events/*.json, or their names, as tencent-chat-create-group
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "demo")]
     files: Vec<PathBuf>,
+    /// Send a week in the life of three groups, of both platforms, one with gaps; each time groups of their own
+    #[arg(long, conflicts_with = "files")]
+    demo: bool,
 }
 
 /// Send one of each sample and what must be rejected, and check the answers
@@ -68,22 +72,40 @@ pub(crate) struct SmokeArgs {
 
 /// Sends files; fails where one is not answered as success.
 pub(crate) async fn send(args: SendArgs, session: &mut Session) -> Result<()> {
-    let samples: Vec<_> = args.files.iter().map(|file| Sample::find(file)).collect::<Result<_>>()?;
+    let now = Timestamp::now();
+    let run = format!("{:x}", now.unix_seconds());
+    let samples: Vec<_> = if args.demo {
+        demo::week(now, &run)?
+    } else {
+        args.files.iter().map(|file| Sample::find(file)).collect::<Result<_>>()?
+    };
     let mut rejected = 0;
     for sample in &samples {
-        let answer = sample.signed(&args.url, setting, Timestamp::now())?.send().await?;
+        let mut callback = sample.signed(&args.url, setting, Timestamp::now())?;
+        if args.demo {
+            // It has its own time, which no signature covers.
+            callback.request.body_mut().clone_from(&sample.body);
+        }
+        let answer = callback.send().await?;
         if session.options.json {
             let Answer { status, body, millis } = &answer;
             session.output.json(&json!({ "sample": sample.name, "status": status, "millis": millis, "body": body }))?;
         } else {
             let style = if answer.status == 200 { Style::Good } else { Style::Bad };
             let status = session.output.paint(style, &answer.status.to_string());
-            session.output.line(format!("{status} {:6.1} ms  {}\n  {}", answer.millis, sample.name, answer.body))?;
+            let body = if args.demo && answer.status == 200 { String::new() } else { format!("\n  {}", answer.body) };
+            session.output.line(format!("{status} {:6.1} ms  {}{body}", answer.millis, sample.name))?;
         }
         rejected += usize::from(answer.status != 200);
     }
     if rejected > 0 {
         bail!("{rejected} of {} were not answered as success", samples.len());
+    }
+    if args.demo {
+        note("Now look at the groups, the second of which has gaps:");
+        for key in demo::groups(&run, |platform| (platform.app_id)(&Settings::new(&setting))) {
+            note(&format!("  group-ledger state '{key}'"));
+        }
     }
     Ok(())
 }

@@ -1,21 +1,24 @@
 //! The demo: a week in the life of three groups, as `group-ledger send --demo` sends it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use group_ledger::domain::change::Kind;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::platform::PLATFORMS;
+use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::reading::{api, get};
+use crate::support::cli::run;
 use crate::support::{Sent, Table, assert_answer, platform_of};
 
 /// When the week ends: 2024-05-07T10:00:00.000Z.
 pub(crate) const END: i64 = 1_715_076_000_000;
 
-pub(crate) const COMMUNITY: &str = "tencent-chat#1400000000#@TGS#_@TGS#cTRAIL3LG";
-pub(crate) const NIGHT_SHIFT: &str = "tencent-chat#1400000000#@TGS#2NIGHTSHIFT";
-pub(crate) const HIKERS: &str = "openim#openim#2559562999";
+pub(crate) const COMMUNITY: &str = "tencent-chat#1400000000#@TGS#_@TGS#cTRAIL1";
+pub(crate) const NIGHT_SHIFT: &str = "tencent-chat#1400000000#@TGS#2NIGHT1";
+pub(crate) const HIKERS: &str = "openim#openim#hikers-1";
 
 /// A moment of the week, minutes before its end.
 pub(crate) fn moment(minutes_ago: i64) -> Timestamp {
@@ -27,7 +30,7 @@ pub(crate) async fn week() -> Table {
     let table = Table::start().await;
     let receivers = PLATFORMS.map(|platform| (platform, table.receiver(platform, &[])));
     for (number, line) in include_str!("../../src/cli/demo.jsonl").lines().enumerate() {
-        let line: Value = serde_json::from_str(line).unwrap();
+        let line: Value = serde_json::from_str(&line.replace("{run}", "1")).unwrap();
         let at = moment(line["minutes_ago"].as_i64().unwrap()).unix_millis();
         let path = line["path"].as_str().unwrap();
         let body = line["body"].to_string().replace("\"{time}\"", &at.to_string());
@@ -64,5 +67,22 @@ async fn the_week_has_every_kind_and_only_one_of_its_groups_has_gaps() {
         assert_eq!(found, gaps, "{group}");
         assert_eq!(state["complete"], true, "{group}");
         assert_eq!(state["members_complete"], group != HIKERS, "{group}");
+    }
+}
+
+/// The state of each group at three moments of the week, as the command line shows it.
+#[tokio::test]
+async fn the_weeks_states_can_be_read() {
+    let table = week().await;
+    let settings = BTreeMap::from([("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), table.endpoint.clone())]);
+    for (name, group) in [("community", COMMUNITY), ("night-shift", NIGHT_SHIFT), ("hikers", HIKERS)] {
+        let mut shown = String::new();
+        for minutes_ago in [7_000, 3_500, 0] {
+            let at = moment(minutes_ago).to_string();
+            let ended = run(&settings, &["state", group, "--at", &at], "").await;
+            ended.succeeded();
+            writeln!(shown, "As of {at}\n\n{}", ended.output).unwrap();
+        }
+        assert_snapshot!(format!("demo-{name}"), shown);
     }
 }

@@ -16,6 +16,7 @@ use crate::reading::state::group::Member;
 use crate::reading::state::told::Told;
 use crate::reading::state::{GroupKey, State, read};
 use crate::storage::ledger::Ledger;
+use crate::storage::read::ReadError;
 
 /// How long a request may fold; what it has by then is its answer.
 const TIME: Duration = Duration::from_secs(20);
@@ -39,14 +40,27 @@ impl Query {
         Ok(Self { key, at: parameters.time("at")? })
     }
 
-    /// The group's state.
+    /// The group's state; `None` where nothing is recorded of it. After `deadline`, as far as it was folded.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub async fn read_state(
+        self,
+        ledger: &Ledger,
+        told: &Told,
+        deadline: Option<Instant>,
+    ) -> Result<Option<State>, ReadError> {
+        read::state(ledger, told, self.key, self.at, deadline).await
+    }
+
+    /// As [`read_state`](Self::read_state), for one request.
     ///
     /// # Errors
     ///
     /// Where nothing is recorded of it, or the table cannot be read.
     pub async fn state(self, ledger: &Ledger, told: &Told) -> Result<State, Problem> {
-        let state = read::state(ledger, told, self.key, self.at, Some(Instant::now() + TIME)).await?;
-        state.ok_or_else(nothing)
+        self.read_state(ledger, told, Some(Instant::now() + TIME)).await?.ok_or_else(nothing)
     }
 }
 
