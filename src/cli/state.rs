@@ -131,9 +131,10 @@ fn origin(value: &Value) -> String {
 fn member(output: &Output, user: &str, member: &Value) -> String {
     let text = |name: &str| member.get(name).and_then(Value::as_str);
     let how = match (text("since"), text("how")) {
-        (None, _) => "shown by".to_owned(),
-        (Some(_), Some(how)) => format!("{} at", shown(how)),
-        (Some(_), None) => "joined at".to_owned(),
+        (None, _) => "first shown by".to_owned(),
+        (Some(_), Some("created")) => "with the group".to_owned(),
+        (Some(_), Some("apply")) => "applied".to_owned(),
+        (Some(_), how) => shown(how.unwrap_or("joined")),
     };
     let known: BTreeMap<&str, &Value> =
         ["role", "nickname", "face_url", "ex"].into_iter().filter_map(|name| Some((name, member.get(name)?))).collect();
