@@ -76,6 +76,9 @@ async fn a_history_is_a_line_a_change() {
     "#);
     assert_eq!(ended.errors, "");
 
+    let previous = history(&table, &[GROUP, "--previous", "--kind", "group.info_changed"]).await;
+    assert!(previous.succeeded().ends_with(r#"  before: name="MyFirstGroup""#), "{}", previous.output);
+
     let newest = history(&table, &[GROUP, "--desc", "--limit", "1", "--color", "always"]).await;
     newest.succeeded();
     assert_snapshot!(newest.output.replace('\u{1b}', "ESC"), @r#"ESC[2m2022-12-09T08:28:20.000ZESC[0m  ESC[1mgroup.info_changed      ESC[0m  ESC[2mbyESC[0m =leckie  ESC[2mname=ESC[0m"\u001b[31mred\u202e""#);
@@ -506,4 +509,20 @@ async fn the_credentials_are_the_environments() {
     let missing = run(&settings, &["history", GROUP, "--region", "us-east-1"], "").await;
     assert_eq!(missing.code, Some(1), "{}", missing.errors);
     assert!(missing.errors.starts_with("error: no AWS credentials can be had: log in"), "{}", missing.errors);
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_shown_says_why() {
+    let table = sent().await;
+    for (args, code, says) in [
+        (&["state", "openim#openim#none"][..], 1, "nothing is recorded of this group"),
+        (&["state", GROUP, "--at", "2000-01-01T00:00:00Z"], 1, "nothing is recorded of this group up to then"),
+        (&["state", GROUP, "--at", "yesterday"], 2, "--at must be a time"),
+        (&["state", "nobody"], 2, "GROUP must be"),
+        (&["state"], 2, "no group is named"),
+    ] {
+        let ended = run(&local(&table.endpoint), args, "").await;
+        assert_eq!((ended.code, ended.output.as_str()), (Some(code), ""), "{args:?}: {}", ended.errors);
+        assert!(ended.errors.contains(says), "{args:?}: {}", ended.errors);
+    }
 }

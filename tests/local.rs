@@ -21,8 +21,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::database;
 use crate::queue::{self, Queues};
+use crate::support::cli::run;
 use crate::support::lambda::functions_dir;
-use crate::support::{TABLE, TEST_TIMEOUT, Table, free_port, post, send};
+use crate::support::{TABLE, TEST_TIMEOUT, Table, free_port, local_settings, post, send};
 use crate::template::Template;
 
 /// The stack of `make run`, in a process group of its own.
@@ -404,4 +405,28 @@ async fn what_keeps_the_stack_from_running_is_said() {
             assert!(stdout.contains("OPENIM_CREDENTIALS must be user:password"), "{stdout}");
         }
     }
+}
+
+/// What a newcomer sees in a minute: the demo, sent to a running stack, and the states of its groups. A second run is of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_is_a_week_to_look_at() {
+    let stack = Stack::start(TempDir::new().unwrap(), &[]).await;
+    let url = format!("http://127.0.0.1:{}", stack.ports[0]);
+    let settings = local_settings(&format!("http://127.0.0.1:{}", stack.ports[1]));
+    let settings = settings.into_iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL")).collect();
+    let sent = run(&settings, &["send", &url, "--demo"], "").await;
+    sent.succeeded();
+    assert_eq!(sent.output.lines().count(), include_str!("../src/cli/demo.jsonl").lines().count());
+    assert!(sent.output.lines().all(|line| line.starts_with("200 ")), "{}", sent.output);
+    let keys: Vec<&str> = sent.errors.lines().filter_map(|line| line.split('\'').nth(1)).collect();
+    assert_eq!(keys.len(), 3, "{}", sent.errors);
+    for (key, gaps, members) in [(keys[0], 0, 5), (keys[1], 4, 4), (keys[2], 0, 2)] {
+        let state = run(&settings, &["state", key, "--json"], "").await;
+        let state: Value = serde_json::from_str(&state.succeeded()).unwrap();
+        assert_eq!(state["gaps"].as_array().unwrap().len(), gaps, "{key}: {}", state["gaps"]);
+        assert_eq!(state["members_total"], members, "{key}: {}", state["members"]);
+        assert_eq!([&state["complete"], &state["finished"]], [true, true], "{key}");
+    }
+    stack.signal("-INT", true).await;
+    stack.end().await;
 }
