@@ -90,14 +90,17 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 	@cd benches/peers/node && npm install --silent --no-save
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade --target benches/peers/python/.packages \
 		-r benches/peers/python/requirements.txt
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade --target benches/peers/aws-cli/.packages \
+		-r benches/peers/aws-cli/requirements.txt
 	$(call say,Measuring …)
 	@benches/target/release/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
 	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
 	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
 	$(call say,Measuring reading …)
+	@cargo build --quiet --locked --release --features cli --bin group-ledger
 	@cargo build --quiet --locked --features cli --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture reading::bench
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture --test-threads=1 reading::bench
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

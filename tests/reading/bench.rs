@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
@@ -18,13 +19,15 @@ use group_ledger::storage::envelope::Envelope;
 use group_ledger::storage::item;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
 
 use super::TOKEN;
 use crate::local::Stack;
 use crate::reliability::sample;
 use crate::support::fault::{Fault, Proxy, Transport};
-use crate::support::lambda::Function;
-use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, local_settings, receiver, send};
+use crate::support::lambda::{Function, functions_dir};
+use crate::support::{OPENIM, Sent, TABLE, TENCENT_CHAT, Table, local_settings, receiver, send};
 
 /// How often each request is made.
 const REQUESTS: usize = 500;
@@ -33,6 +36,7 @@ const RECORDS: usize = 5_000;
 /// The long history.
 const CHANGES: usize = 100_000;
 const MEMBERS: usize = 6_000;
+const LONG: &str = "tencent-chat#1400000000#@TGS#2LONG";
 
 /// A figure's median and 99th percentile, in milliseconds.
 fn row(what: &str, mut took: Vec<Duration>) -> String {
@@ -164,16 +168,15 @@ fn long_history(number: usize) -> (&'static str, Value) {
     }
 }
 
-/// A history of 100,000 changes: DynamoDB's pages of a megabyte, each 20 ms later than they come.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make bench"]
-async fn a_long_history() {
-    let table = Table::start().await;
-    let ledger = table.ledger();
-    let begin = Timestamp::from_unix_millis(1_670_574_414_123).unwrap();
-    let records = (0..CHANGES).map(|number| {
+fn begin() -> Timestamp {
+    Timestamp::from_unix_millis(1_670_574_414_123).unwrap()
+}
+
+/// Puts the first `count` changes of the long history into a table, past every receiver.
+fn put_long_history(table: &Table, count: usize) {
+    let records = (0..count).map(|number| {
         let (command, mut body) = long_history(number);
-        let at = begin.plus_millis(i64::try_from(number).unwrap() * 60_000);
+        let at = begin().plus_millis(i64::try_from(number).unwrap() * 60_000);
         body["CallbackCommand"] = json!(format!("Group.CallbackAfter{command}"));
         body["GroupId"] = json!("@TGS#2LONG");
         body["Type"] = json!("Public");
@@ -196,14 +199,87 @@ async fn a_long_history() {
         let item = item::of(&Envelope::Record(record), &key, Some(at)).unwrap();
         table.put(&item.iter().map(|(name, value)| (name.clone(), as_json(value))).collect());
     }
+}
+
+/// The command line against the AWS CLI: a group's history of 5,000 changes from the same DynamoDB, in turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "make bench"]
+async fn the_history_of_the_command_line() {
+    const TURNS: usize = 11;
+    let table = Table::start().await;
+    put_long_history(&table, 5_000);
+    let settings = table.settings(&[]);
+    let names = r##"{":key":{"S":"tencent-chat#1400000000#@TGS#2LONG"}}"##;
+    let own = functions_dir().join("group-ledger");
+    let commands: [(&str, Vec<&str>); 3] = [
+        ("`group-ledger history`", vec![own.to_str().unwrap(), "history", LONG]),
+        ("`group-ledger history --json`", vec![own.to_str().unwrap(), "history", "--json", LONG]),
+        (
+            "`aws dynamodb query --output json`",
+            vec![
+                "python3",
+                "-m",
+                "awscli",
+                "dynamodb",
+                "query",
+                "--output",
+                "json",
+                "--endpoint-url",
+                &table.endpoint,
+                "--table-name",
+                TABLE,
+                "--key-condition-expression",
+                "group_key = :key",
+                "--expression-attribute-values",
+                names,
+            ],
+        ),
+    ];
+    let mut took = vec![(Vec::new(), Vec::new()); commands.len()];
+    for _ in 0..TURNS {
+        for ((_, words), (first, all)) in commands.iter().zip(&mut took) {
+            let start = Instant::now();
+            let mut process = Command::new(words[0]);
+            process.args(&words[1..]).env_clear().envs(&settings).env("AWS_DEFAULT_REGION", "us-east-1");
+            process.env("PATH", std::env::var_os("PATH").unwrap()).env("PYTHONPATH", "benches/peers/aws-cli/.packages");
+            let mut process = process.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut output = Vec::new();
+            let mut stdout = process.stdout.take().unwrap();
+            stdout.read_buf(&mut output).await.unwrap();
+            first.push(start.elapsed());
+            stdout.read_to_end(&mut output).await.unwrap();
+            assert!(process.wait().await.unwrap().success());
+            all.push(start.elapsed());
+            let output = String::from_utf8(output).unwrap();
+            assert!(output.matches("member.joined").count() > 4_000, "{output}");
+        }
+    }
+    let mut figures = vec![
+        "| a history of 5,000 changes, to its last line | first output, p50, ms | p99 | last line, p50, ms | p99 |"
+            .to_owned(),
+        "| --- | --- | --- | --- | --- |".to_owned(),
+    ];
+    for ((what, _), (first, all)) in commands.iter().zip(took) {
+        figures.push(format!("{}{}", row(what, first).trim_end_matches(' '), row("", all).trim_start_matches("|  |")));
+    }
+    write("docs/performance/command-line.md", &figures);
+}
+
+/// A history of 100,000 changes: DynamoDB's pages of a megabyte, each 20 ms later than they come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "make bench"]
+async fn a_long_history() {
+    let table = Table::start().await;
+    let ledger = table.ledger();
+    let begin = begin();
+    put_long_history(&table, CHANGES);
 
     // What DynamoDB bills, and how many pages it takes.
     let (mut units, mut pages, mut after) = (0.0, 0, None);
     let mut changes: Vec<Change> = Vec::new();
     loop {
-        let key = "tencent-chat#1400000000#@TGS#2LONG";
         let page = ledger.client().query().table_name(ledger.table()).key_condition_expression("group_key = :key");
-        let page = page.expression_attribute_values(":key", AttributeValue::S(key.to_owned()));
+        let page = page.expression_attribute_values(":key", AttributeValue::S(LONG.to_owned()));
         let page = page.return_consumed_capacity(ReturnConsumedCapacity::Total).set_exclusive_start_key(after);
         let page = page.send().await.unwrap();
         units += page.consumed_capacity.unwrap().capacity_units.unwrap();
