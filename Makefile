@@ -52,6 +52,10 @@ send: ## Send a sample callback, signed as TENCENT_CALLBACK_TOKENS says: EVENT=e
 	@test -f "$(EVENT)" || { echo 'There is no sample "$(EVENT)": make send EVENT=events/….json' >&2; ls events/*.json >&2; exit 2; }
 	@$(GROUP_LEDGER) send "$(URL)" "$(EVENT)"
 
+.PHONY: demo
+demo: ## Send a week in the life of three groups, one of which lost callbacks: URL=http://127.0.0.1:3000
+	@$(GROUP_LEDGER) send "$(URL)" --demo
+
 .PHONY: smoke
 smoke: ## Send one of each sample and check the answers: URL=http://127.0.0.1:3000
 	@$(GROUP_LEDGER) smoke "$(URL)"

@@ -233,6 +233,7 @@ async fn every_command_explains_itself() {
     let names = [
         "follow",
         "history",
+        "state",
         "export",
         "quarantine",
         "reprocess",

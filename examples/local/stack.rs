@@ -390,6 +390,8 @@ fn greeting(options: &Options, functions: &[String]) -> String {
             )
         }
     };
+    let own_url = if *port == 3000 { String::new() } else { format!(" URL=http://127.0.0.1:{port}") };
+    let demo = format!("make demo{own_url}    # a week in the life of three groups, one of which lost callbacks");
     let own_table = if table == "group-changes" { String::new() } else { format!(" --table {table}") };
     let following = format!(
         ".tools/bin/group-ledger follow --endpoint-url http://127.0.0.1:{dynamodb_port}{own_table}    # `make cli` installs it"
@@ -407,7 +409,7 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     format!(
         "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{port}/ledger\n  \
          {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
-         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n\nRead it:\n\n{reading}\n{following}\n\n\
+         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n{reading}\n{following}\n\n\
          Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
         "reader", "DynamoDB", "SQS",
     )

@@ -268,7 +268,7 @@ fn is_url(text: &str) -> bool {
 }
 
 /// Whether a URL is one of this machine.
-fn is_local(url: &str) -> bool {
+pub(crate) fn is_local(url: &str) -> bool {
     let Some(url) = url.parse::<http::Uri>().ok().filter(|_| is_url(url)) else { return false };
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())

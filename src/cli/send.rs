@@ -14,7 +14,7 @@ use http::{Method, Request};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::cli::connect::variable;
+use crate::cli::connect::{is_local, variable};
 use crate::cli::output::{Style, note};
 use crate::cli::samples::Sample;
 use crate::cli::{Session, Usage, demo};
@@ -103,8 +103,13 @@ pub(crate) async fn send(args: SendArgs, session: &mut Session) -> Result<()> {
     }
     if args.demo {
         note("Now look at the groups, the second of which has gaps:");
+        let program = std::env::args().next().unwrap_or_default();
+        // As `make run` chooses it.
+        let port = variable("DYNAMODB_PORT").unwrap_or_else(|| "8000".to_owned());
+        let endpoint =
+            if is_local(&args.url) { format!(" --endpoint-url http://127.0.0.1:{port}") } else { String::new() };
         for key in demo::groups(&run, |platform| (platform.app_id)(&Settings::new(&setting))) {
-            note(&format!("  group-ledger state '{key}'"));
+            note(&format!("  {program} state '{key}'{endpoint}"));
         }
     }
     Ok(())

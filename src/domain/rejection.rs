@@ -84,3 +84,15 @@ impl fmt::Display for Rejection {
         f.write_str(self.sentence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Rejection;
+
+    /// The log's `reason`.
+    #[test]
+    fn a_rejection_is_told_by_its_sentence() {
+        assert_eq!(Rejection::NO_GROUP_ID.to_string(), Rejection::NO_GROUP_ID.sentence());
+        assert!(!Rejection::NO_GROUP_ID.sentence().is_empty());
+    }
+}
