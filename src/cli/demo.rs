@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::cli::samples::Sample;
 use crate::domain::timestamp::Timestamp;
@@ -30,7 +31,7 @@ pub(crate) fn week(now: Timestamp, run: &str) -> Result<Vec<Sample>> {
         let at = now.plus_millis(-line.minutes_ago * 60_000);
         let platform = line.path.split('/').nth(1).and_then(platform);
         Ok(Sample {
-            name: format!("demo {:2}  {}", number + 1, line.path.rsplit('/').next().unwrap_or_default()),
+            name: format!("demo {:2}  {}", number + 1, command(line.body.get())),
             platform: platform.context("the demo is of a platform that is not there")?,
             path: line.path,
             query: line.query,
@@ -46,6 +47,13 @@ pub(crate) fn groups(run: &str, app_id: impl Fn(&Registration) -> Option<String>
     let ids = [("tencent-chat", "@TGS#_@TGS#cTRAIL"), ("tencent-chat", "@TGS#2NIGHT"), ("openim", "hikers-")];
     let keys = ids.into_iter().filter_map(|(name, id)| Some(format!("{name}#{}#{id}{run}", app_id(platform(name)?)?)));
     keys.collect()
+}
+
+/// The command that a body names, in either platform's spelling of the field.
+fn command(body: &str) -> String {
+    let fields: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+    let command = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("callbackCommand"));
+    command.and_then(|(_, command)| command.as_str()).unwrap_or_default().to_owned()
 }
 
 fn platform(name: &str) -> Option<&'static Registration> {

@@ -17,6 +17,7 @@ use crate::cli::{Session, Usage};
 use crate::domain::timestamp::Timestamp;
 use crate::reading::parameters::Parameters;
 use crate::reading::state::State;
+use crate::reading::state::gaps::{Gap, GapKind};
 use crate::reading::state::query::Query;
 use crate::reading::state::told::Told;
 
@@ -95,7 +96,7 @@ fn text(output: &Output, state: &State) -> Result<String> {
         let fields = fields.map(|(name, value)| self::value(output, name, value)).collect();
         section(output, &mut lines, &format!("Topic {}", shown(topic)), fields);
     }
-    let gaps: Vec<String> = json.get("gaps").and_then(Value::as_array).into_iter().flatten().map(gap).collect();
+    let gaps: Vec<String> = state.gaps.iter().map(gap).collect();
     let total: u64 = state.gap_counts.values().sum();
     if !gaps.is_empty() {
         lines.push(String::new());
@@ -143,13 +144,19 @@ fn member(output: &Output, user: &str, member: &Value) -> String {
     format!("  {:20} {}{known}", shown(user), output.paint(Style::Dim, &format!("{how} {}", origin(member))))
 }
 
-fn gap(gap: &Value) -> String {
-    let text = |name: &str| gap.get(name).and_then(Value::as_str).map(shown);
-    let evidence = [("expected", text("expected")), ("found", text("found"))];
-    let evidence = evidence.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
-    let evidence: Vec<String> = evidence.collect();
-    let (kind, key) = (text("kind").unwrap_or_default(), text("change_key").unwrap_or_default());
-    format!("  {kind:22} {key}  {}", evidence.join(", "))
+/// A gap in words.
+fn gap(gap: &Gap) -> String {
+    let expected = shown(gap.expected.as_deref().unwrap_or_default());
+    let found = shown(gap.found.as_deref().unwrap_or_default());
+    let proof = match gap.kind {
+        GapKind::NoCreation => format!("no creation before {found}"),
+        GapKind::OwnerMismatch => format!("the owner was {expected}; this change says {found}"),
+        GapKind::ChangeAfterDismissal => format!("{found} after the dismissal {expected}"),
+        GapKind::CreatedTwice => format!("created before, by {expected}, and not dismissed since"),
+        GapKind::MemberUnknown => format!("{found} was no member"),
+        GapKind::MemberKnown => format!("{found} was a member already"),
+    };
+    format!("  {}  {proof}", shown(&gap.change_key))
 }
 
 /// The time that a change's key begins with.
