@@ -265,7 +265,7 @@ async fn the_history_of_the_command_line() {
     write("docs/performance/command-line.md", &figures);
 }
 
-/// A history of 100,000 changes: DynamoDB's pages of a megabyte, each 20 ms later than they come.
+/// A history of 100,000 changes: pages of a megabyte as the embedded DynamoDB makes them, each 20 ms after it is asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make bench"]
 async fn a_long_history() {
@@ -295,7 +295,7 @@ async fn a_long_history() {
     }
     assert_eq!(changes.len(), CHANGES);
 
-    let proxy = Proxy::start(Transport::Plain, &table.endpoint, Fault::Delayed(20), usize::MAX);
+    let proxy = Proxy::start(Transport::Plain, &table.endpoint, Fault::Remembered(20), usize::MAX);
     let mut settings = local_settings(&proxy.endpoint);
     settings.insert("READER_TOKENS".to_owned(), format!("bench:{TOKEN}"));
     let middle = begin.plus_millis(i64::try_from(CHANGES / 2).unwrap() * 60_000);
@@ -307,23 +307,24 @@ async fn a_long_history() {
         ("state after half of the changes", "state", format!("{key}&at={middle}")),
         ("the last 100 changes with what was before", "history", format!("{key}&order=desc&previous=true")),
     ] {
-        let reader = Function::start("reader", &settings).await;
-        proxy.arm(usize::MAX);
-        let event = Sent { method: "GET".into(), ..Sent::post(&format!("/ledger/v1/{path}"), &query, "") };
-        let event = event.header("authorization", &format!("Bearer {TOKEN}"));
-        let answer = reader.invoke(event.event(), Duration::from_secs(30)).await;
-        let took = answer.took;
-        let answer: Value = serde_json::from_str(&answer.body.unwrap()).unwrap();
-        let body = BASE64_STANDARD.decode(answer["body"].as_str().unwrap()).unwrap();
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(answer["statusCode"], 200, "{body}");
+        // Until every page comes from memory, so that the embedded DynamoDB's own time does not count.
+        let (took, body, memory) = loop {
+            let reader = Function::start("reader", &settings).await;
+            proxy.arm(usize::MAX);
+            let event = Sent { method: "GET".into(), ..Sent::post(&format!("/ledger/v1/{path}"), &query, "") };
+            let event = event.header("authorization", &format!("Bearer {TOKEN}"));
+            let answer = reader.invoke(event.event(), Duration::from_secs(30)).await;
+            let took = answer.took;
+            let answer: Value = serde_json::from_str(&answer.body.unwrap()).unwrap();
+            let body = BASE64_STANDARD.decode(answer["body"].as_str().unwrap()).unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(answer["statusCode"], 200, "{body}");
+            if proxy.forgotten() == 0 {
+                break (took, body, peak_memory(reader.id()));
+            }
+        };
         let finished = if path == "state" { body["finished"].to_string() } else { "-".to_owned() };
-        rows.push(format!(
-            "| {what} | {:.1} | {} | {finished} | {:.1} |",
-            took.as_secs_f64(),
-            proxy.requests(),
-            peak_memory(reader.id())
-        ));
+        rows.push(format!("| {what} | {:.1} | {} | {finished} | {memory:.1} |", took.as_secs_f64(), proxy.requests()));
         if what == "state now" {
             assert_eq!([&body["changes"], &body["gaps"]], [&json!(CHANGES), &json!([])]);
         }

@@ -1,6 +1,7 @@
 //! A way to a service on which things go wrong.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpStream as BlockingTcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -50,8 +51,9 @@ pub(crate) enum Fault {
     HalfAnswer,
     /// The service does its work, and its answer comes byte by byte.
     SlowAnswer,
-    /// The service sees the request so many milliseconds later.
-    Delayed(u64),
+    /// A request that was answered before is answered from memory, so many milliseconds later: the service's own time does not
+    /// count.
+    Remembered(u64),
     /// The service does its work, and its answer is something else.
     Garbage,
     /// The service rejects, with a status and an error code.
@@ -84,6 +86,9 @@ struct State {
     /// A text that a request must have in it to go wrong.
     only: Mutex<&'static str>,
     requests: AtomicUsize,
+    /// Answers by what was asked, and how many requests were not among them.
+    memory: Mutex<HashMap<String, Vec<u8>>>,
+    forgotten: AtomicUsize,
     /// Whether existing connections are to end.
     cut: Notify,
     closed: AtomicBool,
@@ -104,6 +109,8 @@ impl Proxy {
             left: AtomicUsize::new(count),
             only: Mutex::default(),
             requests: AtomicUsize::new(0),
+            memory: Mutex::default(),
+            forgotten: AtomicUsize::new(0),
             cut: Notify::new(),
             closed: AtomicBool::new(false),
         });
@@ -135,6 +142,12 @@ impl Proxy {
     pub(crate) fn arm(&self, count: usize) {
         self.state.left.store(count, Ordering::SeqCst);
         self.state.requests.store(0, Ordering::SeqCst);
+        self.state.forgotten.store(0, Ordering::SeqCst);
+    }
+
+    /// How many requests it could not answer from memory since it was last armed.
+    pub(crate) fn forgotten(&self) -> usize {
+        self.state.forgotten.load(Ordering::SeqCst)
     }
 
     /// Lets requests go wrong only if they have `text` in them.
@@ -210,7 +223,15 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
             Some(Fault::Reset) => return client.reset(),
             Some(Fault::Closed) => return Ok(()),
             Some(Fault::Hang) => std::future::pending::<()>().await,
-            Some(Fault::Delayed(millis)) => sleep(Duration::from_millis(millis)).await,
+            Some(Fault::Remembered(millis)) => {
+                let known = state.memory.lock().unwrap().get(&asked(&request)).cloned();
+                if let Some(answer) = known {
+                    sleep(Duration::from_millis(millis)).await;
+                    send(&mut client, &answer).await?;
+                    continue;
+                }
+                state.forgotten.fetch_add(1, Ordering::SeqCst);
+            }
             Some(Fault::Answer(status, code)) => {
                 send(&mut client, &rejection(status, code, "")).await?;
                 continue;
@@ -231,7 +252,11 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
         stream.write_all(&request).await?;
         let answer = message(stream).await?;
         match fault {
-            None | Some(Fault::Delayed(_)) => send(&mut client, &answer).await?,
+            None => send(&mut client, &answer).await?,
+            Some(Fault::Remembered(_)) => {
+                send(&mut client, &answer).await?;
+                state.memory.lock().unwrap().insert(asked(&request), answer);
+            }
             Some(Fault::HalfAnswer) => return send(&mut client, &answer[..answer.len() / 2]).await,
             Some(Fault::LateAnswer) => std::future::pending::<()>().await,
             Some(Fault::SlowAnswer) => {
@@ -246,6 +271,12 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
             Some(_) => return Ok(()),
         }
     }
+}
+
+/// What a request asks for: the order of a map's names is not the same twice.
+fn asked(request: &[u8]) -> String {
+    let body = request.windows(4).position(|window| window == b"\r\n\r\n").map_or(request, |end| &request[end + 4..]);
+    serde_json::from_slice::<serde_json::Value>(body).unwrap().to_string()
 }
 
 /// Writes all of it, as far as the wire: TLS keeps what is not flushed.
