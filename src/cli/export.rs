@@ -22,7 +22,7 @@ use crate::cli::{Session, Usage};
 use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::reading::api::ChangeWithBody;
 use crate::reading::change::Change;
-use crate::reading::history;
+use crate::reading::records;
 use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{ReadError, key_of, text_of};
@@ -246,7 +246,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 /// A record's line.
 async fn line(ledger: &Ledger, item: Item, raw: bool) -> Result<String, ReadError> {
     if !raw {
-        return Ok(text(&history::change(ledger, item).await?));
+        return Ok(text(&records::change(ledger, item).await?));
     }
     let body = ledger.whole_body(item::raw(item.clone())?).await?;
     let (record, details) = item::attributes(item)?;

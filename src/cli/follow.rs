@@ -17,9 +17,9 @@ use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::domain::timestamp::Timestamp;
 use crate::reading::feed::{Query, SETTLE_SECONDS};
 use crate::reading::format::Format;
-use crate::reading::history;
 use crate::reading::page::Page;
 use crate::reading::parameters::Parameters;
+use crate::reading::records;
 use crate::storage::item::Item;
 use crate::storage::read::{MAX_BATCH, ReadError, text_of};
 
@@ -207,7 +207,7 @@ impl Walk<'_> {
                     && text_of(item, SORT_KEY) == Some(&entry.change_key)
             };
             match items.iter().position(is_its) {
-                Some(at) => rows.push(Format::JsonLines.row(&history::change(ledger, items.swap_remove(at)).await?)),
+                Some(at) => rows.push(Format::JsonLines.row(&records::change(ledger, items.swap_remove(at)).await?)),
                 None => rows.push(row.clone()),
             }
         }

@@ -17,9 +17,9 @@ use crate::cli::{Session, Usage};
 use crate::domain::timestamp::Timestamp;
 use crate::reading::parameters::Parameters;
 use crate::reading::state::State;
+use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::gaps::{Gap, GapKind};
 use crate::reading::state::query::Query;
-use crate::reading::state::told::Told;
 
 /// Show what a group is, or was at a moment, and what its history proves to be missing
 ///
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     let spinner = if stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     spinner.set_message("reading the history …");
     spinner.enable_steady_tick(Duration::from_millis(200));
-    let state = query.read_state(&connection.ledger, &Told::default(), None).await;
+    let state = query.read_state(&connection.ledger, &Callbacks::default(), None).await;
     spinner.finish_and_clear();
     let Some(state) = state.map_err(|error| connection.unreadable(error))? else {
         bail!("nothing is recorded of this group up to then: is its id whole, with the @TGS# of Tencent's?");

@@ -29,8 +29,8 @@ use crate::reading::page::{MAX_PAGE_BYTES, Page};
 use crate::reading::parameters::Parameters;
 use crate::reading::problem::Problem;
 use crate::reading::quarantine::{self, Apps, Quarantined};
+use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::query::{Members, MembersQuery};
-use crate::reading::state::told::Told;
 use crate::reading::state::{self, State};
 use crate::reading::tokens::Tokens;
 use crate::reading::{feed, history, openapi};
@@ -50,7 +50,7 @@ pub struct Reader {
     ledger: Ledger,
     tokens: Tokens,
     apps: Apps,
-    told: Told,
+    callbacks: Callbacks,
 }
 
 impl Reader {
@@ -64,7 +64,7 @@ impl Reader {
             ledger,
             tokens: Tokens::from_settings(settings)?,
             apps: Apps::from_settings(settings),
-            told: Told::default(),
+            callbacks: Callbacks::default(),
         })
     }
 }
@@ -250,7 +250,7 @@ async fn get_state(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri
     let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
     let query = state::query::Query::read(&mut parameters)?;
     parameters.end()?;
-    let state = query.state(&reader.ledger, &reader.told).await?;
+    let state = query.state(&reader.ledger, &reader.callbacks).await?;
     Ok(answered("application/json", json(&state), records(state.changes)))
 }
 
@@ -265,7 +265,7 @@ async fn get_members(extract::State(reader): extract::State<Arc<Reader>>, uri: U
     let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
     let query = MembersQuery::read(&mut parameters)?;
     parameters.end()?;
-    let page = query.page(&reader.ledger, &reader.told).await?;
+    let page = query.page(&reader.ledger, &reader.callbacks).await?;
     Ok(answered("application/json", json(&page), page.members.len()))
 }
 

@@ -15,10 +15,11 @@ use crate::domain::timestamp::Timestamp;
 use crate::reading::change::Change;
 use crate::reading::cursor::Binding;
 use crate::reading::format::Format;
-use crate::reading::history::{self, MAX_LIMIT};
+use crate::reading::history::MAX_LIMIT;
 use crate::reading::page::{Capacity, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
+use crate::reading::records;
 use crate::storage::item::{HeadItem, Item};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{self, Filter, MAX_BATCH, Range, ReadError, text_of};
@@ -129,7 +130,7 @@ impl Query {
         for head in heads {
             let place = place(&head).to_owned();
             let change = match items.remove(&(head.group_key.to_string(), head.change_key.to_string())) {
-                Some(item) => history::change(ledger, item).await?,
+                Some(item) => records::change(ledger, item).await?,
                 // As the index has it: no details are asked for, or the record has been deleted meanwhile.
                 None => Change::of_head(head),
             };

@@ -10,9 +10,9 @@ use crate::reading::format::Format;
 use crate::reading::page::{Capacity, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
+use crate::reading::records::{FIRST, LAST, change};
 use crate::reading::state::fold::Fold;
 use crate::reading::state::{self, GroupKey};
-use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{Filter, Range, ReadError, key_of, text_of};
 
@@ -20,9 +20,6 @@ use crate::storage::read::{Filter, Range, ReadError, key_of, text_of};
 pub const MAX_LIMIT: usize = 1_000;
 /// How long a request may fold the history for what was before its changes.
 const PREVIOUS_TIME: Duration = Duration::from_secs(10);
-/// Below and above every sort key: they begin with a year.
-pub(crate) const FIRST: &str = "0";
-pub(crate) const LAST: &str = ":";
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -79,31 +76,36 @@ impl Query {
     ///
     /// Where the table cannot be read.
     pub async fn page(mut self, ledger: &Ledger, format: Format) -> Result<Page, ReadError> {
-        let (mut room, mut changes, mut more) = (Capacity::new(self.limit), Vec::new(), true);
+        let (mut room, mut rows, mut changes, mut more) = (Capacity::new(self.limit), Vec::new(), Vec::new(), true);
         'pages: while more && !room.is_full() {
             // With a filter DynamoDB looks at more than it gives.
             self.range.limit = self.filter.takes_all().then(|| room.items());
             let page = ledger.history(&self.group_key, &self.range, &self.filter).await?;
             for item in page.items {
                 let change = change(ledger, item).await?;
-                if !room.take(format.row(&change).len()) {
+                let row = format.row(&change);
+                if !room.take(row.len()) {
                     break 'pages;
                 }
                 self.range.after = Some(key_of(&change.group_key, &change.change_key));
-                changes.push(change);
+                if self.previous {
+                    changes.push(change);
+                } else {
+                    rows.push(row);
+                }
             }
             more = page.after.is_some();
             self.range.after = page.after.or(self.range.after);
         }
         let mut after = self.range.after.as_ref().and_then(|key| text_of(key, SORT_KEY)).map(str::to_owned);
-        if self.previous {
+        if !changes.is_empty() {
             self.add_previous(ledger, &mut changes).await?;
         }
         // What was before needs room too.
-        let (mut room, mut rows, mut last) = (Capacity::new(self.limit), Vec::new(), None);
+        let (mut room, mut last) = (Capacity::new(self.limit), None);
         for change in changes {
             let row = format.row(&change);
-            if self.previous && !room.take(row.len()) {
+            if !room.take(row.len()) {
                 (after, more) = (last, true);
                 break;
             }
@@ -118,28 +120,11 @@ impl Query {
         let Some(key) = GroupKey::parse(&self.group_key) else { return Ok(()) };
         let keys = changes.iter().map(|change| change.change_key.clone());
         let fold = Fold::new(key, Timestamp::now()).with_previous_of(keys);
-        let (fold, _) = state::read::fold(ledger, fold, None, Some(Instant::now() + PREVIOUS_TIME)).await?;
-        let mut previous = fold.into_previous();
+        let folded = state::read::fold(ledger, fold, Some(Instant::now() + PREVIOUS_TIME)).await?;
+        let mut previous = folded.into_previous();
         for change in changes {
             change.previous = previous.remove(&change.change_key).map(Plain);
         }
         Ok(())
     }
-}
-
-/// The change of a record's item. Where that had no room for what changed, the body is decoded again, if it is all there.
-///
-/// # Errors
-///
-/// Where the table cannot be read.
-pub async fn change(ledger: &Ledger, item: Item) -> Result<Change, ReadError> {
-    let (record, details) = item::attributes(item)?;
-    let mut change = Change::of_record(record, details);
-    if change.change.is_none()
-        && let Some(whole) = ledger.get(&change.group_key, &change.change_key).await?
-    {
-        let body = ledger.whole_body(item::raw(whole)?).await?;
-        change.decode_again(body.as_deref());
-    }
-    Ok(change)
 }

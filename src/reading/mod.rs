@@ -16,5 +16,6 @@ pub mod page;
 pub mod parameters;
 pub mod problem;
 pub mod quarantine;
+pub mod records;
 pub mod state;
 pub mod tokens;

@@ -17,7 +17,7 @@ fn changes(platform: &Registration, steps: &[Step]) -> Vec<Change> {
     steps.iter().map(|(seconds, kind, details)| change(platform, *seconds, kind, details)).collect()
 }
 
-/// Asserts which gaps a history has, whatever the order in which its records come within the window.
+/// Asserts which gaps a history has.
 fn assert_gaps(what: &str, platform: &Registration, steps: &[Step], expected: &[Expected]) {
     let changes = changes(platform, steps);
     let key_at = |seconds: f64| {
@@ -335,8 +335,9 @@ fn what_has_an_innocent_explanation_is_no_gap() {
     for change in changes(TENCENT_CHAT, &[leaving("Public")[0].clone(), leaving("Public")[2].clone()]) {
         fold.add(change);
     }
-    assert_eq!(fold.kinds_to_find().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(), ["member.joined"]);
-    let state = fold.finish(false, true).unwrap();
+    let folded = fold.end(true);
+    assert_eq!(folded.kinds_to_find().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(), ["member.joined"]);
+    let state = folded.state(false).unwrap();
     assert_eq!((state.members_complete, state.gaps.len()), (false, 0));
     // A callback that waited in the fallback queue is recorded late, at its own place.
     let mut late = changes(
@@ -350,7 +351,6 @@ fn what_has_an_innocent_explanation_is_no_gap() {
 /// Retention deletes the beginning of a history, and of a history that had none at first, its middle.
 #[test]
 fn what_retention_deletes_is_no_gap() {
-    let now = now().unix_seconds();
     let day = 24.0 * 60.0 * 60.0;
     let expiring = |seconds: f64, kind, mut details: Value, days: f64| {
         details["expires_at"] = json!(BEGIN / 1_000 + (seconds + days * day) as i64);
@@ -400,7 +400,121 @@ fn what_retention_deletes_is_no_gap() {
             &[("owner_mismatch", late + 90.0, json!("eve"), json!("bob"))],
         );
     }
-    assert!(now > BEGIN / 1_000 + (late + 60.0 * day) as i64);
+    // The retention was lowered: what came between the two may be gone, though both expire.
+    let steps = [
+        expiring(0.0, CREATED, created(), 400.0),
+        expiring(late, OWNER, owner("bob", "eve"), 90.0),
+        expiring(late + 90.0, LEFT, members(&["zoe"]), 90.0),
+    ];
+    for platform in [TENCENT_CHAT, OPENIM] {
+        assert_gaps("lowered", platform, &steps, &[]);
+        // Switched on after the first record that is there, it explains nothing before that.
+        let steps = [(late, INFO, json!({ "name": "x" })), expiring(late + 90.0, INFO, json!({ "name": "y" }), 90.0)];
+        assert_gaps(
+            "older than its retention",
+            platform,
+            &steps,
+            &[("no_creation", late, json!("group.created"), json!("group.info_changed"))],
+        );
+    }
+}
+
+/// A group that exists is created again: what came before is of its old life, and what nobody knows is no proof.
+#[test]
+fn a_second_creation_is_not_pulled_before_the_old_life() {
+    for platform in [TENCENT_CHAT, OPENIM] {
+        let again = json!({ "type": "Public", "owner": "kim", "name": "Again" });
+        let steps = [
+            (0.0, INFO, json!({ "name": "old" })),
+            (1_000.0, DISMISSED, json!({})),
+            (1_000.5, CREATED, again.clone()),
+            (2_000.0, INFO, json!({ "introduction": "x" })),
+        ];
+        assert_gaps("without the first creation", platform, &steps, &[]);
+        let state = json!(state(platform, changes(platform, &steps)));
+        assert_eq!(
+            [&state["status"], &state["fields"]["name"]["value"], &state["complete"]],
+            [&json!("active"), &json!("Again"), &json!(true)]
+        );
+
+        let steps = [(0.0, CREATED, created()), (997.0, OWNER, owner("ann", "bob")), (1_000.0, CREATED, again)];
+        assert_gaps(
+            "without the dismissal",
+            platform,
+            &steps,
+            &[("created_twice", 1_000.0, json!(0.0), json!(1_000.0))],
+        );
+        let state = json!(super::state(platform, changes(platform, &steps)));
+        assert_eq!(state["fields"]["owner"]["value"], "kim");
+    }
+}
+
+/// After a change that proves it to exist again, nothing is known of the group but what came since.
+#[test]
+fn a_life_without_its_creation_begins_with_what_proves_it() {
+    let steps = [
+        (0.0, CREATED, created()),
+        (90.0, DISMISSED, json!({})),
+        (190.0, JOINED, members(&["eve"])),
+        (290.0, INFO, json!({ "name": "Again" })),
+        (390.0, OWNER, owner("kim", "lou")),
+    ];
+    assert_gaps(
+        "one gap",
+        TENCENT_CHAT,
+        &steps,
+        &[("change_after_dismissal", 190.0, json!(90.0), json!("member.joined"))],
+    );
+    let state = json!(state(TENCENT_CHAT, changes(TENCENT_CHAT, &steps)));
+    assert_eq!(
+        [&state["status"], &state["complete"], &state["members_complete"]],
+        [&json!("active"), &json!(false), &json!(false)]
+    );
+    assert_eq!(state["members"].as_object().unwrap().keys().collect::<Vec<_>>(), ["eve"]);
+    assert_eq!(state["fields"].as_object().unwrap().keys().collect::<Vec<_>>(), ["name", "owner"]);
+}
+
+/// A record whose body cannot be had says that something changed, and not what.
+#[test]
+fn what_a_missing_body_said_is_no_gap() {
+    let mut changes = changes(
+        TENCENT_CHAT,
+        &[
+            (0.0, CREATED, created()),
+            (90.0, JOINED, members(&["eve"])),
+            (180.0, LEFT, members(&["eve"])),
+            (270.0, OWNER, owner("dan", "kim")),
+        ],
+    );
+    changes[1].change = None;
+    changes[1].group_type = Some("Work".to_owned());
+    let state = json!(super::state(TENCENT_CHAT, changes));
+    assert_eq!([&state["gaps"], &state["members_complete"]], [&json!([]), &json!(false)]);
+    assert_eq!(state["fields"]["group_type"]["value"], "Work", "every change shows the type");
+}
+
+/// As of a time, what follows within the window explains, and does not count; of a history that is not read to its end, what waits
+/// does neither.
+#[test]
+fn what_is_cut_off_is_no_gap() {
+    let steps = [(0.0, CREATED, created()), (90.0, OWNER, owner("bob", "eve")), (92.0, OWNER, owner("ann", "bob"))];
+    let mut fold = fold_of(TENCENT_CHAT).up_to(Some(super::time(BEGIN + 91_000)));
+    changes(TENCENT_CHAT, &steps).into_iter().for_each(|change| fold.add(change));
+    let state = json!(fold.end(true).state(true).unwrap());
+    assert_eq!(
+        [&state["gaps"], &state["changes"], &state["fields"]["owner"]["value"]],
+        [&json!([]), &json!(2), &json!("eve")]
+    );
+
+    let late = [(0.0, INFO, json!({ "name": "x" })), (3.0, CREATED, created())];
+    let mut fold = fold_of(TENCENT_CHAT).up_to(Some(super::time(BEGIN + 1_000)));
+    changes(TENCENT_CHAT, &late).into_iter().for_each(|change| fold.add(change));
+    assert_eq!(fold.end(true).state(true).unwrap().gaps, []);
+
+    let mut fold = fold_of(TENCENT_CHAT);
+    changes(TENCENT_CHAT, &steps[..2]).into_iter().for_each(|change| fold.add(change));
+    let state = json!(fold.end(false).state(true).unwrap());
+    assert_eq!([&state["gaps"], &state["changes"], &state["finished"]], [&json!([]), &json!(1), &json!(false)]);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use std::time::Duration;
 use crate::domain::change::Kind;
 use crate::domain::timestamp::Timestamp;
 use crate::reading::change::Change;
+use crate::reading::format::json;
 use crate::reading::state::gaps::{Gap, GapKind, Gaps};
 use crate::reading::state::group::{Event, Group, Member, Previous};
-use crate::reading::state::{GroupKey, MAX_MEMBERS, State, Status};
+use crate::reading::state::{GroupKey, MAX_MEMBERS, MAX_MEMBERS_BYTES, State, Status};
 use crate::storage::item::Details;
 
 /// The most changes that wait for others; beyond it the oldest is applied, in the order of the records.
@@ -31,13 +32,21 @@ pub struct Fold {
     /// The window W, in milliseconds.
     window: i64,
     now: Timestamp,
+    /// The last moment that counts, in milliseconds; what is later only explains what is before it.
+    until: i64,
     waiting: BTreeMap<Place, Event>,
+    /// What is later than `until`.
+    later: Vec<Event>,
+    /// The waiting joinings and leavings of each member: when, which of the two, and the change's key.
+    waiting_members: HashMap<String, Vec<(i64, Kind, String)>>,
     /// The latest time that was read.
     newest: i64,
     group: Group,
     gaps: Gaps,
-    /// Memberships that a swapped pair has decided already: the later record's key, and the member.
-    decided: HashSet<(String, String)>,
+    /// Swapped pairs that count already: the key of the record that came too late, and the member.
+    resolved_swaps: HashSet<(String, String)>,
+    /// When a member or the owner last changed.
+    last_person: i64,
     /// Who left, and when, as far back as the window.
     left: HashMap<String, i64>,
     owners: Owners,
@@ -45,8 +54,8 @@ pub struct Fold {
     has_creation: bool,
     joins: bool,
     leaves: bool,
-    /// The first change of a group, which a quota's alarm is not.
-    first: Option<(String, Timestamp, &'static str)>,
+    /// The first change of the group, which a quota's alarm is not, and whether retention may have deleted what was before it.
+    first: Option<First>,
     changes: u64,
     keys: Option<(String, String)>,
     /// The changes whose previous values are wanted, and those that are known.
@@ -54,25 +63,32 @@ pub struct Fold {
     previous: HashMap<String, Details>,
 }
 
+/// The first change of a history.
+#[derive(Debug)]
+struct First {
+    change_key: String,
+    at: Timestamp,
+    kind: &'static str,
+    expires: bool,
+}
+
 /// What retention may have deleted.
 #[derive(Debug, Default)]
 struct Retention {
-    /// Whether a record expires.
-    is_on: bool,
-    /// When the last record was received that does not expire.
-    last_kept: Option<Timestamp>,
+    /// Whether a record has expired.
+    has_expired: bool,
+    /// When the record before was received.
+    last: Option<Timestamp>,
 }
 
 impl Retention {
-    /// Whether records between the one before and this one may have been deleted: the earlier do not expire, later ones did.
-    fn breaks(&mut self, event: &Event, now: Timestamp) -> bool {
-        let Some(expires_at) = event.expires_at else {
-            self.last_kept = Some(event.received_at);
-            return false;
-        };
-        self.is_on = true;
+    /// Whether it may have deleted records between the one before and this one: by this one's retention, the one before would be
+    /// gone itself.
+    fn may_have_deleted_before(&mut self, event: &Event, now: Timestamp) -> bool {
+        let last = self.last.replace(event.received_at);
+        let Some((expires_at, last)) = event.expires_at.zip(last) else { return false };
         let kept_since = now.unix_seconds() - (expires_at - event.received_at.unix_seconds());
-        self.last_kept.take().is_some_and(|last| last.unix_seconds() < kept_since)
+        last.unix_seconds() < kept_since
     }
 }
 
@@ -95,7 +111,7 @@ impl Owners {
     }
 
     /// Whether some order of them ends with this owner.
-    fn may_be(&self, owner: &str) -> bool {
+    fn can_end_with(&self, owner: &str) -> bool {
         self.is_broken && self.new.iter().any(|(_, new)| new.as_deref() == Some(owner))
     }
 }
@@ -108,11 +124,15 @@ impl Fold {
             window: millis(key.platform.evidence.window),
             key,
             now,
+            until: i64::MAX,
             waiting: BTreeMap::new(),
+            later: Vec::new(),
+            waiting_members: HashMap::new(),
             newest: i64::MIN,
             group: Group::default(),
             gaps: Gaps::default(),
-            decided: HashSet::new(),
+            resolved_swaps: HashSet::new(),
+            last_person: i64::MIN / 2,
             left: HashMap::new(),
             owners: Owners::default(),
             retention: Retention::default(),
@@ -146,22 +166,44 @@ impl Fold {
         self
     }
 
+    /// Counts what happened up to and including the time `until`. Later records, within the window of it, may still be added: they
+    /// do not count, but they can explain what would be a gap.
+    #[must_use]
+    pub fn up_to(mut self, until: Option<Timestamp>) -> Self {
+        self.until = until.map_or(i64::MAX, Timestamp::unix_millis);
+        self
+    }
+
+    /// The time up to which records are of use.
+    #[must_use]
+    pub fn reads_until(&self) -> Option<Timestamp> {
+        Timestamp::from_unix_millis(self.until).map(|until| until.plus_millis(self.window))
+    }
+
     /// Adds a record, in the order of their keys, or as far out of it as the window.
     pub fn add(&mut self, change: Change) {
         let event = Event::from(change);
         let at = event.at.unix_millis();
-        let is_gone = event.expires_at.is_some_and(|at| at <= self.now.unix_seconds());
+        if event.expires_at.is_some_and(|at| at <= self.now.unix_seconds()) {
+            self.retention.has_expired = true;
+            return;
+        }
         // What is older than the window has been applied, and comes a second time.
-        if is_gone || at < self.newest.saturating_sub(self.window) {
+        if at < self.newest.saturating_sub(self.window) {
             return;
         }
         self.newest = self.newest.max(at);
+        if at > self.until {
+            self.index_members(&event);
+            self.later.push(event);
+            return;
+        }
         let (at, rank) = match event.kind {
             Some(Kind::GroupCreated) => (at - self.window, 0),
             Some(Kind::GroupDismissed) => (at + self.window, 2),
             _ => (at, 1),
         };
-        self.waiting.insert((at, rank, event.key.clone()), event);
+        self.wait((at, rank, event.key.clone()), event);
         while let Some(((at, ..), _)) = self.waiting.first_key_value()
             && (*at < self.newest - 2 * self.window || self.waiting.len() > MAX_WAITING)
         {
@@ -175,78 +217,59 @@ impl Fold {
         !self.wanted.is_empty()
     }
 
-    /// What was before the changes that were asked for, as far as they were folded.
+    /// Ends the fold. Where these are not all records, those that wait for later ones do not count.
     #[must_use]
-    pub fn into_previous(mut self) -> HashMap<String, Details> {
-        self.apply_waiting();
-        self.previous
-    }
-
-    /// The kinds of change that have to be found among the app's other groups for the members to be complete: none where this
-    /// group's records have them, or where its members never are complete.
-    pub fn kinds_to_find(&mut self) -> Vec<Kind> {
-        self.apply_waiting();
-        let may_be_complete = self.has_creation && self.tells_members();
-        let missing = [(Kind::MemberJoined, self.joins), (Kind::MemberLeft, self.leaves)].into_iter();
-        missing.filter(|(_, is_there)| may_be_complete && !is_there).map(|(kind, _)| kind).collect()
-    }
-
-    /// The state after all records that were added; `None` where there were none. `told` says whether the app's callbacks of
-    /// joining and leaving are both switched on, by what the ledger has; `finished`, whether these are all records.
-    #[must_use]
-    pub fn finish(mut self, told: bool, finished: bool) -> Option<State> {
-        self.apply_waiting();
-        let (first_change_key, last_change_key) = self.keys.take()?;
-        let tells_members = self.tells_members() && told;
-        let Self { key, group, mut gaps, .. } = self;
-        if let Some((change_key, occurred_at, found)) = self.first
-            && !self.has_creation
-            && !self.retention.is_on
-        {
-            let expected = Some(Kind::GroupCreated.as_str().to_owned());
-            let found = Some(found.to_owned());
-            gaps.add(Gap { kind: GapKind::NoCreation, change_key, occurred_at, expected, found });
-        }
-        let (gaps, gap_counts) = if tells_members { gaps } else { gaps.without_members() }.told();
-        let complete = group.created.is_some();
-        let members_total = group.members.len();
-        Some(State {
-            group_key: key.group_key,
-            platform: key.platform.name.to_owned(),
-            app_id: key.app_id,
-            group_id: key.group_id,
-            status: if group.dismissed.is_some() { Status::Dismissed } else { Status::Active },
-            complete,
-            members_complete: complete && tells_members && !group.is_broken,
-            created: group.created,
-            dismissed: group.dismissed,
-            changes: self.changes,
-            first_change_key,
-            last_change_key,
-            finished,
-            fields: group.fields,
-            custom_fields: group.custom_fields,
-            attributes: group.attributes,
-            members: group.members.into_iter().take(MAX_MEMBERS).collect(),
-            members_total,
-            topics: group.topics,
-            gaps,
-            gap_counts,
-        })
-    }
-
-    /// The members after all records that were added, however many.
-    #[must_use]
-    pub fn members(&mut self) -> &BTreeMap<String, Member> {
-        self.apply_waiting();
-        &self.group.members
-    }
-
-    /// Applies everything that was added: nothing more comes.
-    fn apply_waiting(&mut self) {
-        while !self.waiting.is_empty() {
+    pub fn end(mut self, finished: bool) -> Folded {
+        while finished && !self.waiting.is_empty() {
             self.step();
         }
+        Folded { fold: self, finished }
+    }
+
+    fn wait(&mut self, place: Place, event: Event) {
+        self.index_members(&event);
+        self.waiting.insert(place, event);
+    }
+
+    fn index_members(&mut self, event: &Event) {
+        let Some(kind @ (Kind::MemberJoined | Kind::MemberLeft)) = event.kind else { return };
+        for member in event.ids("members") {
+            let waiting = self.waiting_members.entry(member.to_string()).or_default();
+            let it = (event.at.unix_millis(), kind, event.key.clone());
+            if !waiting.contains(&it) {
+                waiting.push(it);
+            }
+        }
+    }
+
+    fn no_longer_waits(&mut self, event: &Event) {
+        if !matches!(event.kind, Some(Kind::MemberJoined | Kind::MemberLeft)) {
+            return;
+        }
+        for member in event.ids("members") {
+            if let Some(waiting) = self.waiting_members.get_mut(member.as_ref()) {
+                waiting.retain(|(_, _, key)| *key != event.key);
+                if waiting.is_empty() {
+                    self.waiting_members.remove(member.as_ref());
+                }
+            }
+        }
+    }
+
+    /// The gap of a history without a creation, unless retention may have deleted it or it comes within the window.
+    fn no_creation(&self) -> Option<Gap> {
+        let First { change_key, at, kind, expires } = self.first.as_ref()?;
+        let until = at.unix_millis() + self.window;
+        let comes =
+            self.later.iter().any(|other| other.kind == Some(Kind::GroupCreated) && other.at.unix_millis() <= until);
+        let is_gap = !self.has_creation && !expires && !self.retention.has_expired && !comes;
+        is_gap.then(|| Gap {
+            kind: GapKind::NoCreation,
+            change_key: change_key.clone(),
+            occurred_at: *at,
+            expected: Some(Kind::GroupCreated.as_str().to_owned()),
+            found: Some((*kind).to_owned()),
+        })
     }
 
     fn tells_members(&self) -> bool {
@@ -256,23 +279,35 @@ impl Fold {
     /// Applies the next change, or one that has to come before it.
     fn step(&mut self) {
         let Some(((place, ..), event)) = self.waiting.pop_first() else { return };
+        self.no_longer_waits(&event);
         match event.kind {
-            Some(Kind::GroupCreated) if self.group.is_alive() => {
-                let dismissals = self.dismissals_before(&event);
-                if place < event.at.unix_millis() && !dismissals.is_empty() {
-                    // It begins a new life, so that it does not come before what happened in the old one.
-                    self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
-                    return;
-                }
-                for place in dismissals {
-                    if let Some(dismissal) = self.waiting.remove(&place) {
-                        self.apply(dismissal);
+            // A group that exists is created again: not before what happened in its life up to now.
+            Some(Kind::GroupCreated) if self.group.is_seen && place < event.at.unix_millis() => {
+                self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
+            }
+            Some(Kind::GroupCreated) => {
+                // What was recorded within the window before may be of the new life already.
+                let is_mixed = self.group.is_seen && event.at.unix_millis() - self.last_person <= self.window;
+                if self.group.is_seen {
+                    for place in self.dismissals_before(&event) {
+                        if let Some(dismissal) = self.waiting.remove(&place) {
+                            self.apply(dismissal);
+                        }
                     }
                 }
                 self.apply(event);
+                if is_mixed {
+                    self.group.doubt();
+                }
             }
             Some(Kind::GroupDismissed) => {
+                // Of a creation within the window of it, it may have come before.
+                let created = self.group.created.as_ref().map(|created| created.since.unix_millis());
+                let is_mixed = created.is_some_and(|at| (event.at.unix_millis() - at).abs() <= self.window);
                 self.apply(event);
+                if is_mixed {
+                    self.group.doubt();
+                }
                 self.advance_creations();
             }
             Some(Kind::GroupOwnerChanged) => {
@@ -311,36 +346,28 @@ impl Fold {
     /// and among such orders in that nearest to the records'. The others go on waiting.
     fn first_of_chain(&mut self, event: Event) -> Event {
         let until = event.at.unix_millis() + self.window;
-        let others = self.waiting.range(..=(until, u8::MAX, String::new()));
-        let others: Vec<Place> = others
-            .filter(|(_, other)| other.kind == Some(Kind::GroupOwnerChanged))
-            .map(|(place, _)| place.clone())
-            .take(MAX_CHAIN - 1)
-            .collect();
-        if others.is_empty() {
-            return event;
-        }
-        let ends =
-            |event: &Event| (event.text("old_owner").map(str::to_owned), event.text("new_owner").map(str::to_owned));
-        let links: Vec<_> = [ends(&event)]
+        let near = |other: &Event| other.kind == Some(Kind::GroupOwnerChanged) && other.at.unix_millis() <= until;
+        let waiting = self.waiting.range(..=(until, u8::MAX, String::new())).filter(|(_, other)| near(other));
+        let waiting: Vec<(Place, &Event)> =
+            waiting.map(|(place, other)| (place.clone(), other)).take(MAX_CHAIN - 1).collect();
+        let links: Vec<(Option<&str>, Option<&str>)> = [&event]
             .into_iter()
-            .chain(others.iter().filter_map(|place| self.waiting.get(place).map(ends)))
+            .chain(waiting.iter().map(|(_, other)| *other))
+            .map(|other| (other.text("old_owner"), other.text("new_owner")))
             .collect();
-        let links: Vec<(Option<&str>, Option<&str>)> =
-            links.iter().map(|(old, new)| (old.as_deref(), new.as_deref())).collect();
         let owner = self.group.owner();
-        let may_own = |old: &str| owner.is_none_or(|owner| owner == old) || self.owners.may_be(old);
+        let may_own = |old: &str| owner.is_none_or(|owner| owner == old) || self.owners.can_end_with(old);
         let (_, first) = best_order(&may_own, &links);
-        let chosen = first.checked_sub(1).and_then(|other| others.get(other));
-        let Some(chosen) = chosen.and_then(|place| self.waiting.remove(place)) else { return event };
+        let place = first.checked_sub(1).and_then(|other| waiting.into_iter().nth(other)).map(|(place, _)| place);
+        let Some(chosen) = place.and_then(|place| self.waiting.remove(&place)) else { return event };
         self.waiting.insert((event.at.unix_millis(), 1, event.key.clone()), event);
         chosen
     }
 
     /// Applies a change, and adds the gaps that it proves.
     fn apply(&mut self, event: Event) {
-        if self.retention.breaks(&event, self.now) {
-            (self.group.is_broken, self.group.is_owner_doubtful) = (true, true);
+        if self.retention.may_have_deleted_before(&event, self.now) {
+            self.group.doubt();
         }
         self.changes += 1;
         let (first, last) = self.keys.get_or_insert_with(|| (event.key.clone(), event.key.clone()));
@@ -350,11 +377,11 @@ impl Fold {
         if event.key > *last {
             last.clone_from(&event.key);
         }
-        if let Some(kind) = event.kind.filter(|kind| kind.has_group()) {
-            let is_first = self.first.as_ref().is_none_or(|(key, ..)| event.key < *key);
-            if is_first {
-                self.first = Some((event.key.clone(), event.at, kind.as_str()));
-            }
+        if let Some(kind) = event.kind.filter(|kind| kind.has_group())
+            && self.first.as_ref().is_none_or(|first| event.key < first.change_key)
+        {
+            let expires = event.expires_at.is_some();
+            self.first = Some(First { change_key: event.key.clone(), at: event.at, kind: kind.as_str(), expires });
         }
         self.look_for_gaps(&event);
         let mut previous = if self.wanted.remove(&event.key) { Previous::wanted() } else { Previous::default() };
@@ -363,6 +390,13 @@ impl Fold {
             Some(Kind::MemberLeft) => self.leave(&event),
             Some(Kind::MemberChanged) if self.is_about_who_left(&event) => {}
             _ => self.group.apply(&event, &mut previous),
+        }
+        self.group.see(&event);
+        if matches!(
+            event.kind,
+            Some(Kind::MemberJoined | Kind::MemberLeft | Kind::MemberChanged | Kind::GroupOwnerChanged)
+        ) {
+            self.last_person = self.last_person.max(event.at.unix_millis());
         }
         self.has_creation |= event.kind == Some(Kind::GroupCreated);
         let previous = previous.into_details();
@@ -381,42 +415,25 @@ impl Fold {
         });
     }
 
-    /// Whether a creation waits within the window of a change, which may be of the group's new life.
-    fn may_be_of_next_life(&self, event: &Event) -> bool {
+    /// Whether a record within the window after a change may explain what that seems to prove: the creation of the group's next
+    /// life, or, of those that do not count yet, a change of the owner to the one that this one replaces.
+    fn may_be_explained(&self, event: &Event) -> bool {
         let until = event.at.unix_millis() + self.window;
-        let near = self.waiting.range(..=(until, u8::MAX, String::new()));
-        near.into_iter().any(|(_, other)| other.kind == Some(Kind::GroupCreated))
+        let is_near = |other: &&Event| other.at.unix_millis() <= until;
+        let waiting = self.waiting.range(..=(until, u8::MAX, String::new())).map(|(_, other)| other);
+        let is_creation = |other: &Event| other.kind == Some(Kind::GroupCreated);
+        let hands_over = |other: &Event| {
+            let old =
+                if event.kind == Some(Kind::GroupDismissed) { event.text("owner") } else { event.text("old_owner") };
+            other.kind == Some(Kind::GroupOwnerChanged) && old.is_some() && other.text("new_owner") == old
+        };
+        waiting.filter(is_near).any(is_creation)
+            || self.later.iter().filter(is_near).any(|other| is_creation(other) || hands_over(other))
     }
 
     /// Adds the gaps that a change proves, but for those of members.
     fn look_for_gaps(&mut self, event: &Event) {
         let Some(kind) = event.kind else { return };
-        if kind == Kind::GroupCreated
-            && let Some(created) = self.group.created.clone()
-            && self.group.is_alive()
-            && !self.group.is_broken
-        {
-            self.gap(GapKind::CreatedTwice, event, Some(&created.change_key), Some(&event.key));
-        }
-        let says = match kind {
-            Kind::GroupOwnerChanged => event.text("old_owner"),
-            // What a dismissal and a change of the owner within the window say may be of either order.
-            Kind::GroupDismissed => event.text("owner").filter(|_| !self.owner_is_younger_than_window(event)),
-            _ => None,
-        };
-        let owner = self.group.owner().map(str::to_owned);
-        let mismatch = says.zip(owner.as_deref()).filter(|(says, owner)| says != owner);
-        if let Some((says, owner)) = mismatch
-            && !self.group.is_owner_doubtful
-            && !self.owners.may_be(says)
-            && !self.is_crowded(event)
-            && !self.may_be_of_next_life(event)
-        {
-            self.gap(GapKind::OwnerMismatch, event, Some(owner), Some(says));
-        }
-        if kind == Kind::GroupOwnerChanged {
-            self.owners.add(event, mismatch.is_some(), self.window);
-        }
         let can_follow_a_dismissal = matches!(
             kind,
             Kind::GroupCreated
@@ -430,11 +447,56 @@ impl Fold {
         if let Some(dismissed) = self.group.dismissed.clone()
             && event.at.unix_millis() > dismissed.since.unix_millis() + self.window
             && !can_follow_a_dismissal
-            && !self.group.is_broken
-            && !self.may_be_of_next_life(event)
         {
-            self.gap(GapKind::ChangeAfterDismissal, event, Some(&dismissed.change_key), Some(kind.as_str()));
+            if !self.group.is_broken && !self.may_be_explained(event) {
+                self.gap(GapKind::ChangeAfterDismissal, event, Some(&dismissed.change_key), Some(kind.as_str()));
+            }
+            // It exists again, and nothing is known of its new life.
+            self.group = Group::default();
         }
+        if kind == Kind::GroupCreated
+            && let Some(created) = self.group.created.clone()
+            && self.group.is_alive()
+            && !self.group.is_broken
+            && !self.is_dismissed_later(event)
+        {
+            self.gap(GapKind::CreatedTwice, event, Some(&created.change_key), Some(&event.key));
+        }
+        if kind == Kind::GroupDismissed && self.knows_members() {
+            for member in event.ids("members") {
+                let is_member = self.group.members.contains_key(member.as_ref());
+                if !is_member && self.near(Kind::MemberJoined, member, event).is_none() && !self.may_be_explained(event)
+                {
+                    self.gap(GapKind::MemberUnknown, event, None, Some(member));
+                }
+            }
+        }
+        let says = match kind {
+            Kind::GroupOwnerChanged => event.text("old_owner"),
+            // What a dismissal and a change of the owner within the window say may be of either order.
+            Kind::GroupDismissed => event.text("owner").filter(|_| !self.owner_is_younger_than_window(event)),
+            _ => None,
+        };
+        let owner = self.group.owner().map(str::to_owned);
+        let mismatch = says.zip(owner.as_deref()).filter(|(says, owner)| says != owner);
+        if let Some((says, owner)) = mismatch
+            && !self.group.is_owner_doubtful
+            && !self.owners.can_end_with(says)
+            && !self.is_crowded(event)
+            && !self.may_be_explained(event)
+        {
+            self.gap(GapKind::OwnerMismatch, event, Some(owner), Some(says));
+        }
+        if kind == Kind::GroupOwnerChanged {
+            self.owners.add(event, mismatch.is_some(), self.window);
+        }
+    }
+
+    /// Whether a dismissal that does not count yet may have come before a second creation.
+    fn is_dismissed_later(&self, creation: &Event) -> bool {
+        let until = creation.at.unix_millis() + self.window;
+        let mut near = self.later.iter().filter(|other| other.at.unix_millis() <= until);
+        near.any(|other| other.kind == Some(Kind::GroupDismissed))
     }
 
     fn owner_is_younger_than_window(&self, event: &Event) -> bool {
@@ -458,15 +520,15 @@ impl Fold {
         self.joins = true;
         for member in event.ids("members") {
             let member = member.as_ref();
-            if self.decided.remove(&(event.key.clone(), member.to_owned())) {
+            if self.resolved_swaps.remove(&(event.key.clone(), member.to_owned())) {
                 continue;
             }
             let is_known = self.group.members.get(member).is_some_and(|known| known.since.is_some());
             // Of somebody who is a member, the leaving comes first.
             if is_known {
-                if self.decide(Kind::MemberLeft, member, event) {
+                if self.is_swapped(Kind::MemberLeft, member, event) {
                     self.group.leave(member);
-                } else if self.knows_members() && !self.may_be_of_next_life(event) {
+                } else if self.knows_members() && !self.may_be_explained(event) {
                     self.gap(GapKind::MemberKnown, event, None, Some(member));
                 }
             }
@@ -482,15 +544,15 @@ impl Fold {
         }
         for member in event.ids("members") {
             let member = member.as_ref();
-            if self.decided.remove(&(event.key.clone(), member.to_owned())) {
+            if self.resolved_swaps.remove(&(event.key.clone(), member.to_owned())) {
                 continue;
             }
             let is_known = self.group.members.contains_key(member);
             // Of somebody who is no member, the joining comes first; where not all joinings are told, that cannot be known.
             if !is_known
                 && self.knows_members()
-                && !self.decide(Kind::MemberJoined, member, event)
-                && !self.may_be_of_next_life(event)
+                && !self.is_swapped(Kind::MemberJoined, member, event)
+                && !self.may_be_explained(event)
             {
                 self.gap(GapKind::MemberUnknown, event, None, Some(member));
             }
@@ -510,29 +572,112 @@ impl Fold {
         }
         if self.knows_members()
             && self.near(Kind::MemberJoined, member, event).is_none()
-            && !self.may_be_of_next_life(event)
+            && !self.may_be_explained(event)
         {
             self.gap(GapKind::MemberUnknown, event, None, Some(member));
         }
         false
     }
 
-    /// Decides that a record of `kind` about `member`, within the window after `event`, came before it; whether there is one.
-    fn decide(&mut self, kind: Kind, member: &str, event: &Event) -> bool {
+    /// Whether a record of `kind` about `member`, within the window after `event`, came before it; that one then counts already.
+    fn is_swapped(&mut self, kind: Kind, member: &str, event: &Event) -> bool {
         let near = self.near(kind, member, event);
-        near.is_some_and(|key| self.decided.insert((key, member.to_owned())))
+        near.is_some_and(|key| self.resolved_swaps.insert((key, member.to_owned())))
     }
 
-    /// The first record of `kind` about `member` that waits within the window of `event` and is not decided.
+    /// The first record of `kind` about `member` that waits within the window of `event` and does not count already.
     fn near(&self, kind: Kind, member: &str, event: &Event) -> Option<String> {
         let until = event.at.unix_millis() + self.window;
-        let near = self.waiting.range(..=(until, u8::MAX, String::new()));
-        let mut near = near.filter(|(_, other)| other.kind == Some(kind)).map(|(_, other)| other);
-        let is_it = |other: &&Event| {
-            other.ids("members").iter().any(|id| id == member)
-                && !self.decided.contains(&(other.key.clone(), member.to_owned()))
+        let waiting = self.waiting_members.get(member).into_iter().flatten();
+        let is_it = |(at, own, key): &&(i64, Kind, String)| {
+            *own == kind
+                && *at <= until
+                && *key != event.key
+                && !self.resolved_swaps.contains(&(key.clone(), member.to_owned()))
         };
-        near.find(is_it).map(|other| other.key.clone())
+        let first = waiting.filter(is_it).min_by(|(_, _, one), (_, _, other)| one.cmp(other));
+        first.map(|(_, _, key)| key.clone())
+    }
+}
+
+/// A fold that has ended.
+#[derive(Debug)]
+pub struct Folded {
+    fold: Fold,
+    finished: bool,
+}
+
+impl Folded {
+    /// The platform and the id of the group's app.
+    #[must_use]
+    pub fn app(&self) -> (&str, &str) {
+        (self.fold.key.platform.name, &self.fold.key.app_id)
+    }
+
+    /// The members, however many.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<String, Member> {
+        &self.fold.group.members
+    }
+
+    /// What was before the changes that were asked for, as far as they were folded.
+    #[must_use]
+    pub fn into_previous(self) -> HashMap<String, Details> {
+        self.fold.previous
+    }
+
+    /// The kinds of change that have to be found among the app's other groups for the members to be complete, and for their gaps to
+    /// be proved: none where this group's records have both, or where nothing depends on it.
+    #[must_use]
+    pub fn kinds_to_find(&self) -> Vec<Kind> {
+        let Fold { joins, leaves, group, gaps, .. } = &self.fold;
+        let depends = gaps.has_members() || (group.created.is_some() && self.fold.tells_members());
+        let missing = [(Kind::MemberJoined, joins), (Kind::MemberLeft, leaves)].into_iter();
+        missing.filter(|(_, is_there)| depends && !**is_there).map(|(kind, _)| kind).collect()
+    }
+
+    /// The state; `None` where no record counted. `callbacks_on` says whether the app's callbacks of joining and leaving are both
+    /// switched on, by what the ledger has.
+    #[must_use]
+    pub fn state(self, callbacks_on: bool) -> Option<State> {
+        let tells_members = self.fold.tells_members();
+        let no_creation = self.fold.no_creation();
+        let Fold { key, group, mut gaps, keys, changes, .. } = self.fold;
+        let (first_change_key, last_change_key) = keys?;
+        no_creation.into_iter().for_each(|gap| gaps.add(gap));
+        let (gaps, gap_counts) = if callbacks_on { gaps } else { gaps.without_members() }.into_sorted();
+        let complete = group.created.is_some();
+        let members_total = group.members.len();
+        let mut room = MAX_MEMBERS_BYTES;
+        let fits = |(user, member): &(String, Member)| {
+            let bytes = json(user).len() + json(member).len() + 2;
+            room = room.saturating_sub(bytes);
+            room > 0
+        };
+        let members = group.members.into_iter().take(MAX_MEMBERS).take_while(fits).collect();
+        Some(State {
+            group_key: key.group_key,
+            platform: key.platform.name.to_owned(),
+            app_id: key.app_id,
+            group_id: key.group_id,
+            status: if group.dismissed.is_some() { Status::Dismissed } else { Status::Active },
+            complete,
+            members_complete: complete && tells_members && callbacks_on && !group.is_broken,
+            created: group.created,
+            dismissed: group.dismissed,
+            changes,
+            first_change_key,
+            last_change_key,
+            finished: self.finished,
+            fields: group.fields,
+            custom_fields: group.custom_fields,
+            attributes: group.attributes,
+            members,
+            members_total,
+            topics: group.topics,
+            gaps,
+            gap_counts,
+        })
     }
 }
 

@@ -22,10 +22,16 @@ pub enum GapKind {
     ChangeAfterDismissal,
     /// The group was created a second time without a dismissal in between.
     CreatedTwice,
-    /// Somebody left or was changed who is no member.
+    /// Somebody left, was changed, or was there at the dismissal, who is no member.
     MemberUnknown,
     /// Somebody joined who is a member.
     MemberKnown,
+}
+
+impl GapKind {
+    const fn is_of_members(self) -> bool {
+        matches!(self, Self::MemberUnknown | Self::MemberKnown)
+    }
 }
 
 /// One gap, and the change that proves it.
@@ -61,14 +67,19 @@ impl Gaps {
         }
     }
 
-    /// Takes back what is proved only where every joining and leaving is told.
+    /// Whether some are proved only where every joining and leaving is told.
+    pub(super) fn has_members(&self) -> bool {
+        self.of_kind.keys().any(|kind| kind.is_of_members())
+    }
+
+    /// Leaves those out.
     pub(super) fn without_members(mut self) -> Self {
-        self.of_kind.retain(|kind, _| !matches!(kind, GapKind::MemberUnknown | GapKind::MemberKnown));
+        self.of_kind.retain(|kind, _| !kind.is_of_members());
         self
     }
 
     /// The gaps in the order of their changes, and how many there are of each kind.
-    pub(super) fn told(self) -> (Vec<Gap>, BTreeMap<GapKind, u64>) {
+    pub(super) fn into_sorted(self) -> (Vec<Gap>, BTreeMap<GapKind, u64>) {
         let counts = self.of_kind.iter().map(|(kind, (count, _))| (*kind, *count)).collect();
         let mut gaps: Vec<Gap> = self.of_kind.into_values().flat_map(|(_, gaps)| gaps).collect();
         gaps.sort_by(|one, other| (&one.change_key, one.kind).cmp(&(&other.change_key, other.kind)));

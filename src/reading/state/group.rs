@@ -27,6 +27,9 @@ const TOPIC_FIELDS: [&str; 6] = ["name", "owner", "introduction", "notification"
 /// The fields of a member.
 const MEMBER_FIELDS: [&str; 4] = ["role", "nickname", "face_url", "ex"];
 
+/// The most members that are kept: an AVChatRoom's audience joins, and does not always leave.
+const MAX_KNOWN_MEMBERS: usize = 200_000;
+
 const OWNER: &str = "owner";
 const GROUP_TYPE: &str = "group_type";
 const CUSTOM_FIELDS: &str = "custom_fields";
@@ -96,6 +99,8 @@ pub struct Event {
     pub group_type: Option<String>,
     /// What changed.
     pub details: Details,
+    /// Whether that is known: an item may have no room for it, and a part of the body may be missing.
+    pub has_details: bool,
     /// When the record may be deleted, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
@@ -109,6 +114,7 @@ impl From<Change> for Event {
             kind: Kind::try_from(change.kind).ok(),
             operator: change.operator,
             group_type: change.group_type,
+            has_details: change.change.is_some(),
             details: change.change.map(|change| change.0).unwrap_or_default(),
             expires_at: change.expires_at,
         }
@@ -171,14 +177,14 @@ impl Previous {
         self.0.unwrap_or_default()
     }
 
-    fn was(&mut self, name: &'static str, old: Option<&PlainValue>) {
+    fn record_old(&mut self, name: &'static str, old: Option<&PlainValue>) {
         if let (Some(details), Some(old)) = (&mut self.0, old) {
             details.push((Cow::Borrowed(name), old.0.clone()));
         }
     }
 
-    /// As [`was`](Self::was), of a value in a map.
-    fn was_in(&mut self, map: &'static str, name: &str, old: Option<&PlainValue>) {
+    /// As [`record_old`](Self::record_old), of a value in a map.
+    fn record_old_in(&mut self, map: &'static str, name: &str, old: Option<&PlainValue>) {
         let (Some(details), Some(old)) = (&mut self.0, old) else { return };
         let pair = (Cow::Owned(name.to_owned()), old.0.clone());
         match details.iter_mut().find(|(own, _)| own == map) {
@@ -198,9 +204,11 @@ pub struct Group {
     pub(super) attributes: Values,
     pub(super) members: BTreeMap<String, Member>,
     pub(super) topics: BTreeMap<String, Values>,
-    /// Whether retention may have deleted records since what is known.
+    /// Whether it changed since its creation or the last dismissal, so that it exists.
+    pub(super) is_seen: bool,
+    /// Whether changes may be missing: retention may have deleted them, or a body cannot be had.
     pub(super) is_broken: bool,
-    /// Whether the owner is that of a record before those that retention may have deleted.
+    /// Whether the owner is that of before those.
     pub(super) is_owner_doubtful: bool,
 }
 
@@ -234,7 +242,7 @@ impl Group {
     pub fn apply(&mut self, event: &Event, previous: &mut Previous) {
         match event.kind {
             Some(Kind::GroupCreated) => self.create(event),
-            Some(Kind::GroupInfoChanged) => self.change_info(event, previous),
+            Some(Kind::GroupInfoChanged) => self.set_info(event, previous),
             Some(Kind::GroupOwnerChanged) => self.change_owner(event, previous),
             Some(Kind::GroupAttributesChanged) => self.change_attributes(event, previous),
             Some(Kind::GroupDismissed) => self.dismiss(event),
@@ -255,12 +263,30 @@ impl Group {
             )
             | None => {}
         }
+    }
+
+    /// Takes notice of what every change shows: that the group exists, its type, and whether what changed is known at all.
+    pub fn see(&mut self, event: &Event) {
+        self.is_seen = match event.kind {
+            Some(Kind::GroupDismissed) => false,
+            // What can follow a dismissal does not show that the group exists.
+            Some(kind) if kind.has_group() => self.is_seen || self.dismissed.is_none(),
+            _ => self.is_seen,
+        };
+        if !event.has_details {
+            self.doubt();
+        }
         if let Some(group_type) = &event.group_type
             && self.group_type() != Some(group_type)
         {
             let group_type = event.value(&Detail::Text(Cow::Owned(group_type.clone())));
             self.fields.insert(GROUP_TYPE.to_owned(), group_type);
         }
+    }
+
+    /// Takes notice that changes may be missing without a proof.
+    pub fn doubt(&mut self) {
+        (self.is_broken, self.is_owner_doubtful) = (true, true);
     }
 
     /// Begins a new life: nothing of an earlier one is left.
@@ -275,24 +301,20 @@ impl Group {
         }
     }
 
-    fn change_info(&mut self, event: &Event, previous: &mut Previous) {
-        self.set_info(event, previous);
-    }
-
     /// Sets the fields that an event names, and merges its custom fields.
     fn set_info(&mut self, event: &Event, previous: &mut Previous) {
         for (field, detail) in FIELDS.iter().filter_map(|field| Some((*field, event.detail(field)?))) {
             let old = self.fields.insert(field.to_owned(), event.value(detail));
-            previous.was(field, old.as_ref().map(|old| &old.value));
+            previous.record_old(field, old.as_ref().map(|old| &old.value));
         }
         for (key, detail) in event.pairs(CUSTOM_FIELDS) {
             let old = self.custom_fields.insert(key.to_string(), event.value(detail));
-            previous.was_in(CUSTOM_FIELDS, key, old.as_ref().map(|old| &old.value));
+            previous.record_old_in(CUSTOM_FIELDS, key, old.as_ref().map(|old| &old.value));
         }
     }
 
     fn change_owner(&mut self, event: &Event, previous: &mut Previous) {
-        previous.was(OWNER, self.fields.get(OWNER).map(|owner| &owner.value));
+        previous.record_old(OWNER, self.fields.get(OWNER).map(|owner| &owner.value));
         self.set_owner(event, event.text("new_owner"));
     }
 
@@ -318,13 +340,13 @@ impl Group {
         match operation.as_str() {
             "set" | "clear" => {
                 for (key, old) in &self.attributes {
-                    previous.was_in(ATTRIBUTES, key, Some(&old.value));
+                    previous.record_old_in(ATTRIBUTES, key, Some(&old.value));
                 }
                 self.attributes.clear();
             }
             "delete" => self.attributes.retain(|key, old| {
                 if is_named(key) {
-                    previous.was_in(ATTRIBUTES, key, Some(&old.value));
+                    previous.record_old_in(ATTRIBUTES, key, Some(&old.value));
                 }
                 !is_named(key)
             }),
@@ -333,7 +355,7 @@ impl Group {
         if operation == "set" || operation == "modify" {
             for (key, detail) in pairs {
                 let old = self.attributes.insert(key.to_string(), event.value(detail));
-                previous.was_in(ATTRIBUTES, key, old.as_ref().map(|old| &old.value));
+                previous.record_old_in(ATTRIBUTES, key, old.as_ref().map(|old| &old.value));
             }
         }
     }
@@ -357,6 +379,9 @@ impl Group {
 
     /// Makes a user a member.
     pub(super) fn join(&mut self, member: &str, event: &Event, how: Option<&str>) {
+        if self.members.len() >= MAX_KNOWN_MEMBERS && !self.members.contains_key(member) {
+            return;
+        }
         let fields = self.members.get_mut(member).filter(|member| member.since.is_none());
         let joined = Member {
             since: Some(event.at),
@@ -393,7 +418,7 @@ impl Group {
         let member = self.show(member, event);
         for (field, detail) in MEMBER_FIELDS.iter().filter_map(|field| Some((*field, event.detail(field)?))) {
             let old = member.fields.insert(field, PlainValue(detail.clone()));
-            previous.was(field, old.as_ref());
+            previous.record_old(field, old.as_ref());
         }
     }
 
@@ -403,7 +428,7 @@ impl Group {
         let topic = self.topics.entry(topic.to_owned()).or_default();
         for (field, detail) in TOPIC_FIELDS.iter().filter_map(|field| Some((*field, event.detail(field)?))) {
             let old = topic.get(field).map(|old| &old.value);
-            previous.was(field, old);
+            previous.record_old(field, old);
             let detail = merged(old.map(|old| &old.0), detail);
             topic.insert(field.to_owned(), event.value(&detail));
         }

@@ -1,15 +1,15 @@
 //! The state of a group: its history folded. Every value says since when it holds, and by which change.
 //!
 //! [`fold`] puts the records into the order of the events and looks for [`gaps`]; [`group`] says what each kind of change does to a
-//! group; [`told`] whether an app's callbacks tell of joining and leaving. These are pure, but for the last. [`read`] folds what
-//! the table has; [`query`] answers for the API.
+//! group. These are pure. [`callbacks`] asks the feed which of an app's callbacks are switched on; [`read`] folds what the table has;
+//! [`query`] answers for the API.
 
+pub mod callbacks;
 pub mod fold;
 pub mod gaps;
 pub mod group;
 pub mod query;
 pub mod read;
-pub mod told;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ use crate::reading::state::group::{Member, Origin, Values};
 
 /// The most members of a state; the route of the members has all.
 pub const MAX_MEMBERS: usize = 5_000;
+/// The most bytes of them, because Lambda's answer may have 6 MB.
+const MAX_MEMBERS_BYTES: usize = 2_000_000;
 
 /// What is known of a group at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -62,7 +64,7 @@ pub struct State {
     /// The app's own attributes.
     #[schema(value_type = BTreeMap<String, group::FieldValue>)]
     pub attributes: Values,
-    /// The members that are known, at most 5,000 of them.
+    /// The members that are known, at most 5,000 of them, and 2 MB.
     pub members: BTreeMap<String, Member>,
     /// How many members are known.
     pub members_total: usize,

@@ -8,12 +8,14 @@ use utoipa::ToSchema;
 
 use crate::domain::timestamp::Timestamp;
 use crate::reading::cursor::Binding;
+use crate::reading::format::json;
 use crate::reading::history::MAX_LIMIT;
+use crate::reading::page::Capacity;
 use crate::reading::parameters::Parameters;
 use crate::reading::problem::Problem;
+use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::fold::Fold;
 use crate::reading::state::group::Member;
-use crate::reading::state::told::Told;
 use crate::reading::state::{GroupKey, State, read};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::ReadError;
@@ -35,8 +37,8 @@ impl Query {
     ///
     /// Where one is wrong.
     pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let key = GroupKey::parse(&parameters.group_key()?);
-        let key = key.ok_or_else(|| Problem::parameter("group_key", "is of no platform."))?;
+        let key = GroupKey::parse(&parameters.group_key()?).filter(|key| !key.group_id.is_empty());
+        let key = key.ok_or_else(|| Problem::parameter("group_key", "names no group: its group id is empty."))?;
         Ok(Self { key, at: parameters.time("at")? })
     }
 
@@ -48,10 +50,10 @@ impl Query {
     pub async fn read_state(
         self,
         ledger: &Ledger,
-        told: &Told,
+        callbacks: &Callbacks,
         deadline: Option<Instant>,
     ) -> Result<Option<State>, ReadError> {
-        read::state(ledger, told, self.key, self.at, deadline).await
+        read::state(ledger, callbacks, self.key, self.at, deadline).await
     }
 
     /// As [`read_state`](Self::read_state), for one request.
@@ -59,8 +61,8 @@ impl Query {
     /// # Errors
     ///
     /// Where nothing is recorded of it, or the table cannot be read.
-    pub async fn state(self, ledger: &Ledger, told: &Told) -> Result<State, Problem> {
-        self.read_state(ledger, told, Some(Instant::now() + TIME)).await?.ok_or_else(nothing)
+    pub async fn state(self, ledger: &Ledger, callbacks: &Callbacks) -> Result<State, Problem> {
+        self.read_state(ledger, callbacks, Some(Instant::now() + TIME)).await?.ok_or_else(nothing)
     }
 }
 
@@ -121,26 +123,29 @@ impl MembersQuery {
     /// # Errors
     ///
     /// Where nothing is recorded of the group, or the table cannot be read.
-    pub async fn page(self, ledger: &Ledger, told: &Told) -> Result<Members, Problem> {
+    pub async fn page(self, ledger: &Ledger, callbacks: &Callbacks) -> Result<Members, Problem> {
         let (now, deadline) = (Timestamp::now(), Instant::now() + TIME);
-        let fold = Fold::new(self.group.key, now);
-        let (mut fold, finished) = read::fold(ledger, fold, self.group.at, Some(deadline)).await?;
-        let is_told = read::is_told(ledger, told, &mut fold, now).await?;
+        let folded = read::fold(ledger, Fold::new(self.group.key, now).up_to(self.group.at), Some(deadline)).await?;
+        let are_on = read::are_on(ledger, callbacks, &folded, now).await;
         let after = self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut listed = fold.members().range::<str, _>((after, Bound::Unbounded));
-        let members: Vec<Listed> = listed
-            .by_ref()
-            .take(self.limit)
-            .map(|(user, member)| Listed { user: user.clone(), member: member.clone() })
-            .collect();
-        let more = listed.next().is_some();
+        let (mut room, mut members, mut more) = (Capacity::new(self.limit), Vec::new(), false);
+        for (user, member) in folded.members().range::<str, _>((after, Bound::Unbounded)) {
+            let listed = Listed { user: user.clone(), member: member.clone() };
+            if !room.take(json(&listed).len()) {
+                more = true;
+                break;
+            }
+            members.push(listed);
+        }
         let next = members.last().filter(|_| more).map(|last| self.binding.cursor(&last.user));
-        let state = fold.finish(is_told, finished).ok_or_else(nothing)?;
-        let (members_total, members_complete) = (state.members_total, state.members_complete);
+        let state = folded.state(are_on).ok_or_else(nothing)?;
+        let State { members_total, members_complete, finished, .. } = state;
         Ok(Members { members, members_total, members_complete, finished, next, more })
     }
 }
 
 fn nothing() -> Problem {
-    Problem::not_found("Nothing is recorded of this group up to then. Is its id whole, with the @TGS# of Tencent's?")
+    Problem::not_found(
+        "Nothing is recorded of this group up to then. Check the group's id: Tencent's may begin with @TGS#.",
+    )
 }

@@ -3,40 +3,36 @@
 use std::time::Instant;
 
 use crate::domain::timestamp::Timestamp;
-use crate::reading::history::{self, FIRST, LAST};
-use crate::reading::state::fold::Fold;
-use crate::reading::state::told::Told;
+use crate::reading::records::{FIRST, LAST, change};
+use crate::reading::state::callbacks::Callbacks;
+use crate::reading::state::fold::{Fold, Folded};
 use crate::reading::state::{GroupKey, State, end_of};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{Filter, Range, ReadError};
 
-/// Adds a group's records to `fold`, up to and including the time `at`, until it knows what was asked for or `deadline` has passed;
-/// whether it came to the end. Folds a page at a time.
+/// Adds a group's records to `fold`, a page at a time: all of them, or until it knows what was asked for, or until `deadline` has
+/// passed.
 ///
 /// # Errors
 ///
 /// Where the table cannot be read.
-pub async fn fold(
-    ledger: &Ledger,
-    mut fold: Fold,
-    at: Option<Timestamp>,
-    deadline: Option<Instant>,
-) -> Result<(Fold, bool), ReadError> {
+pub async fn fold(ledger: &Ledger, mut fold: Fold, deadline: Option<Instant>) -> Result<Folded, ReadError> {
     let wants_previous = fold.wants_more();
-    let until = at.map_or_else(|| LAST.to_owned(), end_of);
+    let until = fold.reads_until().map_or_else(|| LAST.to_owned(), end_of);
     let mut range = Range { from: FIRST.to_owned(), until, descending: false, after: None, limit: None };
     let filter = Filter::default();
     loop {
         let page = ledger.history(fold.group_key(), &range, &filter).await?;
         for item in page.items {
-            fold.add(history::change(ledger, item).await?);
+            fold.add(change(ledger, item).await?);
         }
         range.after = page.after;
-        if range.after.is_none() || (wants_previous && !fold.wants_more()) {
-            return Ok((fold, true));
+        if range.after.is_none() {
+            return Ok(fold.end(true));
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Ok((fold, false));
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_late || (wants_previous && !fold.wants_more()) {
+            return Ok(fold.end(false));
         }
     }
 }
@@ -49,27 +45,23 @@ pub async fn fold(
 /// Where the table cannot be read.
 pub async fn state(
     ledger: &Ledger,
-    told: &Told,
+    callbacks: &Callbacks,
     key: GroupKey,
     at: Option<Timestamp>,
     deadline: Option<Instant>,
 ) -> Result<Option<State>, ReadError> {
     let now = Timestamp::now();
-    let (mut fold, finished) = self::fold(ledger, Fold::new(key, now), at, deadline).await?;
-    let is_told = is_told(ledger, told, &mut fold, now).await?;
-    Ok(fold.finish(is_told, finished))
+    let folded = fold(ledger, Fold::new(key, now).up_to(at), deadline).await?;
+    let are_on = are_on(ledger, callbacks, &folded, now).await;
+    Ok(folded.state(are_on))
 }
 
-/// Whether the ledger shows the callbacks of joining and leaving to be switched on, as far as the fold's state depends on it.
-///
-/// # Errors
-///
-/// Where the index cannot be read.
-pub(super) async fn is_told(ledger: &Ledger, told: &Told, fold: &mut Fold, now: Timestamp) -> Result<bool, ReadError> {
-    for kind in fold.kinds_to_find() {
-        if !told.has(ledger, fold.app(), kind, now).await? {
-            return Ok(false);
+/// Whether the ledger shows the callbacks of joining and leaving to be switched on, as far as the state depends on it.
+pub(super) async fn are_on(ledger: &Ledger, callbacks: &Callbacks, folded: &Folded, now: Timestamp) -> bool {
+    for kind in folded.kinds_to_find() {
+        if !callbacks.are_on(ledger, folded.app(), kind, now).await {
+            return false;
         }
     }
-    Ok(true)
+    true
 }

@@ -1,0 +1,80 @@
+//! Which callbacks of an app are switched on: each has a switch of its own in the platform's console, and only what the ledger holds
+//! shows its position.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::domain::change::Kind;
+use crate::domain::feed::partitions;
+use crate::domain::timestamp::Timestamp;
+use crate::reading::feed::Index;
+use crate::storage::read::{Filter, Range, ReadError};
+
+/// How many days of the feed are looked at, today among them.
+const DAYS: i64 = 7;
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+/// How long looking may take.
+const TIME: Duration = Duration::from_secs(3);
+/// How long the feed is not asked again for what it did not have.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+
+/// An app of a platform, and a kind of its changes.
+type Asked = (String, String, &'static str);
+
+/// What was found out of apps.
+#[derive(Debug, Default)]
+pub struct Callbacks(Mutex<HashMap<Asked, (bool, Instant)>>);
+
+impl Callbacks {
+    /// Whether the feed's last week has a change of `kind` of an app: looks at the newest megabyte of each of its partitions. What
+    /// cannot be read in time is not shown, because the state has more to say.
+    pub async fn are_on(&self, index: &impl Index, app: (&str, &str), kind: Kind, now: Timestamp) -> bool {
+        let asked = (app.0.to_owned(), app.1.to_owned(), kind.as_str());
+        if let Some((known, at)) = self.0.lock().ok().and_then(|known| known.get(&asked).copied())
+            && (known || at.elapsed() < FORGOTTEN_AFTER)
+        {
+            return known;
+        }
+        match timeout(TIME, find(index, app, kind, now)).await {
+            Ok(Ok(found)) => {
+                if let Ok(mut known) = self.0.lock() {
+                    known.insert(asked, (found, Instant::now()));
+                }
+                found
+            }
+            Ok(Err(error)) => {
+                warn!(%error, "the feed cannot be read");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+async fn find(
+    index: &impl Index,
+    (platform, app_id): (&str, &str),
+    kind: Kind,
+    now: Timestamp,
+) -> Result<bool, ReadError> {
+    let filter = Filter {
+        kinds: vec![kind],
+        platform: Some(platform.to_owned()),
+        app_id: Some(app_id.to_owned()),
+        ..Filter::default()
+    };
+    let newest = Range { from: "0".to_owned(), until: ":".to_owned(), descending: true, after: None, limit: None };
+    for day in 0..DAYS {
+        let day: Vec<String> = partitions(&now.plus_millis(-day * DAY_MILLIS).date()).collect();
+        let pages = try_join_all(day.iter().map(|partition| index.page(partition, &newest, &filter))).await?;
+        if pages.iter().any(|page| !page.items.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
