@@ -11,8 +11,8 @@
 //!                   ─► respond   (request, outcome ─► http::Response)     platform, in its own words
 //! ```
 //!
-//! A verified callback that cannot be decoded is stored in quarantine by the same store; `make reprocess` decodes it again. Storing is
-//! idempotent: `storage::ledger` recognises a duplicate. `docs/reliability.md` traces a callback while DynamoDB is down.
+//! A verified callback that cannot be decoded is stored in quarantine by the same store; `group-ledger reprocess` decodes it again.
+//! Storing is idempotent: `storage::ledger` recognises a duplicate. `docs/reliability.md` traces a callback while DynamoDB is down.
 //!
 //! A room is a folder. `platform` and `storage` depend on `domain` only; `ingest` and `reading` on these three, not on each other;
 //! `host` on all of them; `cli` on all. `tests/architecture.rs` enforces this:

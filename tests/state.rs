@@ -1,10 +1,19 @@
 //! The state of a group: what each kind of change does to it, the order of the fold, and what a history proves to be missing.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "times of tests are small and whole milliseconds"
+)]
+
 use std::borrow::Cow;
 
 use group_ledger::domain::change::{Detail, Kind};
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::platform::Registration;
+use group_ledger::platform::command::Field;
 use group_ledger::reading::change::{Change, Plain};
 use group_ledger::reading::state::fold::Fold;
 use group_ledger::reading::state::{GroupKey, State};
@@ -131,6 +140,7 @@ fn new_gaps(state: &State, known: &mut usize) -> Vec<String> {
 
 /// What each change does, one after the other.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_kind_of_change_does_its_part() {
     let steps = [
         (
@@ -296,7 +306,7 @@ fn the_fields_are_those_that_a_change_of_the_profile_can_set() {
         .iter()
         .flat_map(|platform| platform.commands)
         .filter(|command| command.kind == Kind::GroupInfoChanged)
-        .flat_map(|command| command.fields.iter().map(|field| field.name()))
+        .flat_map(|command| command.fields.iter().map(Field::name))
         .filter(|name| *name != "custom_fields")
         .collect();
     told.sort_unstable();

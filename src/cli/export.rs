@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, IsTerminal, Seek, SeekFrom, Write, stderr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -135,7 +136,7 @@ impl Export {
     /// Opens the file where its checkpoint says, or anew.
     fn open(path: &Path, of: Of, force: bool) -> Result<Self> {
         let name = path.display();
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         let mut file = file.with_context(|| format!("cannot write {name}"))?;
         // Not every file system has locks.
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {

@@ -54,16 +54,21 @@ pub(crate) fn line(output: &Output, json: &str, with_group: bool) -> Result<Stri
 }
 
 /// A text as a terminal may show it. It is anybody's: what a terminal would obey, or what turns the direction of writing, is
-/// spelled out.
+/// spelled out, and what has no width, so that two ids do not look alike.
 pub(crate) fn shown(text: &str) -> String {
+    shown_up_to(text, MAX_VALUE_CHARS)
+}
+
+/// As [`shown`], with at most so many characters.
+pub(crate) fn shown_up_to(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for (number, char) in text.chars().enumerate() {
-        if number == MAX_VALUE_CHARS {
+        if number == most {
             shown.push('…');
             break;
         }
         let is_obeyed = char.is_control()
-            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            || matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
         if is_obeyed {
             let _ = write!(shown, "\\u{:04x}", u32::from(char));
         } else {
@@ -86,6 +91,7 @@ mod tests {
             ("\u{1b}[2J", "\\u001b[2J"),
             ("\u{9b}2J\r\n\0", "\\u009b2J\\u000d\\u000a\\u0000"),
             ("a\u{202e}b\u{2066}", "a\\u202eb\\u2066"),
+            ("\u{61c}a\u{200b}b\u{2060}c\u{feff}", "\\u061ca\\u200bb\\u2060c\\ufeff"),
         ] {
             assert_eq!(shown(text), expected);
         }

@@ -1,12 +1,10 @@
 //! `group-ledger state`: what a group is, or was, and what its history proves to be missing.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
-use serde_json::Value;
 
 use crate::cli::connect::READING;
 use crate::cli::history::Group;
@@ -14,12 +12,15 @@ use crate::cli::human::shown;
 use crate::cli::output::{Output, Style};
 use crate::cli::span::point;
 use crate::cli::{Session, Usage};
+use crate::domain::change::Detail;
 use crate::domain::timestamp::Timestamp;
+use crate::reading::format::json;
 use crate::reading::parameters::Parameters;
-use crate::reading::state::State;
 use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::gaps::{Gap, GapKind};
+use crate::reading::state::group::{FieldValue, Member, Origin, Values};
 use crate::reading::state::query::Query;
+use crate::reading::state::{State, Status};
 
 /// Show what a group is, or was at a moment, and what its history proves to be missing
 ///
@@ -56,92 +57,82 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     if session.options.json {
         return session.output.json(&state);
     }
-    let text = text(&session.output, &state)?;
+    let text = text(&session.output, &state);
     session.output.text(&text)
 }
 
 /// A state for people.
-fn text(output: &Output, state: &State) -> Result<String> {
-    // By its JSON, whose names the documentation has.
-    let json = serde_json::to_value(state)?;
-    let field = |name: &str| json.pointer(&format!("/fields/{name}/value")).and_then(Value::as_str).map(shown);
-    let mut lines = Vec::new();
-    let name = field("name").filter(|name| !name.is_empty()).unwrap_or_else(|| "(no name)".to_owned());
-    let status = json.get("status").and_then(Value::as_str).unwrap_or_default();
+fn text(output: &Output, state: &State) -> String {
+    let field = |name: &str| match &state.fields.get(name)?.value.0 {
+        Detail::Text(text) if !text.is_empty() => Some(shown(text)),
+        _ => None,
+    };
+    let status = if state.status == Status::Active { "active" } else { "dismissed" };
+    let name = field("name").unwrap_or_else(|| "(no name)".to_owned());
     let group_type = field("group_type").map(|group_type| format!(" · {group_type}")).unwrap_or_default();
-    lines.push(format!("{}   {status}{group_type} · {}", output.paint(Style::Bold, &name), state.platform));
-    lines.push(shown(&state.group_key));
-    let creation = if state.complete { "with the group's creation" } else { "without the group's creation" };
-    lines.push(format!(
-        "{} changes, {creation}: {} to {}",
-        state.changes,
-        time(&state.first_change_key),
-        time(&state.last_change_key)
-    ));
-    for (title, of) in [("Profile", "fields"), ("Custom fields", "custom_fields"), ("Attributes", "attributes")] {
-        let values = json.get(of).and_then(Value::as_object).into_iter().flatten();
-        let values: Vec<String> = values.map(|(name, value)| self::value(output, name, value)).collect();
-        section(output, &mut lines, title, values);
-    }
-    let known = if state.members_complete { "all of them" } else { "as far as they are known" };
-    let members = json.get("members").and_then(Value::as_object).into_iter().flatten();
-    let members: Vec<String> = members.map(|(user, member)| self::member(output, user, member)).collect();
-    let rest = state.members_total - state.members.len();
+    let creation = if state.complete { "with the group's creation" } else { "its creation is missing" };
+    let (first, last) = (time(&state.first_change_key), time(&state.last_change_key));
+    let mut lines = vec![
+        format!("{}   {status}{group_type} · {}", output.paint(Style::Bold, &name), state.platform),
+        shown(&state.group_key),
+        format!("{} changes, {creation}: {first} to {last}", state.changes),
+    ];
+    let values = |values: &Values| values.iter().map(|(name, value)| self::value(output, name, value)).collect();
+    section(output, &mut lines, "Profile", values(&state.fields));
+    section(output, &mut lines, "Custom fields", values(&state.custom_fields));
+    section(output, &mut lines, "Attributes", values(&state.attributes));
+    let misses_members =
+        [GapKind::MemberKnown, GapKind::MemberUnknown].iter().any(|kind| state.gap_counts.contains_key(kind));
+    let known = if state.members_complete && !misses_members { "all of them" } else { "as far as they are known" };
+    let members = state.members.iter().map(|(user, member)| self::member(output, user, member)).collect();
     section(output, &mut lines, &format!("Members ({}, {known})", state.members_total), members);
+    let rest = state.members_total - state.members.len();
     if rest > 0 {
-        lines.push(format!("  … and {rest} more: `/ledger/v1/members` lists all"));
+        lines.push(format!("  … and {rest} more, which the reader's /ledger/v1/members lists"));
     }
-    for (topic, fields) in json.get("topics").and_then(Value::as_object).into_iter().flatten() {
-        let fields = fields.as_object().into_iter().flatten();
-        let fields = fields.map(|(name, value)| self::value(output, name, value)).collect();
-        section(output, &mut lines, &format!("Topic {}", shown(topic)), fields);
+    for (topic, fields) in &state.topics {
+        section(output, &mut lines, &format!("Topic {}", shown(topic)), values(fields));
     }
-    let gaps: Vec<String> = state.gaps.iter().map(gap).collect();
-    let total: u64 = state.gap_counts.values().sum();
-    if !gaps.is_empty() {
-        lines.push(String::new());
+    if !state.gaps.is_empty() {
+        let total: u64 = state.gap_counts.values().sum();
         let title = format!("Gaps ({total}): a callback is missing before each of these changes");
-        lines.push(output.paint(Style::Bad, &title));
-        lines.extend(gaps);
+        lines.extend([String::new(), output.paint(Style::Bad, &title)]);
+        lines.extend(state.gaps.iter().map(gap));
     }
     lines.push(String::new());
-    Ok(lines.join("\n"))
+    lines.join("\n")
 }
 
 fn section(output: &Output, lines: &mut Vec<String>, title: &str, rows: Vec<String>) {
     if !rows.is_empty() {
-        lines.push(String::new());
-        lines.push(output.paint(Style::Bold, title));
+        lines.extend([String::new(), output.paint(Style::Bold, title)]);
         lines.extend(rows);
     }
 }
 
 /// A field, its value and where it comes from.
-fn value(output: &Output, name: &str, value: &Value) -> String {
-    let told = value.get("value").map(Value::to_string).unwrap_or_default();
-    format!("  {:20} {}  {}", shown(name), shown(&told), output.paint(Style::Dim, &origin(value)))
+fn value(output: &Output, name: &str, value: &FieldValue) -> String {
+    let Origin { change_key, operator, .. } = &value.origin;
+    let origin = output.paint(Style::Dim, &origin(change_key, operator.as_deref()));
+    format!("  {:20} {}  {origin}", shown(name), shown(&json(&value.value)))
 }
 
 /// The change that something comes from, whose key begins with its time, and who did it.
-fn origin(value: &Value) -> String {
-    let text = |name: &str| value.get(name).and_then(Value::as_str).map(shown);
-    let by = text("operator").map(|operator| format!(" by {operator}")).unwrap_or_default();
-    format!("{}{by}", text("change_key").unwrap_or_default())
+fn origin(change_key: &str, operator: Option<&str>) -> String {
+    let by = operator.map(|operator| format!(" by {}", shown(operator))).unwrap_or_default();
+    format!("{}{by}", shown(change_key))
 }
 
-fn member(output: &Output, user: &str, member: &Value) -> String {
-    let text = |name: &str| member.get(name).and_then(Value::as_str);
-    let how = match (text("since"), text("how")) {
+fn member(output: &Output, user: &str, member: &Member) -> String {
+    let how = match (member.since, member.how.as_deref()) {
         (None, _) => "first shown by".to_owned(),
         (Some(_), Some("created")) => "with the group".to_owned(),
         (Some(_), Some("apply")) => "applied".to_owned(),
         (Some(_), how) => shown(how.unwrap_or("joined")),
     };
-    let known: BTreeMap<&str, &Value> =
-        ["role", "nickname", "face_url", "ex"].into_iter().filter_map(|name| Some((name, member.get(name)?))).collect();
-    let known: String =
-        known.into_iter().map(|(name, value)| format!("  {name}={}", shown(&value.to_string()))).collect();
-    format!("  {:20} {}{known}", shown(user), output.paint(Style::Dim, &format!("{how} {}", origin(member))))
+    let origin = format!("{how} {}", origin(&member.change_key, member.operator.as_deref()));
+    let fields = member.fields.iter().map(|(name, value)| format!("  {name}={}", shown(&json(value))));
+    format!("  {:20} {}{}", shown(user), output.paint(Style::Dim, &origin), fields.collect::<String>())
 }
 
 /// A gap in words.

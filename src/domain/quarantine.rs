@@ -1,6 +1,6 @@
 //! Quarantine: genuine callbacks that were not understood, kept with their bytes.
 //!
-//! `make reprocess` decodes them again with the current decoder, so that a platform that changes a field's type loses nothing.
+//! `group-ledger reprocess` decodes them again with the current decoder, so that a platform that changes a field's type loses nothing.
 //! Requests that fail verification are not stored.
 
 use std::borrow::Cow;

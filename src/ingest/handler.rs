@@ -2,7 +2,7 @@
 //!
 //! A line holds the platform, a sanitised command, the outcome, numbers and the request id; never a body, a query string, a user
 //! id or a secret. Exception: if neither store took a callback, `recover` lines hold its envelope, or the callback itself after a
-//! defect; `make recover` writes the record from them.
+//! defect; `group-ledger recover` writes the record from them.
 
 use std::fmt;
 use std::time::{Duration, Instant};

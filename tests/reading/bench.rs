@@ -209,7 +209,7 @@ async fn the_history_of_the_command_line() {
     let table = Table::start().await;
     put_long_history(&table, 5_000);
     let settings = table.settings(&[]);
-    let names = r##"{":key":{"S":"tencent-chat#1400000000#@TGS#2LONG"}}"##;
+    let names = r#"{":key":{"S":"tencent-chat#1400000000#@TGS#2LONG"}}"#;
     let own = functions_dir().join("group-ledger");
     let commands: [(&str, Vec<&str>); 3] = [
         ("`group-ledger history`", vec![own.to_str().unwrap(), "history", LONG]),
@@ -343,7 +343,7 @@ async fn a_long_history() {
     figures.push(String::new());
     figures.push(format!(
         "The fold alone, built for debugging: {:.0} changes a second.",
-        CHANGES as f64 / alone.as_secs_f64()
+        f64::from(u32::try_from(CHANGES).unwrap()) / alone.as_secs_f64()
     ));
     write("docs/performance/long-history.md", &figures);
 }

@@ -499,7 +499,9 @@ fn what_a_missing_body_said_is_no_gap() {
 fn what_is_cut_off_is_no_gap() {
     let steps = [(0.0, CREATED, created()), (90.0, OWNER, owner("bob", "eve")), (92.0, OWNER, owner("ann", "bob"))];
     let mut fold = fold_of(TENCENT_CHAT).up_to(Some(super::time(BEGIN + 91_000)));
-    changes(TENCENT_CHAT, &steps).into_iter().for_each(|change| fold.add(change));
+    for change in changes(TENCENT_CHAT, &steps) {
+        fold.add(change);
+    }
     let state = json!(fold.end(true).state(true).unwrap());
     assert_eq!(
         [&state["gaps"], &state["changes"], &state["fields"]["owner"]["value"]],
@@ -508,11 +510,15 @@ fn what_is_cut_off_is_no_gap() {
 
     let late = [(0.0, INFO, json!({ "name": "x" })), (3.0, CREATED, created())];
     let mut fold = fold_of(TENCENT_CHAT).up_to(Some(super::time(BEGIN + 1_000)));
-    changes(TENCENT_CHAT, &late).into_iter().for_each(|change| fold.add(change));
+    for change in changes(TENCENT_CHAT, &late) {
+        fold.add(change);
+    }
     assert_eq!(fold.end(true).state(true).unwrap().gaps, []);
 
     let mut fold = fold_of(TENCENT_CHAT);
-    changes(TENCENT_CHAT, &steps[..2]).into_iter().for_each(|change| fold.add(change));
+    for change in changes(TENCENT_CHAT, &steps[..2]) {
+        fold.add(change);
+    }
     let state = json!(fold.end(false).state(true).unwrap());
     assert_eq!([&state["gaps"], &state["changes"], &state["finished"]], [&json!([]), &json!(1), &json!(false)]);
 }

@@ -162,17 +162,7 @@ fn happens(random: &mut Random, platform: &'static Registration, group_type: &st
         let members: Vec<String> = truth.members.iter().cloned().collect();
         let strangers: Vec<&str> = names.into_iter().filter(|name| !truth.members.contains(*name)).collect();
         let bursts = has_bursts && random.below(3) == 0;
-        if !truth.exists {
-            let owner = *random.one_of(&names);
-            let created = json!({ "type": group_type, "name": format!("name {step}"), "owner": owner, "members": [random.one_of(&names)] });
-            tell(&mut truth, "group.created", created);
-            if bursts {
-                tell(&mut truth, "group.info_changed", json!({ "introduction": format!("early {step}") }));
-                if let Some(stranger) = names.into_iter().find(|name| !truth.members.contains(*name)) {
-                    tell(&mut truth, "member.joined", json!({ "members": [stranger] }));
-                }
-            }
-        } else {
+        if truth.exists {
             match random.below(8) {
                 0 => tell(
                     &mut truth,
@@ -189,7 +179,7 @@ fn happens(random: &mut Random, platform: &'static Registration, group_type: &st
                     );
                 }
                 2 if !strangers.is_empty() => {
-                    tell(&mut truth, "member.joined", json!({ "members": [random.one_of(&strangers)] }))
+                    tell(&mut truth, "member.joined", json!({ "members": [random.one_of(&strangers)] }));
                 }
                 3 if !members.is_empty() => {
                     let member = random.one_of(&members);
@@ -223,6 +213,16 @@ fn happens(random: &mut Random, platform: &'static Registration, group_type: &st
                     tell(&mut truth, "group.dismissed", json!({ "said": step }));
                 }
                 _ => tell(&mut truth, "group.full", json!({ "step": step })),
+            }
+        } else {
+            let owner = *random.one_of(&names);
+            let created = json!({ "type": group_type, "name": format!("name {step}"), "owner": owner, "members": [random.one_of(&names)] });
+            tell(&mut truth, "group.created", created);
+            if bursts {
+                tell(&mut truth, "group.info_changed", json!({ "introduction": format!("early {step}") }));
+                if let Some(stranger) = names.into_iter().find(|name| !truth.members.contains(*name)) {
+                    tell(&mut truth, "member.joined", json!({ "members": [stranger] }));
+                }
             }
         }
         // A burst is recorded within the window, in any order. Only a true order chains owners, begins and ends a life.
@@ -289,7 +289,9 @@ fn without_a_loss_the_state_is_the_truth_and_there_is_no_gap() {
             let mut all = records(platform, &happened);
             all.sort_by(|one, other| one.change_key.cmp(&other.change_key));
             all.retain(|record| record.occurred_at <= fold.reads_until().unwrap());
-            all.into_iter().for_each(|record| fold.add(record));
+            for record in all {
+                fold.add(record);
+            }
             let state = fold.end(true).state(true).unwrap();
             let truth = truth_of(until).values(group_type, tells_members(platform, group_type));
             assert_eq!(values(&state), truth, "seed {seed}, as of {at}: {happened:#?}");

@@ -14,6 +14,8 @@ use crate::reading::change::Change;
 use crate::reading::format::json;
 use crate::reading::state::gaps::{Gap, GapKind, Gaps};
 use crate::reading::state::group::{Event, Group, Member, Previous};
+use crate::reading::state::owners::{Owners, best_order};
+use crate::reading::state::retention::Retention;
 use crate::reading::state::{GroupKey, MAX_MEMBERS, MAX_MEMBERS_BYTES, State, Status};
 use crate::storage::item::Details;
 
@@ -70,50 +72,6 @@ struct First {
     at: Timestamp,
     kind: &'static str,
     expires: bool,
-}
-
-/// What retention may have deleted.
-#[derive(Debug, Default)]
-struct Retention {
-    /// Whether a record has expired.
-    has_expired: bool,
-    /// When the record before was received.
-    last: Option<Timestamp>,
-}
-
-impl Retention {
-    /// Whether it may have deleted records between the one before and this one: by this one's retention, the one before would be
-    /// gone itself.
-    fn may_have_deleted_before(&mut self, event: &Event, now: Timestamp) -> bool {
-        let last = self.last.replace(event.received_at);
-        let Some((expires_at, last)) = event.expires_at.zip(last) else { return false };
-        let kept_since = now.unix_seconds() - (expires_at - event.received_at.unix_seconds());
-        last.unix_seconds() < kept_since
-    }
-}
-
-/// The last changes of the owner that are within the window of one another.
-#[derive(Debug, Default)]
-struct Owners {
-    /// When each happened, and whom it made the owner.
-    new: Vec<(i64, Option<String>)>,
-    /// Whether one of them does not chain, so that their order is not known.
-    is_broken: bool,
-}
-
-impl Owners {
-    fn add(&mut self, event: &Event, is_mismatch: bool, window: i64) {
-        let at = event.at.unix_millis();
-        self.new.retain(|(other, _)| (at - other).abs() <= window);
-        self.is_broken &= !self.new.is_empty();
-        self.is_broken |= is_mismatch;
-        self.new.push((at, event.text("new_owner").map(str::to_owned)));
-    }
-
-    /// Whether some order of them ends with this owner.
-    fn can_end_with(&self, owner: &str) -> bool {
-        self.is_broken && self.new.iter().any(|(_, new)| new.as_deref() == Some(owner))
-    }
 }
 
 impl Fold {
@@ -644,7 +602,9 @@ impl Folded {
         let no_creation = self.fold.no_creation();
         let Fold { key, group, mut gaps, keys, changes, .. } = self.fold;
         let (first_change_key, last_change_key) = keys?;
-        no_creation.into_iter().for_each(|gap| gaps.add(gap));
+        if let Some(gap) = no_creation {
+            gaps.add(gap);
+        }
         let (gaps, gap_counts) = if callbacks_on { gaps } else { gaps.without_members() }.into_sorted();
         let complete = group.created.is_some();
         let members_total = group.members.len();
@@ -679,27 +639,6 @@ impl Folded {
             gap_counts,
         })
     }
-}
-
-/// The order of changes of the owner, each from an old one to a new one, with the fewest mismatches: their number, and the first.
-/// Empty and unknown owners mismatch nothing.
-fn best_order(may_own: &dyn Fn(&str) -> bool, links: &[(Option<&str>, Option<&str>)]) -> (usize, usize) {
-    let mut best = (usize::MAX, 0);
-    for (index, (old, new)) in links.iter().enumerate() {
-        let is_mismatch = old.is_some_and(|old| !may_own(old));
-        let mut rest = links.to_vec();
-        rest.remove(index);
-        let may_own_then = |old: &str| new.is_none_or(|new| new == old);
-        let following = if rest.is_empty() { 0 } else { best_order(&may_own_then, &rest).0 };
-        let mismatches = usize::from(is_mismatch) + following;
-        if mismatches < best.0 {
-            best = (mismatches, index);
-        }
-        if best.0 == 0 {
-            break;
-        }
-    }
-    best
 }
 
 fn millis(duration: Duration) -> i64 {

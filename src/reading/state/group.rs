@@ -27,7 +27,7 @@ const TOPIC_FIELDS: [&str; 6] = ["name", "owner", "introduction", "notification"
 /// The fields of a member.
 const MEMBER_FIELDS: [&str; 4] = ["role", "nickname", "face_url", "ex"];
 
-/// The most members that are kept: an AVChatRoom's audience joins, and does not always leave.
+/// The most members that are kept: an `AVChatRoom`'s audience joins, and does not always leave.
 const MAX_KNOWN_MEMBERS: usize = 200_000;
 
 const OWNER: &str = "owner";
