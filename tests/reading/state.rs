@@ -1,6 +1,10 @@
 //! The routes of the state over an embedded DynamoDB: at a time, with all members, with what was before.
 
+use std::time::Instant;
+
 use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::reading::state::callbacks::Callbacks;
+use group_ledger::reading::state::{GroupKey, read};
 use serde_json::{Value, json};
 
 use super::{api, get, sent};
@@ -197,4 +201,35 @@ async fn members_are_complete_only_where_the_app_tells_of_joining_and_leaving() 
         let state = get(&api(&table), &asked).await.json();
         assert_eq!([&state["complete"], &state["members_complete"]], [true, complete], "{command}");
     }
+}
+
+/// DynamoDB's pages end at a megabyte. Where the time is over before the last of them, the state is that of the changes so far.
+#[tokio::test]
+async fn a_history_of_several_pages_is_folded_whole_or_says_that_it_is_not() {
+    let table = Table::start().await;
+    let large = "x".repeat(60_000);
+    let joins = (0..40).map(|number| {
+        let body = json!({ "NewMemberList": [{ "Member_Account": format!("user{number}") }], "JoinType": "Apply", "Padding": large });
+        (60 * (number + 1), "NewMemberJoin", body)
+    });
+    let created = (0, "CreateGroup", json!({ "Name": "Trail", "Owner_Account": "ann" }));
+    let wrong = (3_600, "ChangeGroupOwner", json!({ "OldOwner_Account": "bob", "NewOwner_Account": "eve" }));
+    let callbacks: Vec<(i64, &str, Value)> = [created].into_iter().chain(joins).chain([wrong]).collect();
+    send(&table, &callbacks).await;
+    let whole = get(&api(&table), &format!("/ledger/v1/state?group_key={GROUP}")).await.json();
+    assert_eq!(
+        [&whole["changes"], &whole["members_total"], &whole["finished"]],
+        [&json!(42), &json!(41), &json!(true)]
+    );
+    assert_eq!(whole["gap_counts"], json!({ "owner_mismatch": 1 }));
+
+    let key = || GroupKey::parse("tencent-chat#1400000000#@TGS#2J4SZEAEL").unwrap();
+    let state = read::state(&table.ledger(), &Callbacks::default(), key(), None, Some(Instant::now())).await;
+    let part = state.unwrap().unwrap();
+    assert!((10..30).contains(&part.changes) && !part.finished, "{} changes", part.changes);
+    assert_eq!((part.members.len() as u64, part.gaps.len()), (part.changes, 0));
+    let then =
+        read::state(&table.ledger(), &Callbacks::default(), key(), Some(part.members["user9"].since.unwrap()), None)
+            .await;
+    assert_eq!(then.unwrap().unwrap().changes, 11);
 }

@@ -421,8 +421,8 @@ impl Fold {
             self.gap(GapKind::CreatedTwice, event, Some(&created.change_key), Some(&event.key));
         }
         if kind == Kind::GroupDismissed && self.knows_members() {
-            for member in event.ids("members") {
-                let is_member = self.group.members.contains_key(member.as_ref());
+            for member in event.members() {
+                let is_member = self.group.members.contains_key(member);
                 if !is_member && self.near(Kind::MemberJoined, member, event).is_none() && !self.may_be_explained(event)
                 {
                     self.gap(GapKind::MemberUnknown, event, None, Some(member));
@@ -476,8 +476,7 @@ impl Fold {
 
     fn join(&mut self, event: &Event) {
         self.joins = true;
-        for member in event.ids("members") {
-            let member = member.as_ref();
+        for member in event.members() {
             if self.resolved_swaps.remove(&(event.key.clone(), member.to_owned())) {
                 continue;
             }
@@ -500,8 +499,7 @@ impl Fold {
         if self.left.len() > MAX_WAITING {
             self.left.retain(|_, left| *left >= at - self.window);
         }
-        for member in event.ids("members") {
-            let member = member.as_ref();
+        for member in event.members() {
             if self.resolved_swaps.remove(&(event.key.clone(), member.to_owned())) {
                 continue;
             }

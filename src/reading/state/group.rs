@@ -1,7 +1,7 @@
 //! What each kind of change does to a group. Pure; a function a kind.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -141,6 +141,11 @@ impl Event {
             Some(Detail::Ids(ids)) => ids,
             _ => &[],
         }
+    }
+
+    /// The members that it is about, each once.
+    pub(crate) fn members(&self) -> BTreeSet<&str> {
+        self.ids("members").iter().map(AsRef::as_ref).collect()
     }
 
     /// The pairs of a field.
