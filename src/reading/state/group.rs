@@ -243,7 +243,7 @@ impl Group {
         self.created.is_some() && self.dismissed.is_none()
     }
 
-    /// Applies a change. Members who joined or left are [`join`](Self::join)'s and [`leave`](Self::leave)'s.
+    /// Applies a change. Members who join or leave are the fold's to decide.
     pub fn apply(&mut self, event: &Event, previous: &mut Previous) {
         match event.kind {
             Some(Kind::GroupCreated) => self.create(event),

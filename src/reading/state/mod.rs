@@ -1,7 +1,7 @@
 //! The state of a group: its history folded. Every value says since when it holds, and by which change.
 //!
 //! [`fold`] puts the records into the order of the events and looks for [`gaps`]; [`group`] says what each kind of change does to a
-//! group; [`owners`] and [`retention`] help the fold. These are pure. [`callbacks`] asks the feed which of an app's callbacks are switched on; [`read`] folds what the table has;
+//! group; `owners` and `retention` help the fold. These are pure. [`callbacks`] asks the feed which of an app's callbacks are switched on; [`read`] folds what the table has;
 //! [`query`] answers for the API.
 
 pub mod callbacks;
