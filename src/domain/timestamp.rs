@@ -176,6 +176,13 @@ mod tests {
     }
 
     #[test]
+    fn the_time_until_an_earlier_one_is_nothing() {
+        let [early, late] =
+            [1_670_574_414_123, 1_670_574_414_623].map(|millis| Timestamp::from_unix_millis(millis).unwrap());
+        assert_eq!([early.until(late), late.until(early)].map(|until| until.as_millis()), [500, 0]);
+    }
+
+    #[test]
     fn texts_are_read_as_they_are_displayed() {
         for (text, read) in [
             ("2022-12-09T08:26:54.123Z", Some("2022-12-09T08:26:54.123Z")),
