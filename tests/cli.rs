@@ -141,7 +141,11 @@ async fn wrong_usage_says_what_to_do() {
         (&nothing, &["history", GROUP][..], "error: no table is named: pass --table NAME or set TABLE_NAME."),
         (&nothing, &["history", GROUP, "--endpoint-url", "127.0.0.1:8000", "--table", "t"], "must begin with http"),
         (&nothing, &["history"], "error: no group is named"),
-        (&local, &["history", "no-key"], "error: GROUP must be {platform}#{app_id}#{group_id}."),
+        (
+            &local,
+            &["history", "no-key"],
+            "error: GROUP must be {platform}#{app_id}#{group_id}, where the platform is tencent-chat or openim.",
+        ),
         (
             &local,
             &["history", GROUP, "--from", "yesterday"],

@@ -127,6 +127,7 @@ impl From<Problem> for Usage {
     fn from(problem: Problem) -> Self {
         // Only a URL needs these.
         let detail = problem.detail.replace(" (with + as %2B)", "").replace(" (with # as %23)", "");
+        let detail = detail.replace("Z.", "Z, or a time span before now, as 2h.");
         let Some(name) = problem.parameter else { return Self(detail) };
         let rest = detail.strip_prefix(&name).unwrap_or(&detail);
         match name.as_str() {

@@ -128,6 +128,7 @@ pub(crate) async fn send(args: SendArgs, session: &mut Session) -> Result<()> {
         for key in demo::groups(&run, |platform| (platform.app_id)(&Settings::new(&setting))) {
             note(&format!("  {program} state '{key}'{endpoint}"));
         }
+        note("With --at 3d as they were three days ago. `history --previous` in place of `state` shows each change.");
     }
     Ok(())
 }

@@ -52,7 +52,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     let state = query.read_state(&connection.ledger, &Callbacks::default(), None).await;
     spinner.finish_and_clear();
     let Some(state) = state.map_err(|error| connection.unreadable(error))? else {
-        bail!("nothing is recorded of this group up to then: is its id whole, with the @TGS# of Tencent's?");
+        bail!(
+            "nothing is recorded of this group up to then: check the time and the group's id, as Tencent's may begin with @TGS#"
+        );
     };
     if session.options.json {
         return session.output.json(&state);
@@ -70,7 +72,11 @@ fn text(output: &Output, state: &State) -> String {
     let status = if state.status == Status::Active { "active" } else { "dismissed" };
     let name = field("name").unwrap_or_else(|| "(no name)".to_owned());
     let group_type = field("group_type").map(|group_type| format!(" · {group_type}")).unwrap_or_default();
-    let creation = if state.complete { "with the group's creation" } else { "its creation is missing" };
+    let creation = match (state.complete, state.gap_counts.contains_key(&GapKind::ChangeAfterDismissal)) {
+        (true, _) => "with the group's creation",
+        (false, true) => "the creation of its present life is missing",
+        (false, false) => "its creation is missing",
+    };
     let (first, last) = (time(&state.first_change_key), time(&state.last_change_key));
     let mut lines = vec![
         format!("{}   {status}{group_type} · {}", output.paint(Style::Bold, &name), state.platform),

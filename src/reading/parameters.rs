@@ -178,7 +178,9 @@ impl Parameters {
             return if is_group && key.len() <= MAX_PARTITION_KEY_BYTES {
                 Ok(key)
             } else {
-                Err(Problem::parameter("group_key", "must be {platform}#{app_id}#{group_id} (with # as %23)."))
+                let names: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();
+                let must = "must be {platform}#{app_id}#{group_id} (with # as %23), where the platform is";
+                Err(Problem::parameter("group_key", &format!("{must} {}.", names.join(" or "))))
             };
         }
         let Some(platform) = self.platform()? else {

@@ -47,7 +47,7 @@ pub struct State {
     /// Its dismissal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dismissed: Option<Origin>,
-    /// Whether the history has the group's creation.
+    /// Whether the history has the creation of the group's present life.
     pub complete: bool,
     /// How many changes were folded.
     pub changes: u64,

@@ -146,6 +146,6 @@ impl MembersQuery {
 
 fn nothing() -> Problem {
     Problem::not_found(
-        "Nothing is recorded of this group up to then. Check the group's id: Tencent's may begin with @TGS#.",
+        "Nothing is recorded of this group up to then. Check the time and the group's id: Tencent's may begin with @TGS#.",
     )
 }
