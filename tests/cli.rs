@@ -149,7 +149,7 @@ async fn wrong_usage_says_what_to_do() {
         (
             &local,
             &["history", GROUP, "--from", "yesterday"],
-            "error: --from must be a time in RFC 3339, as 2022-12-09T12:40:14.123Z.",
+            "error: --from must be a time in RFC 3339, as 2022-12-09T12:40:14.123Z, or a time span before now, as 2h.",
         ),
         (&local, &["history", GROUP, "--kind", "member"], "error: --kind must be a kind"),
         (&local, &["history", GROUP, "--json", "--csv"], "cannot be used with"),
