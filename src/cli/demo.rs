@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::samples::Sample;
 use crate::domain::timestamp::Timestamp;
-use crate::platform::{PLATFORMS, Registration};
+use crate::platform::{self, Registration};
 
 /// A callback a line. `{run}` in it is this run's part of the groups' ids, so that a second run makes groups of its own; `"{time}"`
 /// is when it happens, where the platform says so.
@@ -29,7 +29,7 @@ pub(crate) fn week(now: Timestamp, run: &str) -> Result<Vec<Sample>> {
     let lines = LINES.lines().enumerate().map(|(number, line)| {
         let line: Line = serde_json::from_str(&line.replace("{run}", run)).context("the demo is no JSON")?;
         let at = now.plus_millis(-line.minutes_ago * 60_000);
-        let platform = line.path.split('/').nth(1).and_then(platform);
+        let platform = line.path.split('/').nth(1).and_then(platform::find);
         Ok(Sample {
             name: format!("demo {:2}  {}", number + 1, command(line.body.get())),
             platform: platform.context("the demo is of a platform that is not there")?,
@@ -45,7 +45,8 @@ pub(crate) fn week(now: Timestamp, run: &str) -> Result<Vec<Sample>> {
 /// The keys of the groups, of the apps that the settings name.
 pub(crate) fn groups(run: &str, app_id: impl Fn(&Registration) -> Option<String>) -> Vec<String> {
     let ids = [("tencent-chat", "@TGS#_@TGS#cTRAIL"), ("tencent-chat", "@TGS#2NIGHT"), ("openim", "hikers-")];
-    let keys = ids.into_iter().filter_map(|(name, id)| Some(format!("{name}#{}#{id}{run}", app_id(platform(name)?)?)));
+    let keys =
+        ids.into_iter().filter_map(|(name, id)| Some(format!("{name}#{}#{id}{run}", app_id(platform::find(name)?)?)));
     keys.collect()
 }
 
@@ -54,10 +55,6 @@ fn command(body: &str) -> String {
     let fields: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     let command = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("callbackCommand"));
     command.and_then(|(_, command)| command.as_str()).unwrap_or_default().to_owned()
-}
-
-fn platform(name: &str) -> Option<&'static Registration> {
-    PLATFORMS.into_iter().find(|platform| platform.name == name)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::platform::{PLATFORMS, Registration};
+use crate::platform::{self, Registration};
 
 /// The headers of an event that API Gateway adds, or that are of one connection.
 const NOT_THE_SENDERS: [&str; 7] = [
@@ -69,7 +69,7 @@ impl Sample {
         let event: Value = serde_json::from_str(event).with_context(|| format!("{name} is no JSON"))?;
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         let family = text("rawPath").split('/').nth(1).unwrap_or_default();
-        let platform = PLATFORMS.into_iter().find(|platform| platform.name == family);
+        let platform = platform::find(family);
         let platform = platform.with_context(|| format!("{name} is no sample event"))?;
         let body = if event.get("isBase64Encoded") == Some(&Value::Bool(true)) {
             BASE64_STANDARD.decode(text("body")).with_context(|| format!("{name} has a broken body"))?

@@ -23,6 +23,12 @@ pub mod tencent_chat;
 /// Every platform: what tools, the local stack, fuzzing and tests run over.
 pub static PLATFORMS: [&Registration; 2] = [&tencent_chat::REGISTRATION, &openim::REGISTRATION];
 
+/// The platform with this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Registration> {
+    PLATFORMS.into_iter().find(|platform| platform.name == name)
+}
+
 /// A family of callbacks: what shares one URL, one way to check and one form of answer.
 ///
 /// A request goes through [`verify`](Self::verify), [`parse`](Self::parse), [`decode`](Self::decode) and

@@ -188,7 +188,7 @@ fn route(path: &str) -> &'static str {
 #[utoipa::path(
     get,
     path = "/ledger/v1/history",
-    params(openapi::HistoryParameters),
+    params(openapi::GroupParameters, openapi::HistoryParameters),
     responses(
         (status = 200, content((Changes = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
         openapi::Errors,
@@ -199,7 +199,7 @@ async fn get_history(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let mut parameters = parameters_of(&uri);
     let format = format(&mut parameters, &headers)?;
     let query = history::Query::read(&mut parameters)?;
     parameters.end()?;
@@ -211,11 +211,11 @@ async fn get_history(
 #[utoipa::path(
     get,
     path = "/ledger/v1/change",
-    params(openapi::ChangeParameters),
+    params(openapi::GroupParameters, openapi::ChangeParameters),
     responses((status = 200, body = ChangeWithBody), (status = 404, body = Problem, content_type = "application/problem+json"), openapi::Errors),
 )]
 async fn get_change(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let mut parameters = parameters_of(&uri);
     let (group_key, change_key) = (parameters.group_key()?, parameters.required("change_key")?);
     if change_key.len() > MAX_SORT_KEY_BYTES {
         return Err(Problem::parameter("change_key", "is longer than any key."));
@@ -243,11 +243,11 @@ async fn get_change(extract::State(reader): extract::State<Arc<Reader>>, uri: Ur
 #[utoipa::path(
     get,
     path = "/ledger/v1/state",
-    params(openapi::StateParameters),
+    params(openapi::GroupParameters, openapi::StateParameters),
     responses((status = 200, body = State), (status = 404, body = Problem, content_type = "application/problem+json"), openapi::Errors),
 )]
 async fn get_state(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let mut parameters = parameters_of(&uri);
     let query = state::query::Query::read(&mut parameters)?;
     parameters.end()?;
     let state = query.state(&reader.ledger, &reader.callbacks).await?;
@@ -258,11 +258,11 @@ async fn get_state(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri
 #[utoipa::path(
     get,
     path = "/ledger/v1/members",
-    params(openapi::MembersParameters),
+    params(openapi::GroupParameters, openapi::MembersParameters),
     responses((status = 200, body = Members), (status = 404, body = Problem, content_type = "application/problem+json"), openapi::Errors),
 )]
 async fn get_members(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let mut parameters = parameters_of(&uri);
     let query = MembersQuery::read(&mut parameters)?;
     parameters.end()?;
     let page = query.page(&reader.ledger, &reader.callbacks).await?;
@@ -287,7 +287,7 @@ async fn get_feed(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let mut parameters = parameters_of(&uri);
     let format = format(&mut parameters, &headers)?;
     let now = Timestamp::now();
     let query = feed::Query::read(&mut parameters, now)?;
@@ -304,7 +304,7 @@ async fn get_feed(
     responses((status = 200, body = QuarantinedCallbacks), openapi::Errors),
 )]
 async fn get_quarantine(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(uri.query().unwrap_or_default());
+    let mut parameters = parameters_of(&uri);
     let query = quarantine::Query::read(&mut parameters, &reader.apps)?;
     parameters.end()?;
     let page = query.page(&reader.ledger).await?;
@@ -314,8 +314,12 @@ async fn get_quarantine(extract::State(reader): extract::State<Arc<Reader>>, uri
 /// This description.
 #[utoipa::path(get, path = "/ledger/v1/openapi.json", responses((status = 200, body = Object), openapi::Errors))]
 async fn get_openapi(uri: Uri) -> Result<Response, Problem> {
-    Parameters::parse(uri.query().unwrap_or_default()).end()?;
+    parameters_of(&uri).end()?;
     Ok(answered("application/json", json(&description()), 0))
+}
+
+fn parameters_of(uri: &Uri) -> Parameters {
+    Parameters::parse(uri.query().unwrap_or_default())
 }
 
 fn format(parameters: &mut Parameters, headers: &HeaderMap) -> Result<Format, Problem> {

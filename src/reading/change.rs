@@ -12,7 +12,7 @@ use crate::domain::callback::Callback;
 use crate::domain::change::Detail;
 use crate::domain::feed::recorded_at;
 use crate::domain::timestamp::Timestamp;
-use crate::platform::{Decoded, PLATFORMS};
+use crate::platform::{self, Decoded};
 use crate::storage::item::{Details, HeadItem, OccurredAtSource, RecordItem};
 
 /// One change of a group. The feed leaves out what its index does not have, unless details are asked for.
@@ -138,7 +138,7 @@ impl Change {
 
 /// What a body says that changed.
 fn decoded(platform: &str, command: &str, body: &[u8], received_at: Timestamp) -> Option<Details> {
-    let platform = PLATFORMS.into_iter().find(|registration| registration.name == platform)?;
+    let platform = platform::find(platform)?;
     let callback = Callback {
         command: Some(Cow::Borrowed(command)),
         parameters: Vec::new(),

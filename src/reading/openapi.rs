@@ -52,7 +52,7 @@ pub(crate) enum Errors {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what code elsewhere reads")]
-pub(crate) struct HistoryParameters {
+pub(crate) struct GroupParameters {
     /// The group: `{platform}#{app_id}#{group_id}`. Or `platform`, `app_id` and `group_id`.
     group_key: Option<String>,
     /// The platform's name, instead of `group_key`.
@@ -61,6 +61,13 @@ pub(crate) struct HistoryParameters {
     app_id: Option<String>,
     /// The group's id, instead of `group_key`.
     group_id: Option<String>,
+}
+
+/// Which of its changes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what code elsewhere reads")]
+pub(crate) struct HistoryParameters {
     /// Changes that happened at this time (RFC 3339) or later.
     from: Option<String>,
     /// Changes that happened before this time (RFC 3339).
@@ -87,48 +94,24 @@ pub(crate) struct HistoryParameters {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what code elsewhere reads")]
 pub(crate) struct ChangeParameters {
-    /// The group: `{platform}#{app_id}#{group_id}`. Or `platform`, `app_id` and `group_id`.
-    group_key: Option<String>,
-    /// The platform's name, instead of `group_key`.
-    platform: Option<String>,
-    /// The app's id, instead of `group_key`.
-    app_id: Option<String>,
-    /// The group's id, instead of `group_key`.
-    group_id: Option<String>,
     /// The change's key.
     change_key: String,
 }
 
-/// Which group, and when.
+/// When.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what code elsewhere reads")]
 pub(crate) struct StateParameters {
-    /// The group: `{platform}#{app_id}#{group_id}`. Or `platform`, `app_id` and `group_id`.
-    group_key: Option<String>,
-    /// The platform's name, instead of `group_key`.
-    platform: Option<String>,
-    /// The app's id, instead of `group_key`.
-    app_id: Option<String>,
-    /// The group's id, instead of `group_key`.
-    group_id: Option<String>,
     /// The time (RFC 3339) up to which changes count, itself included; now by default.
     at: Option<String>,
 }
 
-/// Which group's members, and when.
+/// When, and which page.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what code elsewhere reads")]
 pub(crate) struct MembersParameters {
-    /// The group: `{platform}#{app_id}#{group_id}`. Or `platform`, `app_id` and `group_id`.
-    group_key: Option<String>,
-    /// The platform's name, instead of `group_key`.
-    platform: Option<String>,
-    /// The app's id, instead of `group_key`.
-    app_id: Option<String>,
-    /// The group's id, instead of `group_key`.
-    group_id: Option<String>,
     /// The time (RFC 3339) up to which changes count, itself included; now by default.
     at: Option<String>,
     /// The most members of the page.

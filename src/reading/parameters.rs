@@ -6,9 +6,10 @@ use std::str::FromStr;
 use crate::domain::change::Kind;
 use crate::domain::record::{self, MAX_PARTITION_KEY_BYTES};
 use crate::domain::timestamp::Timestamp;
-use crate::platform::{PLATFORMS, Registration};
+use crate::platform::{self, PLATFORMS, Registration};
 use crate::reading::cursor::Binding;
 use crate::reading::problem::Problem;
+use crate::reading::state::GroupKey;
 
 /// The longest id of an app, as the platforms' settings have it.
 const MAX_APP_ID_BYTES: usize = 64;
@@ -147,7 +148,7 @@ impl Parameters {
     /// Where it is none.
     pub fn platform(&mut self) -> Result<Option<&'static Registration>, Problem> {
         let Some(name) = self.one("platform")? else { return Ok(None) };
-        let known = PLATFORMS.into_iter().find(|platform| platform.name == name);
+        let known = platform::find(&name);
         let names: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();
         known.ok_or_else(|| Problem::parameter("platform", &format!("must be one of {}.", names.join(", ")))).map(Some)
     }
@@ -171,11 +172,7 @@ impl Parameters {
     /// Where none is, or the key is no group's.
     pub fn group_key(&mut self) -> Result<String, Problem> {
         if let Some(key) = self.one("group_key")? {
-            let is_group = PLATFORMS.iter().any(|platform| {
-                let rest = key.strip_prefix(platform.name).and_then(|rest| rest.strip_prefix('#'));
-                rest.is_some_and(|rest| rest.contains('#'))
-            });
-            return if is_group && key.len() <= MAX_PARTITION_KEY_BYTES {
+            return if GroupKey::parse(&key).is_some() && key.len() <= MAX_PARTITION_KEY_BYTES {
                 Ok(key)
             } else {
                 let names: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();

@@ -1,5 +1,5 @@
-//! Which callbacks of an app are switched on: each has a switch of its own in the platform's console, and only what the ledger holds
-//! shows its position.
+//! Which callbacks of an app are switched on. Each has its own switch in the platform's console; only recorded changes show its
+//! position.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -26,13 +26,13 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 /// An app of a platform, and a kind of its changes.
 type Asked = (String, String, &'static str);
 
-/// What was found out of apps.
+/// What is known about each app.
 #[derive(Debug, Default)]
 pub struct Callbacks(Mutex<HashMap<Asked, (bool, Instant)>>);
 
 impl Callbacks {
-    /// Whether the feed's last week has a change of `kind` of an app: looks at the newest megabyte of each of its partitions. What
-    /// cannot be read in time is not shown, because the state has more to say.
+    /// Whether the feed's last week has a change of `kind` of an app: looks at the newest megabyte of each of its partitions. A
+    /// failed or slow read counts as off, so that the state is still answered.
     pub async fn are_on(&self, index: &impl Index, app: (&str, &str), kind: Kind, now: Timestamp) -> bool {
         let asked = (app.0.to_owned(), app.1.to_owned(), kind.as_str());
         if let Some((known, at)) = self.0.lock().ok().and_then(|known| known.get(&asked).copied())

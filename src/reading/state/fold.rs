@@ -48,7 +48,7 @@ pub struct Fold {
     /// Swapped pairs that count already: the key of the record that came too late, and the member.
     resolved_swaps: HashSet<(String, String)>,
     /// When a member or the owner last changed.
-    last_person: i64,
+    people_changed_at: i64,
     /// Who left, and when, as far back as the window.
     left: HashMap<String, i64>,
     owners: Owners,
@@ -90,7 +90,7 @@ impl Fold {
             group: Group::default(),
             gaps: Gaps::default(),
             resolved_swaps: HashSet::new(),
-            last_person: i64::MIN / 2,
+            people_changed_at: i64::MIN / 2,
             left: HashMap::new(),
             owners: Owners::default(),
             retention: Retention::default(),
@@ -109,12 +109,6 @@ impl Fold {
     #[must_use]
     pub fn group_key(&self) -> &str {
         &self.key.group_key
-    }
-
-    /// The platform and the id of the group's app.
-    #[must_use]
-    pub fn app(&self) -> (&str, &str) {
-        (self.key.platform.name, &self.key.app_id)
     }
 
     /// Keeps what was before these changes.
@@ -151,8 +145,8 @@ impl Fold {
             return;
         }
         self.newest = self.newest.max(at);
+        self.index_members(&event);
         if at > self.until {
-            self.index_members(&event);
             self.later.push(event);
             return;
         }
@@ -161,7 +155,7 @@ impl Fold {
             Some(Kind::GroupDismissed) => (at + self.window, 2),
             _ => (at, 1),
         };
-        self.wait((at, rank, event.key.clone()), event);
+        self.waiting.insert((at, rank, event.key.clone()), event);
         while let Some(((at, ..), _)) = self.waiting.first_key_value()
             && (*at < self.newest - 2 * self.window || self.waiting.len() > MAX_WAITING)
         {
@@ -182,11 +176,6 @@ impl Fold {
             self.step();
         }
         Folded { fold: self, finished }
-    }
-
-    fn wait(&mut self, place: Place, event: Event) {
-        self.index_members(&event);
-        self.waiting.insert(place, event);
     }
 
     fn index_members(&mut self, event: &Event) {
@@ -245,7 +234,7 @@ impl Fold {
             }
             Some(Kind::GroupCreated) => {
                 // What was recorded within the window before may be of the new life already.
-                let is_mixed = self.group.is_seen && event.at.unix_millis() - self.last_person <= self.window;
+                let is_mixed = self.group.is_seen && event.at.unix_millis() - self.people_changed_at <= self.window;
                 if self.group.is_seen {
                     for place in self.dismissals_before(&event) {
                         if let Some(dismissal) = self.waiting.remove(&place) {
@@ -354,7 +343,7 @@ impl Fold {
             event.kind,
             Some(Kind::MemberJoined | Kind::MemberLeft | Kind::MemberChanged | Kind::GroupOwnerChanged)
         ) {
-            self.last_person = self.last_person.max(event.at.unix_millis());
+            self.people_changed_at = self.people_changed_at.max(event.at.unix_millis());
         }
         self.has_creation |= event.kind == Some(Kind::GroupCreated);
         let previous = previous.into_details();

@@ -1,4 +1,4 @@
-//! What retention may have deleted of a history: no gap of it proves anything.
+//! Detects where retention may have deleted records: their absence proves nothing.
 
 use crate::domain::timestamp::Timestamp;
 use crate::reading::state::group::Event;
