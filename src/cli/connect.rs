@@ -29,7 +29,7 @@ mod timeouts {
     /// Longer than a function's, because the region may be far away. Three attempts end within the feed's settle time, because
     /// a record's place in the feed is stamped before the first.
     pub(crate) const WRITING: Timeouts = Timeouts { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };
-    /// A page of a table is up to a megabyte, over a line of anybody's.
+    /// A page has up to a megabyte, and the user's connection may be slow.
     pub(crate) const READING: Timeouts = Timeouts { attempt: Duration::from_secs(10), connect: Duration::from_secs(3) };
 }
 
@@ -37,7 +37,7 @@ mod timeouts {
 const LOCAL_TABLE: &str = "group-changes";
 const LOCAL_REGION: &str = "us-east-1";
 
-/// A ledger, and how to tell what goes wrong with it.
+/// A ledger, and where it is, for error messages.
 pub(crate) struct Connection {
     pub(crate) ledger: Ledger,
     /// Where it is, for messages.
@@ -159,7 +159,7 @@ impl Options {
             loader = loader.profile_name(profile);
         }
         let config = loader.load().await;
-        // Before the first call, whose error would not say it.
+        // Checked before the first call, whose error would not name the cause.
         if config.region().is_none() {
             return Err(
                 Usage::new("no AWS region is set: pass --region, or set AWS_REGION or the profile's region").into()
@@ -241,7 +241,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Whether it is no use to ask again without a change of something.
+/// Whether a retry cannot succeed until the user changes something.
 pub(crate) fn is_permanent(error: &ReadError) -> bool {
     match error {
         ReadError::Call(CallError::Rejected(code)) => [

@@ -41,7 +41,7 @@ enum Action {
     },
 }
 
-/// Empty answers in a row that say that the queue is empty: one alone may come of a part of it.
+/// How many empty answers in a row mean an empty queue: SQS may answer from a subset of its servers.
 const EMPTY_ANSWERS: u32 = 2;
 
 /// The dead letters.
@@ -111,7 +111,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// A number that the queue knows of itself.
+    /// A numeric attribute of the queue.
     async fn attribute(&self, name: QueueAttributeName) -> Result<u32> {
         let get = self.client.get_queue_attributes().queue_url(&self.queue_url).attribute_names(name.clone());
         let attributes =
@@ -120,7 +120,7 @@ impl DeadLetters {
         count.context("the queue does not say how many it holds")
     }
 
-    /// Moves up to ten messages; how many.
+    /// Moves up to ten messages, and returns how many.
     async fn move_some(&self, to: &str) -> Result<usize> {
         let receive =
             self.client.receive_message().queue_url(&self.queue_url).max_number_of_messages(10).wait_time_seconds(1);
@@ -128,7 +128,7 @@ impl DeadLetters {
             receive.send().await.map_err(|error| self.failed(&error.into(), "the dead letters cannot be read"))?;
         let messages = receive.messages.unwrap_or_default();
         for message in &messages {
-            // In both queues rather than in none: an entry that is written twice is recorded once.
+            // Send before delete: a message in both queues is recorded once, a message in neither is lost.
             let send = self.client.send_message().queue_url(to).set_message_body(message.body.clone()).send().await;
             send.map_err(|error| self.failed(&error.into(), "a message cannot be put into the fallback queue"))?;
             let receipt = message.receipt_handle.clone();

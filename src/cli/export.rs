@@ -1,8 +1,7 @@
 //! `group-ledger export`: every record of the table, in a file.
 //!
-//! What is in the file and where the table goes on is in a checkpoint beside it, which is replaced at once after each page. A
-//! stopped export cuts the file to what its checkpoint knows, and goes on there: nothing is missing and nothing is there twice,
-//! whenever it was stopped.
+//! After each page a checkpoint beside the file is replaced atomically. It holds the file's length and the table's next key. A
+//! resumed export truncates the file to that length and continues from that key, so that no record is missing or written twice.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -53,7 +52,7 @@ pub(crate) struct Args {
     page_size: Option<u32>,
 }
 
-/// How far an export got.
+/// The progress of an export.
 #[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct Checkpoint {
     #[serde(flatten)]
@@ -90,7 +89,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// Takes the progress bar away and, where the export ends in its midst, says how to go on.
+/// Removes the progress bar and, if the export was interrupted, says how to resume.
 struct Unfinished<'p> {
     path: &'p Path,
     progress: ProgressBar,
@@ -173,7 +172,7 @@ impl Export {
             None => Checkpoint { of, bytes: 0, records: 0, after: None },
         };
         let export = Self { file, checkpoint, checkpoint_path };
-        // Before the file has anything: what is in a file without a checkpoint is a whole export.
+        // Written before any record: a file without a checkpoint is a finished export.
         if is_new {
             export.save()?;
         }

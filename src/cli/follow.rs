@@ -27,7 +27,7 @@ use crate::storage::read::{MAX_BATCH, ReadError, text_of};
 const PAGE_SIZE: usize = 1_000;
 /// The longest wait after a failure.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// How many records an overlap remembers, in some 30 MB. Of more it remembers the newest, and reads back as far as these go.
+/// How many records an overlap remembers, in some 30 MB. Beyond that it keeps the newest, and reads back only as far as those.
 const MAX_KNOWN: usize = 500_000;
 
 /// Show the changes of all groups as they are recorded, until Ctrl-C
@@ -132,7 +132,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     }
 }
 
-/// The way through the feed.
+/// A position in the feed.
 struct Walk<'f> {
     args: &'f Args,
     connection: &'f Connection,
@@ -146,7 +146,7 @@ struct Walk<'f> {
 }
 
 impl Walk<'_> {
-    /// Shows the next page; whether there is more now.
+    /// Shows the next page, and returns whether there is more now.
     async fn page(&mut self, session: &mut Session) -> Result<Result<bool, ReadError>> {
         let now = Timestamp::now();
         let query = self.args.query(&self.from.to_string(), self.after.as_deref(), now)?;
@@ -175,7 +175,7 @@ impl Walk<'_> {
                     rows.iter().map(|row| human::line(&session.output, row, true)).collect::<Result<_>>()?;
                 session.output.lines(lines)?;
             }
-            // One page may be read again after a failure in its midst; what was shown of it is known.
+            // A page that failed halfway is read again; the records already shown are known.
             for (entry, _) in entries {
                 self.known.add(entry);
             }
@@ -195,7 +195,7 @@ impl Walk<'_> {
         Ok(Ok(more))
     }
 
-    /// Entries as whole records, in their order; what has been deleted meanwhile as the index has it.
+    /// The whole records of these entries, in order; a record deleted meanwhile is shown as the index has it.
     async fn with_details(&self, entries: &[(Entry, String)]) -> Result<Vec<String>, ReadError> {
         let ledger = &self.connection.ledger;
         let keys = entries.iter().map(|(entry, _)| (entry.group_key.as_str(), entry.change_key.as_str()));
@@ -221,7 +221,7 @@ struct Known {
     keys: HashSet<u128>,
     /// The same with their times.
     times: VecDeque<(Timestamp, u128)>,
-    /// What was forgotten for want of room was recorded before this.
+    /// Records older than this may have been forgotten, because the set is full.
     oldest: Option<Timestamp>,
 }
 

@@ -53,8 +53,8 @@ pub(crate) fn line(output: &Output, json: &str, with_group: bool) -> Result<Stri
     Ok(line)
 }
 
-/// A text as a terminal may show it. It is anybody's: what a terminal would obey, or what turns the direction of writing, is
-/// spelled out, and what has no width, so that two ids do not look alike.
+/// Escapes a text for the terminal. Names are untrusted: control characters, characters that change the writing direction and
+/// characters without width are escaped, so that a name cannot drive the terminal or imitate another.
 pub(crate) fn shown(text: &str) -> String {
     shown_up_to(text, MAX_VALUE_CHARS)
 }

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::oneshot;
 
-/// How long a command may take to get to where it waits. Whoever does not read what it writes keeps it from that.
+/// How long a command may take to reach its next await. A reader that does not drain the pipe can block it.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// The signals that end a command.
@@ -36,7 +36,7 @@ impl Interrupts {
     pub(crate) async fn first(self) -> i32 {
         match self.0.await {
             Ok(signal) => signal,
-            // The thread has ended without one.
+            // The thread ended without a signal.
             Err(_) => std::future::pending().await,
         }
     }

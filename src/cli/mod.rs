@@ -1,6 +1,6 @@
 //! The command line: `group-ledger`, for people who read the ledger and for operators who repair it.
 //!
-//! A file a subcommand: `follow`, `history` and `export` read with the reader's own queries; `quarantine`, `reprocess`,
+//! A file a subcommand: `follow`, `history`, `state` and `export` read with the reader's own queries; `quarantine`, `reprocess`,
 //! `recover` and `dead_letters` are the operator's; `send` plays the platforms. `connect` finds the table and the
 //! credentials, `output` writes, `interrupt` ends everything on Ctrl-C. May know every other room; none knows it, and the
 //! functions are built without it.
@@ -160,14 +160,14 @@ pub fn run() -> ExitCode {
                     done = command.run(&mut session) => done.map(|()| None),
                 }
             });
-            // What blocks, as reading standard input does, must not keep the process.
+            // A blocking read of standard input must not keep the process alive.
             runtime.shutdown_background();
             ended
         });
     match ended {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(signal)) => ExitCode::from(interrupt::exit_code(signal)),
-        // Whoever read has read enough.
+        // The reader closed the pipe: not a failure.
         Err(error) if error.is::<PipeClosed>() => ExitCode::SUCCESS,
         Err(error) if error.is::<Usage>() => {
             note(&format!("error: {error}\n\nFor more information, try '--help'."));

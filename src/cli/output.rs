@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 use anyhow::{Error, Result};
 use serde::Serialize;
 
-/// Nobody reads standard output any more, as after `| head`.
+/// The reader closed standard output, as `| head` does.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub(crate) struct PipeClosed;
@@ -34,7 +34,7 @@ impl Output {
         Self { color }
     }
 
-    /// Writes lines, all of them or, where it fails, not surely any.
+    /// Writes lines in one write. If it fails, some may be missing.
     pub(crate) fn lines<L: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = L>) -> Result<()> {
         let mut text = String::new();
         for line in lines {
@@ -79,11 +79,11 @@ impl Output {
 
 /// Tells something on standard error.
 pub(crate) fn note(text: &str) {
-    // Who closes it does not want to be told.
+    // A closed standard error is ignored.
     let _ = writeln!(stderr().lock(), "{text}");
 }
 
-/// Whether the environment has nothing against colours. <https://no-color.org>
+/// Whether the environment allows colours. <https://no-color.org>
 pub(crate) fn environment_allows_color() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -45,7 +45,7 @@ pub struct Fold {
     newest: i64,
     group: Group,
     gaps: Gaps,
-    /// Swapped pairs that count already: the key of the record that came too late, and the member.
+    /// Records that were applied early as the other half of a swapped pair: the record's key, and the member.
     resolved_swaps: HashSet<(String, String)>,
     /// When a member or the owner last changed.
     people_changed_at: i64,
@@ -140,7 +140,7 @@ impl Fold {
             self.retention.has_expired = true;
             return;
         }
-        // What is older than the window has been applied, and comes a second time.
+        // Anything older than the window has been applied already: this is a repetition.
         if at < self.newest.saturating_sub(self.window) {
             return;
         }
@@ -163,7 +163,7 @@ impl Fold {
         }
     }
 
-    /// Whether what was before some change is not known yet.
+    /// Whether the previous values of some wanted change are still unknown.
     #[must_use]
     pub fn wants_more(&self) -> bool {
         !self.wanted.is_empty()

@@ -270,7 +270,7 @@ impl Group {
         }
     }
 
-    /// Takes notice of what every change shows: that the group exists, its type, and whether what changed is known at all.
+    /// Records what every change shows: that the group exists, its type, and whether the change itself is known.
     pub fn see(&mut self, event: &Event) {
         self.is_seen = match event.kind {
             Some(Kind::GroupDismissed) => false,
@@ -289,7 +289,7 @@ impl Group {
         }
     }
 
-    /// Takes notice that changes may be missing without a proof.
+    /// Marks members and owner as doubtful: changes may be missing that nobody can prove.
     pub fn doubt(&mut self) {
         (self.is_broken, self.is_owner_doubtful) = (true, true);
     }
