@@ -33,7 +33,7 @@ use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::query::{Members, MembersQuery};
 use crate::reading::state::{self, State};
 use crate::reading::tokens::Tokens;
-use crate::reading::{feed, history, openapi};
+use crate::reading::{feed, history, openapi, web};
 use crate::settings::{SettingError, Settings};
 use crate::storage::item;
 use crate::storage::ledger::Ledger;
@@ -108,6 +108,22 @@ pub struct QuarantinedCallbacks {
     pub more: bool,
 }
 
+/// The apps whose callbacks are received.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KnownApps<'r> {
+    /// The apps, by platform.
+    pub apps: Vec<App<'r>>,
+}
+
+/// An app.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct App<'r> {
+    /// The platform's name.
+    pub platform: &'r str,
+    /// The app's id.
+    pub app_id: &'r str,
+}
+
 /// How many records an answer has, for the log.
 #[derive(Clone, Copy)]
 struct Records(usize);
@@ -121,6 +137,7 @@ fn routes() -> OpenApiRouter<Arc<Reader>> {
         .routes(routes!(get_members))
         .routes(routes!(get_feed))
         .routes(routes!(get_quarantine))
+        .routes(routes!(get_apps))
         .routes(routes!(get_openapi))
 }
 
@@ -130,7 +147,7 @@ pub fn description() -> OpenApi {
     routes().into_openapi()
 }
 
-/// The API as a service of HTTP requests.
+/// The API and the page, as a service of HTTP requests.
 pub fn router(reader: Arc<Reader>) -> Router {
     let (router, _) = routes().split_for_parts();
     router
@@ -139,6 +156,7 @@ pub fn router(reader: Arc<Reader>) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET reads the ledger.")
         })
         .layer(from_fn_with_state(Arc::clone(&reader), admit))
+        .merge(web::router())
         .with_state(reader)
 }
 
@@ -180,7 +198,7 @@ fn time(request: &Request) -> Duration {
 
 /// A path as it may be logged: one of ours, or `other`.
 fn route(path: &str) -> &'static str {
-    let own = ["history", "change", "state", "members", "feed", "quarantine", "openapi.json"];
+    let own = ["history", "change", "state", "members", "feed", "quarantine", "apps", "openapi.json"];
     own.into_iter().find(|route| path.strip_prefix("/ledger/v1/") == Some(*route)).unwrap_or("other")
 }
 
@@ -309,6 +327,14 @@ async fn get_quarantine(extract::State(reader): extract::State<Arc<Reader>>, uri
     parameters.end()?;
     let page = query.page(&reader.ledger).await?;
     Ok(answered("application/json", json_page("quarantined", &page), page.rows.len()))
+}
+
+/// The apps whose callbacks are received.
+#[utoipa::path(get, path = "/ledger/v1/apps", responses((status = 200, body = KnownApps), openapi::Errors))]
+async fn get_apps(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri) -> Result<Response, Problem> {
+    parameters_of(&uri).end()?;
+    let apps = reader.apps.iter().map(|(platform, app_id)| App { platform, app_id }).collect();
+    Ok(answered("application/json", json(&KnownApps { apps }), 0))
 }
 
 /// This description.

@@ -2,6 +2,7 @@
 //!
 //! [`api`] is the HTTP API; [`history`], [`feed`] and [`quarantine`] are the lists behind it, a [`page`] at a time;
 //! [`state`] folds a history;
+//! [`web`] is the page for people;
 //! [`change`] is how a record is told, in the [formats](mod@format) that a client may ask for. Knows the domain, the platforms (to decode
 //! again what no item could hold) and the table; neither Lambda nor how callbacks are received.
 
@@ -19,3 +20,4 @@ pub mod quarantine;
 pub mod records;
 pub mod state;
 pub mod tokens;
+mod web;

@@ -35,6 +35,11 @@ impl Apps {
         let apps = PLATFORMS.into_iter().filter_map(|platform| Some((platform.name, (platform.app_id)(settings)?)));
         Self(apps.collect())
     }
+
+    /// Each app's platform and id.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(platform, app_id)| (*platform, app_id.as_str()))
+    }
 }
 
 /// A callback that was genuine and not understood.

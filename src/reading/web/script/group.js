@@ -1,0 +1,310 @@
+// A group: its state beside its history, now or at any moment.
+
+import { Failure, ask, follow, request } from './api.js';
+import { platform, shown } from './change.js';
+import { cut, el, fill, id, untrusted } from './dom.js';
+import { Days, furtherBy } from './list.js';
+import { address, button, choice, copier, failed, loading, notice, reason, save } from './parts.js';
+import { byPlace, label, role, user } from './sentences.js';
+import { has, local, number, say, t, when } from './texts.js';
+
+/** A page of the history; with what was before, where the history is short enough to be folded for each page. */
+const PAGE = 100;
+const FOLDED = 20_000;
+/** How many members are shown at first, and of `/members` at a time. */
+const MEMBERS = 50;
+const FAMILIES = ['group.*', 'member.*', 'topic.*'];
+const STEPS = 1_000;
+
+/** Shows a group, as of `parameters.at` where that is given, with the history from `parameters.change` back where that is given. */
+export function group(main, key, parameters, signal, go, onFailure) {
+  const { change: anchor, kind = '' } = parameters;
+  const at = Number.isNaN(Date.parse(parameters.at)) ? undefined : parameters.at;
+  const here = (changes) => address('group', [key], { at, kind, ...changes });
+  const shownAt = at && new Date(at).toISOString();
+  fill(main, loading());
+
+  async function load() {
+    let state;
+    try {
+      state = await ask('state', [['group_key', key], ['at', shownAt]], signal);
+    } catch (failure) {
+      if (signal.aborted || onFailure(failure)) return;
+      if (failure.status === 404) return nothing();
+      if (failure.status === 400) return fill(main, notice(t('group.unknown'), el('p', {}, t('group.not_a_key'))));
+      return fill(main, failed(failure, () => { fill(main, loading()); load(); }));
+    }
+    const { name } = state.fields;
+    document.title = `${cut(String(name?.value || state.group_id), 60)} · Group Ledger`;
+    fill(main, at && past(), heading(state), el('div', { class: 'columns' }, panel(state), history(state)));
+  }
+
+  /** Nothing up to then: is there anything at all? */
+  async function nothing() {
+    if (!at) return fill(main, notice(t('group.unknown'), el('p', {}, untrusted(cut(key, 300), { class: 'id' })), el('p', {}, t('group.unknown.next'))));
+    try {
+      const { first_change_key: first } = await ask('state', [['group_key', key]], signal);
+      const [began] = first.split('#');
+      fill(main, past(), notice(t('group.before'), el('p', {}, say('group.before.first', { time: when(began) })),
+        el('p', { class: 'actions' }, el('a', { href: here({ at: began }) }, t('group.before.go')), el('a', { href: here({ at: '' }) }, t('group.before.now')))));
+    } catch (failure) {
+      if (signal.aborted || onFailure(failure)) return;
+      fill(main, notice(t('group.unknown'), el('p', {}, t('group.unknown.next'))));
+    }
+  }
+
+  function past() {
+    return el('p', { class: 'past', role: 'status' }, el('span', {}, say('asof.bar', { time: when(shownAt) })), ' ', el('a', { href: here({ at: '' }) }, t('asof.back')));
+  }
+
+  function heading(state) {
+    const { name, group_type: type } = state.fields;
+    const began = state.first_change_key.split('#')[0];
+    const title = typeof name?.value === 'string' && name.value.trim() !== '' ? untrusted(cut(name.value, 200)) : el('span', { class: 'none' }, t('group.unnamed'));
+    return el('header', { class: 'heading' },
+      el('div', {}, el('h1', {}, title),
+        el('p', { class: 'facts' }, id(state.group_id, 48), ' ', copier(state.group_id, 'copy.id')),
+        el('p', { class: 'facts' }, el('span', { class: `status ${state.status}` }, t(`group.${state.status}`)), dot(),
+          type && [untrusted(String(type.value)), dot()], platform(state.platform), dot(),
+          say(state.complete ? 'group.since' : 'group.at_least_since', { time: when(state.created?.since ?? began, 'shortDay') }), dot(),
+          t('group.changes', { count: state.changes }))),
+      travel(began));
+  }
+
+  /** The controls of the time at which the group is seen. */
+  function travel(began) {
+    const [from, to] = [Date.parse(began), Date.now()];
+    const position = at ? Math.round(((Date.parse(at) - from) / Math.max(to - from, 1)) * STEPS) : STEPS;
+    const time = (step) => (Number(step) >= STEPS ? '' : new Date(from + ((to - from) * Number(step)) / STEPS).toISOString());
+    const output = el('output', { class: 'none' }, at ? '' : t('asof.now'));
+    const slider = el('input', { type: 'range', min: 0, max: STEPS, value: position, 'aria-label': t('asof.slider'),
+      oninput: () => fill(output, time(slider.value) === '' ? t('asof.now') : local(time(slider.value), 'minute')),
+      onchange: () => go(here({ at: time(slider.value) })) });
+    const input = el('input', { type: 'datetime-local', step: 1, 'aria-label': t('asof'), value: at ? forInput(new Date(at)) : '',
+      onchange: () => input.value ? go(here({ at: new Date(input.value).toISOString() })) : go(here({ at: '' })) });
+    return el('div', { class: 'travel' }, el('label', {}, t('asof'), ' ', input), output,
+      el('div', { class: 'slide' },
+        button('‹', () => neighbour(true), { class: 'step', 'aria-label': t('asof.earlier'), title: t('asof.earlier') }), slider,
+        button('›', () => neighbour(false), { class: 'step', 'aria-label': t('asof.later'), title: t('asof.later'), disabled: !at })));
+  }
+
+  /** Goes to the moment of the change before or after the one that is seen. */
+  async function neighbour(before) {
+    const bounds = before ? [['order', 'desc'], ['limit', 2], ['until', shownAt && justAfter(shownAt)]] : [['from', justAfter(shownAt)], ['limit', 1]];
+    try {
+      const { changes } = await ask('history', [['group_key', key], ...bounds], signal);
+      // Of several of one moment, the state has all.
+      const target = before ? changes.find((change) => change.occurred_at !== changes[0].occurred_at || change.occurred_at !== shownAt) : changes[0];
+      if (target || !before) go(here({ at: target?.occurred_at ?? '' }));
+    } catch (failure) {
+      if (!signal.aborted) onFailure(failure);
+    }
+  }
+
+  /** What a value says of its origin: since when, by whom, and a link to the change that set it. */
+  function origin(value) {
+    if (!value.change_key) return null;
+    const text = value.since === null ? t('since.unknown')
+      : say(value.operator ? 'since_by' : 'since', { time: when(value.since, 'minute'), operator: value.operator && user(value.operator) });
+    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '' }), title: t('to_change') }, text, has(`how.${value.how}`) && [', ', t(`how.${value.how}`)], '\u00a0→');
+  }
+
+  function values(title, entries, name) {
+    if (entries.length === 0) return null;
+    return el('section', {}, el('h2', {}, t(title), name === id && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
+      el('dl', { class: 'values' }, entries.map(([field, value]) => [el('dt', {}, name(field)),
+        el('dd', {}, el('div', {}, field === 'owner' && typeof value.value === 'string' && value.value !== '' ? user(value.value) : shown(value.value)), origin(value))])));
+  }
+
+  function panel(state) {
+    const fields = Object.entries(state.fields).sort(([one], [other]) => byPlace(one, other));
+    return el('div', { class: 'panel' },
+      !state.finished && el('p', { class: 'banner' }, say('group.unfinished', { changes: number(state.changes), time: when(state.last_change_key.split('#')[0]) })),
+      gaps(state),
+      fields.length > 0 ? values('profile', fields, label) : el('section', {}, el('h2', {}, t('profile')), el('p', { class: 'none' }, t('profile.empty'))),
+      values('custom_fields', Object.entries(state.custom_fields), id), values('attributes', Object.entries(state.attributes), id),
+      members(state), topics(state));
+  }
+
+  function gaps(state) {
+    if (state.gaps.length === 0) return null;
+    const total = Object.values(state.gap_counts).reduce((sum, count) => sum + count, 0);
+    return el('section', { class: 'gaps' }, el('h2', {}, mark(), t('gaps', { count: total })),
+      el('ol', {}, state.gaps.map((gap) => el('li', {}, el('a', { href: here({ change: gap.change_key, kind: '' }) }, when(gap.occurred_at, 'minute')), ' ', gapText(gap)))),
+      total > state.gaps.length && el('p', { class: 'none' }, t('gaps.counted', { count: state.gaps.length })));
+  }
+
+  function members(state) {
+    const all = Object.entries(state.members);
+    const list = el('ul', { class: 'members' });
+    const more = button(t('members.more'), () => further(), { class: 'more' });
+    const member = ([name, known]) => el('li', {}, el('span', {}, user(name), known.nickname && [' ', untrusted(cut(String(known.nickname), 80), { class: 'nickname' })],
+      known.role !== undefined && [' ', el('span', { class: 'tag' }, role(known.role))]), origin(known));
+    let shownMembers = 0;
+    let cursor;
+    async function further() {
+      if (shownMembers < all.length) {
+        const next = all.slice(shownMembers, shownMembers + (shownMembers === 0 ? MEMBERS : 500));
+        list.append(...next.map(member));
+        shownMembers += next.length;
+      } else {
+        more.disabled = true;
+        try {
+          const page = await ask('members', [['group_key', key], ['at', shownAt ?? state.last_change_key.split('#')[0]], ['limit', 1_000], ['cursor', cursor]], signal);
+          // The pages begin with those that are shown already.
+          const news = page.members.filter(({ user: name }) => !Object.hasOwn(state.members, name));
+          list.append(...news.map((listed) => member([listed.user, listed])));
+          shownMembers += news.length;
+          cursor = page.next;
+        } catch (failure) {
+          if (!signal.aborted && !onFailure(failure)) more.after(el('p', { class: 'none' }, reason(failure)));
+        }
+        more.disabled = false;
+      }
+      more.hidden = shownMembers >= state.members_total;
+    }
+    further();
+    const known = state.members_complete ? el('span', { class: 'complete' }, `${t('members.complete')} ✓`)
+      : el('details', { class: 'why' }, el('summary', {}, t('members.incomplete')), el('p', {}, t('members.why')));
+    return el('section', {}, el('h2', {}, t('members'), el('span', { class: 'count' }, ` (${number(state.members_total)})`)), known,
+      all.length === 0 ? el('p', { class: 'none' }, t('members.none')) : [list, more]);
+  }
+
+  function topics(state) {
+    const all = Object.entries(state.topics);
+    if (all.length === 0) return null;
+    return el('section', {}, el('h2', {}, t('topics'), el('span', { class: 'count' }, ` (${number(all.length)})`)),
+      all.map(([topic, fields]) => [el('h3', {}, id(topic.split('@TOPIC#').pop(), 32)),
+        el('dl', { class: 'values' }, Object.entries(fields).map(([field, value]) => [el('dt', {}, label(field)), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
+  }
+
+  function history(state) {
+    const days = new Days(false, (change) => change.occurred_at);
+    const older = button(t('history.older'), () => {}, { class: 'more' });
+    const end = el('p', { class: 'none end', hidden: true }, t('history.end'));
+    const content = el('div', {}, loading());
+    const gapsOf = Map.groupBy(state.gaps, (gap) => gap.change_key);
+    const filter = [['group_key', key], ['kind', kind]];
+    const until = anchor && anchor !== '' ? justAfter(anchor.split('#')[0]) : shownAt && justAfter(shownAt);
+    const query = [...filter, ['order', 'desc'], ['until', until], ['limit', PAGE], ['previous', state.changes <= FOLDED ? true : undefined]];
+    let cursor = null;
+    const page = async () => {
+      const answer = await ask('history', [...query, ['cursor', cursor]], signal);
+      cursor = answer.next;
+      days.append(answer.changes).forEach((node, index) => markGaps(node, gapsOf.get(answer.changes[index].change_key)));
+      return answer.more;
+    };
+    const load = async () => {
+      try {
+        let more = await page();
+        while (more && days.node.childElementCount === 0) more = await page();
+        if (days.node.childElementCount === 0) return fill(content, el('p', { class: 'none' }, t('history.empty')));
+        older.hidden = !more;
+        end.hidden = more;
+        fill(content, days.node, older, end);
+        furtherBy(older, async () => {
+          try {
+            const further = await page();
+            end.hidden = further;
+            return further;
+          } catch (failure) {
+            return signal.aborted || !onFailure(failure);
+          }
+        }, signal);
+        if (anchor) reveal(days.node, anchor);
+      } catch (failure) {
+        if (signal.aborted || onFailure(failure)) return;
+        fill(content, failed(failure, () => { fill(content, loading()); load(); }));
+      }
+    };
+    load();
+    const kinds = [['', t('history.kinds')], ...FAMILIES.map((family) => [family, t(`history.${family}`)])];
+    return el('div', { class: 'history' },
+      el('div', { class: 'tools' }, el('h2', {}, t('history')), choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
+        download(filter, 'csv'), download(filter, 'ndjson')),
+      anchor && el('p', { class: 'none' }, t('history.from'), ' ', el('a', { href: here({ change: '' }) }, t('history.newer'))), content);
+  }
+
+  /** A button that saves the history, up to the moment that is seen. */
+  function download(filter, format) {
+    const idle = [`⤓ ${t(format)}`];
+    let stop = null;
+    const start = async () => {
+      if (stop) return stop.abort();
+      stop = new AbortController();
+      signal.addEventListener('abort', () => stop?.abort(), { once: true });
+      const parts = [];
+      let count = 0;
+      try {
+        let response = await request('history', [...filter, ['until', shownAt && justAfter(shownAt)], ['limit', 1_000], ['format', format]], stop.signal);
+        for (;;) {
+          let text = await response.text();
+          const lines = text.split('\n').length - 1;
+          // Each page of CSV has the header line again.
+          if (format === 'csv' && parts.length > 0) text = text.slice(text.indexOf('\n') + 1);
+          parts.push(text);
+          count += format === 'csv' ? lines - 1 : lines;
+          fill(node, t('download.busy', { count }), ' ', t('download.cancel'));
+          const link = /^<([^>]*)>; rel="next"; more/u.exec(response.headers.get('Link') ?? '')?.[1];
+          if (!link) break;
+          response = await follow(link, stop.signal);
+        }
+        save(parts, `history.${format === 'csv' ? 'csv' : 'jsonl'}`, format === 'csv' ? 'text/csv' : 'application/x-ndjson');
+      } catch (failure) {
+        if (failure instanceof Failure && !onFailure(failure)) node.after(el('span', { class: 'none', role: 'alert' }, say('download.failed', { reason: reason(failure) })));
+      }
+      stop = null;
+      fill(node, idle);
+    };
+    const node = button(idle, start, { class: 'quiet', title: t('download', { format: t(format) }), 'aria-label': t('download', { format: t(format) }) });
+    return node;
+  }
+
+  load();
+}
+
+function dot() {
+  return el('span', { class: 'separator', 'aria-hidden': 'true' }, ' · ');
+}
+
+/** The sign of a gap. */
+function mark() {
+  return el('span', { class: 'mark', 'aria-hidden': 'true' }, '⚠ ');
+}
+
+function gapText(gap) {
+  const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
+  const value = (name) => (gap[name] === undefined ? say('empty') : id(String(gap[name]), 24));
+  return say(key, { expected: value('expected'), found: value('found') });
+}
+
+/** Puts the gaps before a change beneath it: a history runs back. */
+function markGaps(node, gaps = []) {
+  for (const gap of gaps) {
+    const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
+    node.append(el('div', { class: 'gap' }, el('p', {}, mark(), el('strong', {}, t('gap.here'))), el('p', {}, gapText(gap)),
+      el('details', {}, el('summary', {}, t('gap.what')), el('p', {}, say(`${key}.means`, { found: id(String(gap.found ?? ''), 24) })))));
+  }
+}
+
+/** Opens a change and brings it into view. */
+function reveal(list, key) {
+  const node = list.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!node) return;
+  node.classList.add('meant');
+  const disclosure = node.querySelector('details');
+  disclosure.open = true;
+  disclosure.querySelector('summary').focus({ preventScroll: true });
+  node.scrollIntoView({ block: 'center' });
+}
+
+/** The next millisecond: `until` is exclusive. */
+function justAfter(time) {
+  return new Date(Date.parse(time) + 1).toISOString();
+}
+
+/** A time as an input of a local one has it. */
+function forInput(time) {
+  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19);
+}

@@ -1,0 +1,72 @@
+// Parts that more than one view has.
+
+import { el, fill, untrusted } from './dom.js';
+import { say, t } from './texts.js';
+
+/** A day, in milliseconds. */
+export const DAY = 24 * 60 * 60 * 1_000;
+
+/** A button that does something. */
+export function button(text, onclick, attributes = {}) {
+  return el('button', { type: 'button', onclick, ...attributes }, text);
+}
+
+/** A button that copies a text. */
+export function copier(text, key = 'copy') {
+  const copy = button(t(key), async () => {
+    const done = await navigator.clipboard.writeText(typeof text === 'function' ? text() : text).then(() => true, () => false);
+    copy.textContent = t(done ? 'copied' : 'copy.failed');
+    setTimeout(() => (copy.textContent = t(key)), 2000);
+  }, { class: 'quiet' });
+  return copy;
+}
+
+/** What a view says in place of content: a title, and what to do next. */
+export function notice(title, ...more) {
+  return el('div', { class: 'state' }, el('h2', {}, title), more);
+}
+
+/** That something is on its way; not visible at once, so that what is quick does not flicker. */
+export function loading() {
+  return el('p', { class: 'state loading', role: 'status' }, t('loading'));
+}
+
+/** What went wrong, in words, and a button to try again. */
+export function failed(failure, retry) {
+  return el('div', { class: 'state', role: 'alert' }, el('p', {}, reason(failure)), button(t('retry'), retry, { class: 'main' }));
+}
+
+/** A failure in words. */
+export function reason(failure) {
+  const key = { 0: 'offline', 429: 'busy', 503: 'unavailable', 504: 'unavailable' }[failure.status];
+  return key ? t(`error.${key}`) : say('error.other', { detail: untrusted(failure.message) });
+}
+
+/** A choice of one. */
+export function choice(name, options, chosen, onchange) {
+  const select = el('select', { name, 'aria-label': t(name), onchange: () => onchange(select.value) },
+    options.map(([value, text]) => el('option', { value, selected: value === chosen }, text)));
+  return select;
+}
+
+/** Text that may be very long: its beginning, and a button that shows the rest. */
+export function longText(text, most, tag = 'span') {
+  const characters = text.length;
+  if (characters <= most) return el(tag, {}, untrusted(text));
+  const node = el(tag, {}, untrusted(`${text.slice(0, most)}…`), ' ',
+    button(t('show_all', { count: characters }), () => fill(node, untrusted(text)), { class: 'quiet' }));
+  return node;
+}
+
+/** Hands a file to the browser. */
+export function save(parts, name, type) {
+  const url = URL.createObjectURL(new Blob(parts, { type }));
+  el('a', { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** Makes an address of this page: its view and parameters are in the fragment, which no server sees. */
+export function address(view, path = [], parameters = {}) {
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+  return `#/${[view, ...path].map(encodeURIComponent).join('/')}${query.size > 0 ? `?${query}` : ''}`;
+}
