@@ -19,6 +19,7 @@ use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer, local_set
 
 mod bench;
 pub(crate) mod feed;
+mod page;
 mod state;
 mod walks;
 
@@ -429,6 +430,7 @@ async fn bad_input_is_an_error_that_names_the_parameter() {
         ("quarantine?day=20240507".to_owned(), "day"),
         (format!("quarantine?{day}&platform=x"), "platform"),
         (format!("quarantine?{day}&cursor={cursor}"), "cursor"),
+        ("apps?x=1".to_owned(), "x"),
         ("openapi.json?x=1".to_owned(), "x"),
     ] {
         let answer = get(&api, &format!("/ledger/v1/{path}")).await;
@@ -459,7 +461,7 @@ async fn only_a_reader_reads_and_only_with_get() {
     for authorization in
         [None, Some("Bearer wrong-wrong-wrong"), Some("Basic dTpw"), Some("Bearer audit:0123456789abcdef")]
     {
-        for path in ["feed", "history", "openapi.json", "nothing"] {
+        for path in ["apps", "feed", "history", "openapi.json", "nothing"] {
             let mut request = Request::get(format!("/ledger/v1/{path}"));
             if let Some(authorization) = authorization {
                 request = request.header("authorization", authorization);
@@ -473,7 +475,8 @@ async fn only_a_reader_reads_and_only_with_get() {
         ("POST", "/ledger/v1/feed", 405),
         ("DELETE", "/ledger/v1/history", 405),
         ("GET", "/ledger/v1/nothing", 404),
-        ("GET", "/ledger", 404),
+        ("POST", "/ledger", 405),
+        ("GET", "/ledger/", 404),
         ("GET", "/", 404),
     ] {
         let request = request(path).method(method).body(Body::empty()).unwrap();
@@ -516,7 +519,7 @@ async fn the_description_is_true() {
     assert_eq!(answer, serde_json::to_value(description()).unwrap());
     assert!(answer["openapi"].as_str().unwrap().starts_with("3.1"), "{}", answer["openapi"]);
     let paths = answer["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 7);
+    assert_eq!(paths.len(), 8);
     for (path, route) in paths {
         let parameters = route["get"]["parameters"].as_array().cloned().unwrap_or_default();
         for parameter in parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()) {
@@ -547,6 +550,7 @@ async fn the_description_is_true() {
         (format!("/ledger/v1/members?group_key={GROUP}"), "Members"),
         ("/ledger/v1/feed?settle=0&details=true".to_owned(), "Changes"),
         ("/ledger/v1/quarantine?day=2024-05-07".to_owned(), "QuarantinedCallbacks"),
+        ("/ledger/v1/apps".to_owned(), "KnownApps"),
         ("/ledger/v1/feed?limit=0".to_owned(), "Problem"),
     ] {
         let body = get(&api, &path).await.json();

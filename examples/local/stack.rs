@@ -380,16 +380,11 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     let Options { port, dynamodb_port, sqs_port, table, .. } = options;
     let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
-    let reading = match &options.reader_tokens {
-        ReaderTokens::Made(token) => {
-            format!("curl -H 'Authorization: Bearer {token}' 'http://127.0.0.1:{port}/ledger/v1/feed'")
-        }
-        ReaderTokens::Given(_) => {
-            format!(
-                "curl -H \"Authorization: Bearer $TOKEN\" 'http://127.0.0.1:{port}/ledger/v1/feed'    # a token of READER_TOKENS"
-            )
-        }
+    let (token, reading) = match &options.reader_tokens {
+        ReaderTokens::Made(token) => (token.as_str(), format!("-H 'Authorization: Bearer {token}'")),
+        ReaderTokens::Given(_) => ("a token of READER_TOKENS", "-H \"Authorization: Bearer $TOKEN\"".to_owned()),
     };
+    let reading = format!("curl {reading} 'http://127.0.0.1:{port}/ledger/v1/feed'");
     let own_url = if *port == 3000 { String::new() } else { format!(" URL=http://127.0.0.1:{port}") };
     let demo = format!("make demo{own_url}    # a week in the life of three groups, one of which lost callbacks");
     let own_table = if table == "group-changes" { String::new() } else { format!(" --table {table}") };
@@ -409,7 +404,8 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     format!(
         "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{port}/ledger\n  \
          {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
-         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n{reading}\n{following}\n\n\
+         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n\
+         http://127.0.0.1:{port}/ledger    # the page, in a browser; sign in with {token}\n{reading}\n{following}\n\n\
          Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
         "reader", "DynamoDB", "SQS",
     )

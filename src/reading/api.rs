@@ -152,9 +152,7 @@ pub fn router(reader: Arc<Reader>) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .fallback(async || Problem::not_found("There is no such route; /ledger/v1/openapi.json lists them."))
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET reads the ledger.")
-        })
+        .method_not_allowed_fallback(async || Problem::only_get())
         .layer(from_fn_with_state(Arc::clone(&reader), admit))
         .merge(web::router())
         .with_state(reader)

@@ -44,6 +44,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// The method is not GET (or HEAD).
+    #[must_use]
+    pub fn only_get() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET reads the ledger.")
+    }
+
     /// The table did not answer in time, or not at all.
     #[must_use]
     pub fn unavailable() -> Self {

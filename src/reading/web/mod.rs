@@ -78,7 +78,10 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
 
 /// The routes of the page.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/ledger", get(page)).route("/ledger/assets/{hash}/{file}", get(asset))
+    Router::new()
+        .route("/ledger", get(page))
+        .route("/ledger/assets/{hash}/{file}", get(asset))
+        .method_not_allowed_fallback(async || logged("page", Problem::only_get().into_response()))
 }
 
 async fn page(headers: HeaderMap) -> Response {
@@ -99,7 +102,8 @@ async fn asset(Path((hash, file)): Path<(String, String)>, headers: HeaderMap) -
     logged("asset", file.map_or_else(gone, |file| file.answer(&headers)))
 }
 
-fn logged(route: &'static str, response: Response) -> Response {
+fn logged(route: &'static str, mut response: Response) -> Response {
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     info!(route, status = response.status().as_u16(), "page");
     response
 }
@@ -134,7 +138,6 @@ impl File {
             (CACHE_CONTROL, self.cache),
             (VARY, "accept-encoding"),
             (CONTENT_SECURITY_POLICY, POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
             (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
             (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),

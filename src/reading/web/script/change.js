@@ -3,7 +3,7 @@
 import { ask } from './api.js';
 import { cut, el, fill, id, untrusted } from './dom.js';
 import { address, copier, failed, loading, longText, save } from './parts.js';
-import { byPlace, label, role, sentence } from './sentences.js';
+import { byPlace, label, role, sentence, user } from './sentences.js';
 import { say, t, when } from './texts.js';
 
 /** The fields whose values are worth a line. */
@@ -83,7 +83,7 @@ function changedFields({ change = {}, previous = {} }) {
   const cell = (value, isRole) => el('td', {}, value === undefined ? '' : isRole ? role(value) : shown(value));
   const row = (name, before, after, isRole) => el('tr', {}, el('th', { scope: 'row' }, name), known && cell(before, isRole), cell(after, isRole));
   const rows = Object.entries(change).sort(([one], [other]) => byPlace(one, other)).flatMap(([field, value]) => nested(field)
-    ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', id(key, 32)], previous[field]?.[key], inner))
+    ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', user(key, 32)], previous[field]?.[key], inner))
     : [row(label(field), previous[field], value, field === 'role')]);
   if (rows.length === 0) return el('p', { class: 'none' }, t('details.nothing'));
   const heads = ['field', known && 'before', 'after'].map((name) => name && el('th', { scope: 'col' }, t(`details.${name}`)));
@@ -100,8 +100,8 @@ export function shown(value) {
   if (value === '') return el('span', { class: 'none' }, t('cleared'));
   if (value === null) return '–';
   if (Array.isArray(value)) return longText(value.join(', '), 1_000);
-  if (typeof value === 'object') return longText(JSON.stringify(value), 300);
-  return longText(String(value), 300);
+  if (typeof value === 'object') return longText(JSON.stringify(value), 200);
+  return longText(String(value), 200);
 }
 
 function facts(title, rows) {

@@ -106,13 +106,13 @@ export function group(main, key, parameters, signal, go, onFailure) {
     if (!value.change_key) return null;
     const text = value.since === null ? t('since.unknown')
       : say(value.operator ? 'since_by' : 'since', { time: when(value.since, 'minute'), operator: value.operator && user(value.operator) });
-    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '' }), title: t('to_change') }, text, has(`how.${value.how}`) && [', ', t(`how.${value.how}`)], '\u00a0→');
+    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '' }), title: t('to_change') }, text, has(`how.${value.how}`) && t('and_how', { how: t(`how.${value.how}`) }), '\u00a0→');
   }
 
   function values(title, entries, name) {
     if (entries.length === 0) return null;
-    return el('section', {}, el('h2', {}, t(title), name === id && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
-      el('dl', { class: 'values' }, entries.map(([field, value]) => [el('dt', {}, name(field)),
+    return el('section', {}, el('h2', {}, t(title), name === user && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
+      el('dl', { class: 'values' }, entries.map(([field, value]) => [el('dt', {}, name(field, 32)),
         el('dd', {}, el('div', {}, field === 'owner' && typeof value.value === 'string' && value.value !== '' ? user(value.value) : shown(value.value)), origin(value))])));
   }
 
@@ -122,7 +122,7 @@ export function group(main, key, parameters, signal, go, onFailure) {
       !state.finished && el('p', { class: 'banner' }, say('group.unfinished', { changes: number(state.changes), time: when(state.last_change_key.split('#')[0]) })),
       gaps(state),
       fields.length > 0 ? values('profile', fields, label) : el('section', {}, el('h2', {}, t('profile')), el('p', { class: 'none' }, t('profile.empty'))),
-      values('custom_fields', Object.entries(state.custom_fields), id), values('attributes', Object.entries(state.attributes), id),
+      values('custom_fields', Object.entries(state.custom_fields), user), values('attributes', Object.entries(state.attributes), user),
       members(state), topics(state));
   }
 
@@ -174,7 +174,7 @@ export function group(main, key, parameters, signal, go, onFailure) {
     const all = Object.entries(state.topics);
     if (all.length === 0) return null;
     return el('section', {}, el('h2', {}, t('topics'), el('span', { class: 'count' }, ` (${number(all.length)})`)),
-      all.map(([topic, fields]) => [el('h3', {}, id(topic.split('@TOPIC#').pop(), 32)),
+      all.map(([topic, fields]) => [el('h3', {}, user(topic.split('@TOPIC#').pop(), 32)),
         el('dl', { class: 'values' }, Object.entries(fields).map(([field, value]) => [el('dt', {}, label(field)), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
   }
 
@@ -274,7 +274,7 @@ function mark() {
 
 function gapText(gap) {
   const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
-  const value = (name) => (gap[name] === undefined ? say('empty') : id(String(gap[name]), 24));
+  const value = (name) => (gap[name] === undefined ? say('empty') : user(String(gap[name])));
   return say(key, { expected: value('expected'), found: value('found') });
 }
 
@@ -283,7 +283,7 @@ function markGaps(node, gaps = []) {
   for (const gap of gaps) {
     const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
     node.append(el('div', { class: 'gap' }, el('p', {}, mark(), el('strong', {}, t('gap.here'))), el('p', {}, gapText(gap)),
-      el('details', {}, el('summary', {}, t('gap.what')), el('p', {}, say(`${key}.means`, { found: id(String(gap.found ?? ''), 24) })))));
+      el('details', {}, el('summary', {}, t('gap.what')), el('p', {}, say(`${key}.means`, { found: user(String(gap.found ?? '')) })))));
   }
 }
 

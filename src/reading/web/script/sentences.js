@@ -68,9 +68,9 @@ export function sentence(change) {
   return say(`${key}.${operator ? 'by' : 'passive'}`, { ...values, operator: operator && user(operator) });
 }
 
-/** A user, by the id. */
-export function user(name) {
-  return name === '' ? say('empty') : id(name, 24);
+/** A user or a key, by the id; said to be empty where nothing would be seen. */
+export function user(name, most = 24) {
+  return name.trim() === '' ? say('empty') : id(name, most);
 }
 
 const PLACES = ['name', 'owner', 'group_type', 'notification', 'introduction', 'face_url'];
@@ -83,7 +83,7 @@ export function byPlace(one, other) {
 
 /** The name of a field, in words where there are some. */
 export function label(field) {
-  return has(`field.${field}`) ? say(`field.${field}`) : id(field, 32);
+  return has(`field.${field}`) ? say(`field.${field}`) : user(field, 32);
 }
 
 /** A name in quotation marks. */
@@ -131,7 +131,7 @@ function people(members) {
 }
 
 function few(keys) {
-  return list([...keys.slice(0, 3).map((key) => id(key, 20)), ...(keys.length > 3 ? ['…'] : [])]);
+  return list([...keys.slice(0, 3).map((key) => user(key, 20)), ...(keys.length > 3 ? ['…'] : [])]);
 }
 
 function topic(key) {

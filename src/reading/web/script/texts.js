@@ -26,7 +26,8 @@ function speak(tag) {
   language = tag;
   texts = LANGUAGES[tag];
   plural = new Intl.PluralRules(tag);
-  lists = new Intl.ListFormat(tag, { type: 'conjunction' });
+  // British English has no comma before the last.
+  lists = new Intl.ListFormat(tag === 'en' ? 'en-GB' : tag, { type: 'conjunction' });
   // The browser's own region, where it speaks the language that was chosen.
   const region = navigator.languages.find((known) => known.split('-')[0] === tag.split('-')[0]) ?? tag;
   const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };

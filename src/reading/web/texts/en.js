@@ -151,6 +151,7 @@ export const en = {
   "role.admin": "admin",
   "role.ordinary": "member",
   "role.owner": "owner",
+  "and_how": ", {how}",
   "how.created": "at the creation",
   "how.apply": "on request",
   "how.invited": "invited",

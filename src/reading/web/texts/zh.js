@@ -130,6 +130,7 @@ export const zh = {
   "role.admin": "管理员",
   "role.ordinary": "普通成员",
   "role.owner": "群主",
+  "and_how": "，{how}",
   "how.created": "建群时",
   "how.apply": "申请加入",
   "how.invited": "受邀加入",
