@@ -60,6 +60,16 @@ demo: ## Send a week in the life of three groups, one of which lost callbacks: U
 smoke: ## Send one of each sample and check the answers: URL=http://127.0.0.1:3000
 	@$(GROUP_LEDGER) smoke "$(URL)"
 
+# What the tests in a browser need. CI has it: there they fail rather than being left out.
+BROWSER_TOOLS = $(and $(shell command -v chromium || command -v chromium-browser || command -v google-chrome), \
+	$(shell command -v chromedriver),$(shell command -v npm))
+SKIP_BROWSER = $(if $(or $(CI),$(BROWSER_TOOLS)),,-- --skip browser::)
+BROWSER_MODULES := tests/browser/node_modules/.package-lock.json
+
+$(BROWSER_MODULES): tests/browser/package-lock.json
+	@cd tests/browser && npm ci --loglevel=error >/dev/null
+	@touch $@
+
 .PHONY: test
 test: tools build-functions ## Check format, lints, tests, sizes, documentation and template
 	$(call say,Format …)
@@ -69,7 +79,8 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	cargo clippy --locked --all-targets --features cli -- -D warnings
 	$(call say,Tests …)
 	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
-	INSTA_UPDATE=no cargo test --locked --features cli
+	@$(if $(SKIP_BROWSER),echo 'The page is not tested in a browser: that takes Chromium with chromedriver and npm.',$(MAKE) --silent $(BROWSER_MODULES))
+	INSTA_UPDATE=no cargo test --locked --features cli $(SKIP_BROWSER)
 	$(call say,Documentation …)
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --features cli
 	$(call say,Lock files of benches and fuzz targets …)
@@ -140,7 +151,7 @@ coverage: tools ## Count the lines of the library that the tests run in process
 	$(call install,cargo-tarpaulin,$(CARGO_TARPAULIN))
 	cargo tarpaulin --locked --skip-clean --engine llvm --lib --test main --include-files 'src/*' --exclude-files 'src/bin/*' --exclude-files 'src/cli/*' \
 		--target-dir target/coverage --out Html --output-dir target/coverage --timeout 300 --fail-under 95 \
-		-- --skip cli:: --skip local:: --skip reliability:: --skip third_platform:: --skip budgets:: --skip what_is_understood_by_now
+		-- --skip browser:: --skip cli:: --skip local:: --skip reliability:: --skip third_platform:: --skip budgets:: --skip what_is_understood_by_now
 
 .PHONY: audit
 audit: ## Check the dependencies: advisories, licences, duplicates, sources

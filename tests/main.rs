@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod browser;
 mod budgets;
 mod cases;
 mod chaos;
