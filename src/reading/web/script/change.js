@@ -86,7 +86,7 @@ function changedFields({ change = {}, previous = {} }) {
     ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', user(key, 32)], previous[field]?.[key], inner))
     : [row(label(field), previous[field], value, field === 'role')]);
   if (rows.length === 0) return el('p', { class: 'none' }, t('details.nothing'));
-  const heads = ['field', known && 'before', 'after'].map((name) => name && el('th', { scope: 'col' }, t(`details.${name}`)));
+  const heads = ['field', known && 'before', known ? 'after' : 'value'].map((name) => name && el('th', { scope: 'col' }, t(`details.${name}`)));
   return el('section', {}, el('h3', {}, t('details.changed')), el('div', { class: 'wide', tabindex: 0, role: 'group', 'aria-label': t('details.changed') },
     el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, rows))));
 }

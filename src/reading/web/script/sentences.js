@@ -126,7 +126,7 @@ function withMembers(members = []) {
 /** One or two by name, more by the first and their number. */
 function people(members) {
   if (members.length === 0) return say('somebody');
-  if (members.length < 3) return list(members.map(user));
+  if (members.length < 3) return list(members.map((name) => user(name)));
   return say('and_others', { first: user(members[0]), count: members.length - 1, total: number(members.length) });
 }
 

@@ -278,6 +278,7 @@ export const en = {
   "details.field": "Field",
   "details.before": "Before",
   "details.after": "After",
+  "details.value": "Value",
   "details.nothing": "The callback names no fields.",
   "details.source": "Source",
   "details.unvouched": "sent by the caller, vouched for by nothing",

@@ -253,6 +253,7 @@ export const zh = {
   "details.field": "字段",
   "details.before": "之前",
   "details.after": "之后",
+  "details.value": "值",
   "details.nothing": "回调没有提到任何字段。",
   "details.source": "来源",
   "details.unvouched": "由调用方发送，未经任何验证",
