@@ -89,6 +89,12 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	sam validate --lint
 	AWS_DEFAULT_REGION=us-east-1 sam validate
 
+.PHONY: screenshots
+screenshots: tools build-functions ## Take the pictures of docs/page from the demo's week, with Chromium
+	@$(MAKE) --silent $(BROWSER_MODULES)
+	@cargo build --quiet --locked --features cli --bins --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored browser::screenshots
+
 .PHONY: chaos
 chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this machine: some 8 minutes
 	$(call say,Building the tests …)
@@ -116,6 +122,8 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 	@cargo build --quiet --locked --release --features cli --bin group-ledger
 	@cargo build --quiet --locked --features cli --examples
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture --test-threads=1 reading::bench
+	$(call say,Measuring the page …)
+	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture browser::bench)
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

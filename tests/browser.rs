@@ -15,7 +15,9 @@ use tokio::net::TcpListener;
 
 use crate::local::Stack;
 
+mod bench;
 mod driver;
+mod screenshots;
 
 use driver::{Browser, View};
 
@@ -24,6 +26,13 @@ const TOKEN: &str = "0123456789abcdef-browser";
 /// A stack whose ledger is read with `TOKEN`.
 async fn stack() -> Stack {
     Stack::start(TempDir::new().unwrap(), &[("READER_TOKENS", &format!("browser:{TOKEN}"))]).await
+}
+
+/// Opens the page of a stack with a view's fragment, signed in.
+async fn open(browser: &Browser, stack: &Stack, fragment: &str) {
+    let source = format!("sessionStorage.setItem('group-ledger.token', '{TOKEN}');");
+    browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+    browser.goto(&format!("http://127.0.0.1:{}/ledger{fragment}", stack.ports[0])).await;
 }
 
 /// Serves a document, with a policy that lets it load nothing and run nothing; its URL.

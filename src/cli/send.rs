@@ -125,10 +125,18 @@ pub(crate) async fn send(args: SendArgs, session: &mut Session) -> Result<()> {
         let port = variable("DYNAMODB_PORT").unwrap_or_else(|| "8000".to_owned());
         let endpoint =
             if is_local(&args.url) { format!(" --endpoint-url http://127.0.0.1:{port}") } else { String::new() };
-        for key in demo::groups(&run, |platform| (platform.app_id)(&Settings::new(&setting))) {
+        let keys = demo::groups(&run, |platform| (platform.app_id)(&Settings::new(&setting)));
+        for key in &keys {
             note(&format!("  {program} state '{key}'{endpoint}"));
         }
         note("With --at 3d as they were three days ago. `history --previous` in place of `state` shows each change.");
+        if is_local(&args.url) {
+            note("Or in a browser, with the token that `make run` printed:");
+            for key in keys {
+                let key: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
+                note(&format!("  {}/ledger#/group/{key}", args.url.trim_end_matches('/')));
+            }
+        }
     }
     Ok(())
 }

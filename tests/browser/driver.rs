@@ -76,16 +76,7 @@ impl Browser {
     pub(crate) async fn open(view: View) -> Self {
         let permit = BROWSERS.acquire().await.unwrap();
         let profile = TempDir::new().unwrap();
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("TMPDIR", profile.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("chromedriver: {error}; these tests need Chromium and its driver"));
-        let port = timeout(TEST_TIMEOUT, port(&mut driver)).await.expect("chromedriver does not start");
+        let (driver, port) = timeout(TEST_TIMEOUT, start(&profile)).await.expect("chromedriver does not start");
         // Chromedriver's own time limits are shorter than this one, and say more.
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent = config.timeout_global(Some(2 * TEST_TIMEOUT)).build().new_agent();
@@ -315,15 +306,26 @@ fn key(name: &str) -> &str {
     }
 }
 
-/// The port that chromedriver has chosen.
-async fn port(driver: &mut Child) -> u16 {
-    let mut lines = BufReader::new(driver.stdout.as_mut().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some((_, port)) = line.split_once("started successfully on port ") {
-            return port.trim_end_matches('.').parse().unwrap();
+/// Starts chromedriver, and another one where it ends at once: the port that it chooses may be taken on the other loopback address.
+async fn start(profile: &TempDir) -> (Child, u16) {
+    loop {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env("TMPDIR", profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("chromedriver: {error}; these tests need Chromium and its driver"));
+        let mut lines = BufReader::new(driver.stdout.as_mut().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                let port = port.trim_end_matches('.').parse().unwrap();
+                return (driver, port);
+            }
         }
     }
-    panic!("chromedriver ended");
 }
 
 /// Sends a command, with a body as POST and without as GET: its value, or the error that it ended in.
