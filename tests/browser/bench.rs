@@ -91,6 +91,7 @@ async fn long_group() -> Vec<String> {
             group_key: GROUP.to_owned(),
             digest: format!("{:016x}{number:048x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             occurred_at: at,
+            expires_at: None,
             ..sample.clone()
         };
         ledger.write(&[Envelope::Record(record)], Duration::from_mins(1)).await.unwrap();

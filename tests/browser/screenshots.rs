@@ -78,7 +78,7 @@ async fn the_page_in_pictures() {
     let desktop = View { height: 760, ..View::DESKTOP };
     let dark = View { is_dark: true, ..desktop };
     let chinese = View { language: "zh-CN", ..desktop };
-    let change = "document.querySelectorAll('.history .changes summary')[1]?.click();";
+    let change = "[...document.querySelectorAll('.history .changes summary')].find(row => row.textContent.includes('Oslo')).click();";
     for (name, view, fragment, then) in [
         ("now", desktop, String::new(), ""),
         ("gaps", desktop, night_shift.clone(), ""),
@@ -89,6 +89,7 @@ async fn the_page_in_pictures() {
         ("chinese", chinese, community, ""),
     ] {
         let browser = Browser::open(view).await;
+        browser.cdp("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         open(&browser, &stack, &fragment).await;
         browser.wait_for(".changes > li").await;
         browser.evaluate(then).await;
