@@ -82,3 +82,25 @@ fn loggable(command: &str) -> &str {
     let is_word = command.len() <= 64 && command.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     if is_word { command } else { "other" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::loggable;
+
+    #[test]
+    fn a_command_is_logged_only_where_it_is_a_short_word() {
+        let (longest, longer) = ("c".repeat(64), "c".repeat(65));
+        for (command, logged) in [
+            ("Group.CallbackAfterGroupFull", "Group.CallbackAfterGroupFull"),
+            ("callback1", "callback1"),
+            ("", ""),
+            (&longest, &longest),
+            (&longer, "other"),
+            ("a message", "other"),
+            ("u-secret", "other"),
+            ("\u{7fa4}", "other"),
+        ] {
+            assert_eq!(loggable(command), logged);
+        }
+    }
+}

@@ -1,13 +1,13 @@
 // A change: a line that says what happened, and its details, which open in place.
 
-import { ask } from './api.js';
+import { Failure, ask } from './api.js';
 import { cut, el, fill, id, untrusted } from './dom.js';
 import { address, copier, failed, loading, longText, save } from './parts.js';
 import { byPlace, label, role, sentence, user } from './sentences.js';
 import { say, t, when } from './texts.js';
 
 /** The fields whose values are worth a line. */
-const BENEATH = ['name', 'notification', 'introduction', 'face_url', 'nickname', 'message', 'reason', 'cause'];
+const BENEATH = ['name', 'notification', 'introduction', 'face_url', 'role', 'nickname', 'message', 'reason', 'cause'];
 /** The most characters of a body that are shown at once. */
 const BODY = 20_000;
 
@@ -28,14 +28,40 @@ export function item(change, inFeed) {
       el('span', { class: 'what' }, el('span', { class: 'sentence' }, sentence(change)), beneath(change),
         late(change.occurred_at, time) && el('span', { class: 'late' }, say('now.happened', { time: when(change.occurred_at, 'minute') })))),
     details);
-  const group = inFeed && change.group_id !== '';
+  learnName(change);
+  const group = change.group_id !== '' && el('a', { class: 'group', href: address('group', [change.group_key]), title: cut(change.group_id, 500), 'data-group': change.group_key },
+    id(change.group_id, 26));
   return el('li', { 'data-key': change.change_key }, disclosure,
-    inFeed && el('span', { class: 'where' },
-      group && el('a', { class: 'group', href: groupAddress(change), title: cut(change.group_id, 500) }, id(change.group_id, 22)),
-      el('span', { class: 'platform' }, platform(change.platform))));
+    inFeed && el('span', { class: 'where' }, group || el('span'), el('span', { class: 'platform' }, platform(change.platform))));
 }
 
-export function groupAddress(change) {
+// The names of groups, as far as changes in this tab have told them.
+const names = new Map();
+
+/** Learns a group's name from a change that sets it; newer ones count. */
+function learnName({ kind, group_key: group, occurred_at: since, change }) {
+  if (!kind.startsWith('group.') || typeof change?.name !== 'string' || change.name.trim() === '') return;
+  if ((names.get(group)?.since ?? '') < since) names.set(group, { name: change.name, since });
+}
+
+/** The name of a group, where it is known. */
+export function nameOf(group) {
+  return names.get(group)?.name;
+}
+
+/** Puts names in place of ids, where they are known by now. */
+export function showNames(list) {
+  for (const link of list.querySelectorAll('a.group')) {
+    const name = nameOf(link.dataset.group);
+    if (name !== undefined && link.dataset.name !== name) {
+      link.dataset.name = name;
+      fill(link, untrusted(cut(name, 40), { class: 'group-name' }));
+    }
+  }
+}
+
+/** The address of a change in its group's history. */
+function changeAddress(change) {
   return address('group', [change.group_key], { change: change.change_key });
 }
 
@@ -49,42 +75,70 @@ function late(occurred, shown) {
   return Math.abs(new Date(shown) - new Date(occurred)) > 120_000;
 }
 
-/** Beneath the sentence: the values it has no room for. */
-function beneath({ change = {}, previous = {} }) {
+/** Beneath the sentence: the values it has no room for, and what they were before. */
+function beneath({ kind, change = {}, previous = {} }) {
   const told = Object.keys(change).length === 1;
   const lines = BENEATH.flatMap((field) => {
-    const [before, value] = [previous[field], change[field]];
-    const inSentence = value === '' || field === 'name' || field === 'nickname';
-    if (typeof value !== 'string' || value === before || (inSentence && typeof before !== 'string')) return [];
-    const values = typeof before === 'string' ? say('before_after', { before: short(before), after: short(value) }) : short(value);
-    return el('span', { class: 'beneath' }, !told && [el('span', { class: 'label' }, label(field)), ' '], values);
+    const inSentence = change[field] === '' || field === 'name' || (told && field === 'nickname') || (kind === 'member.changed' && told && field === 'role');
+    return line(!told && label(field, kind.split('.')[0]), change[field], previous[field], inSentence, field === 'role' ? role : short);
   });
-  return lines.slice(0, 3);
+  for (const field of ['attributes', 'custom_fields']) {
+    for (const [key, value] of Object.entries(change[field] ?? {})) lines.push(...line(user(key, 32), value ?? '', previous[field]?.[key], false, short));
+  }
+  return [...lines.slice(0, 4), lines.length > 4 && el('span', { class: 'beneath' }, '…')];
 }
 
-function short(text) {
+/** A value, with what it was before where that is known. */
+function line(name, value, before, inSentence, form) {
+  const known = before !== undefined && before !== null && before !== value;
+  if (!['string', 'number'].includes(typeof value) || (inSentence && !known) || (value === '' && !known)) return [];
+  const values = known ? say('before_after', { before: form(before), after: form(value) }) : form(value);
+  return [el('span', { class: 'beneath' }, name && [el('span', { class: 'label' }, name), ' '], values)];
+}
+
+function short(value) {
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
   return text === '' ? el('span', { class: 'none' }, t('to_empty')) : untrusted(cut(text, 120), { class: 'value' });
 }
 
 /** Fills the details with what is known, and with the body, which is asked for. */
 function open(details, change, inFeed) {
   const body = el('section', {}, el('h3', {}, t('details.body')), loading());
-  const link = () => new URL(groupAddress(change), location.href).href;
-  fill(details, changedFields(change), facts('details.source', source(change)), facts('details.times', times(change)),
-    facts('details.record', record(change)), body,
+  const link = () => new URL(changeAddress(change), location.href).href;
+  const fields = el('div', {}, changedFields(change));
+  fill(details, fields, facts('details.source', source(change)), body, facts('details.times', times(change)),
+    facts('details.record', record(change)),
     change.group_id !== '' && el('p', { class: 'actions' },
-      inFeed && el('a', { href: groupAddress(change) }, t('details.open_group')),
+      inFeed && el('a', { href: changeAddress(change) }, t('details.open_group')),
       el('a', { href: address('group', [change.group_key], { at: change.occurred_at }) }, t('details.as_of')), copier(link, 'copy.link')));
   loadBody(body, change);
+  if (change.previous === undefined && change.group_id !== '' && Object.keys(change.change ?? {}).length > 0) loadPrevious(fields, change);
 }
 
-function changedFields({ change = {}, previous = {} }) {
+/** What was before, where it was not asked for with the list. Without it the fields are there all the same. */
+async function loadPrevious(fields, change) {
+  try {
+    const span = [['from', change.occurred_at], ['until', justAfter(change.occurred_at)], ['previous', true], ['limit', 100]];
+    const { changes } = await ask('history', [['group_key', change.group_key], ...span]);
+    change.previous = changes.find(({ change_key: key }) => key === change.change_key)?.previous ?? {};
+    fill(fields, changedFields(change));
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure;
+  }
+}
+
+/** The next millisecond: `until` is exclusive. */
+export function justAfter(time) {
+  return new Date(Date.parse(time) + 1).toISOString();
+}
+
+function changedFields({ kind, change = {}, previous = {} }) {
   const known = Object.keys(previous).length > 0;
   const cell = (value, isRole) => el('td', {}, value === undefined ? '' : isRole ? role(value) : shown(value));
   const row = (name, before, after, isRole) => el('tr', {}, el('th', { scope: 'row' }, name), known && cell(before, isRole), cell(after, isRole));
   const rows = Object.entries(change).sort(([one], [other]) => byPlace(one, other)).flatMap(([field, value]) => nested(field)
     ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', user(key, 32)], previous[field]?.[key], inner))
-    : [row(label(field), previous[field], value, field === 'role')]);
+    : [row(label(field, kind.split('.')[0]), previous[field], value, field === 'role')]);
   if (rows.length === 0) return el('p', { class: 'none' }, t('details.nothing'));
   const heads = ['field', known && 'before', known ? 'after' : 'value'].map((name) => name && el('th', { scope: 'col' }, t(`details.${name}`)));
   return el('section', {}, el('h3', {}, t('details.changed')), el('div', { class: 'wide', tabindex: 0, role: 'group', 'aria-label': t('details.changed') },
@@ -122,10 +176,14 @@ function times(change) {
 }
 
 function record(change) {
-  const key = (text) => text && el('span', { class: 'key' }, untrusted(cut(text, 2_000), { class: 'id' }), ' ', copier(text));
   return [['kind', el('code', {}, change.kind)], ['command', change.command && untrusted(change.command, { class: 'id' })],
-    ['operator', change.operator && key(change.operator)], ['group_type', change.group_type && untrusted(change.group_type)],
-    ['group_key', key(change.group_key)], ['change_key', key(change.change_key)], ['digest', key(change.digest)], ['request_id', key(change.request_id)]];
+    ['operator', change.operator && keyText(change.operator)], ['group_type', change.group_type && untrusted(change.group_type)],
+    ['group_key', change.group_key && keyText(change.group_key)], ['change_key', change.change_key && keyText(change.change_key)], ['digest', change.digest && keyText(change.digest)], ['request_id', change.request_id && keyText(change.request_id)]];
+}
+
+/** A key or an id, whole, to copy. */
+export function keyText(text) {
+  return el('span', { class: 'key' }, untrusted(cut(text, 2_000), { class: 'id' }), ' ', copier(text));
 }
 
 async function loadBody(section, change) {

@@ -1,28 +1,29 @@
 // A group: its state beside its history, now or at any moment.
 
 import { Failure, ask, follow, request } from './api.js';
-import { platform, shown } from './change.js';
+import { justAfter, platform, shown } from './change.js';
 import { cut, el, fill, id, untrusted } from './dom.js';
 import { Days, furtherBy } from './list.js';
-import { address, button, choice, copier, failed, loading, notice, reason, save } from './parts.js';
-import { byPlace, label, role, user } from './sentences.js';
+import { address, button, choice, copier, dateInput, failed, loading, notice, reason, refill, save } from './parts.js';
+import { KINDS, byPlace, label, role, user } from './sentences.js';
 import { has, local, number, say, t, when } from './texts.js';
 
 /** A page of the history; with what was before, where the history is short enough to be folded for each page. */
 const PAGE = 100;
-const FOLDED = 20_000;
+const FOLDED = 1_000;
 /** How many members are shown at first, and of `/members` at a time. */
 const MEMBERS = 50;
-const FAMILIES = ['group.*', 'member.*', 'topic.*'];
 const STEPS = 1_000;
 
 /** Shows a group, as of `parameters.at` where that is given, with the history from `parameters.change` back where that is given. */
-export function group(main, key, parameters, signal, go, onFailure) {
+export function group(main, { path: key, parameters, signal, go, onFailure }) {
   const { change: anchor, kind = '' } = parameters;
-  const at = Number.isNaN(Date.parse(parameters.at)) ? undefined : parameters.at;
+  // No time, and one that is yet to come, is now.
+  const at = Date.parse(parameters.at) < Date.now() ? parameters.at : undefined;
   const here = (changes) => address('group', [key], { at, kind, ...changes });
   const shownAt = at && new Date(at).toISOString();
-  fill(main, loading());
+  if (main.childElementCount === 0) fill(main, loading());
+  else main.setAttribute('aria-busy', 'true');
 
   async function load() {
     let state;
@@ -31,25 +32,25 @@ export function group(main, key, parameters, signal, go, onFailure) {
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
       if (failure.status === 404) return nothing();
-      if (failure.status === 400) return fill(main, notice(t('group.unknown'), el('p', {}, t('group.not_a_key'))));
-      return fill(main, failed(failure, () => { fill(main, loading()); load(); }));
+      if (failure.status === 400) return refill(main, notice(t('group.unknown'), el('p', {}, t('group.not_a_key'))));
+      return refill(main, failed(failure, () => { fill(main, loading()); load(); }));
     }
     const { name } = state.fields;
     document.title = `${cut(String(name?.value || state.group_id), 60)} · Group Ledger`;
-    fill(main, at && past(), heading(state), el('div', { class: 'columns' }, panel(state), history(state)));
+    refill(main, at && past(), heading(state), el('div', { class: 'columns' }, panel(state), historyOf(state)));
   }
 
   /** Nothing up to then: is there anything at all? */
   async function nothing() {
-    if (!at) return fill(main, notice(t('group.unknown'), el('p', {}, untrusted(cut(key, 300), { class: 'id' })), el('p', {}, t('group.unknown.next'))));
+    if (!at) return refill(main, notice(t('group.unknown'), el('p', {}, untrusted(cut(key, 300), { class: 'id' })), el('p', {}, t('group.unknown.next'))));
     try {
-      const { first_change_key: first } = await ask('state', [['group_key', key]], signal);
-      const [began] = first.split('#');
-      fill(main, past(), notice(t('group.before'), el('p', {}, say('group.before.first', { time: when(began) })),
+      const state = await ask('state', [['group_key', key]], signal);
+      const [began] = state.first_change_key.split('#');
+      refill(main, past(), heading(state, true), notice(t('group.before'), el('p', {}, say('group.before.first', { time: when(began) })),
         el('p', { class: 'actions' }, el('a', { href: here({ at: began }) }, t('group.before.go')), el('a', { href: here({ at: '' }) }, t('group.before.now')))));
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
-      fill(main, notice(t('group.unknown'), el('p', {}, t('group.unknown.next'))));
+      refill(main, notice(t('group.unknown'), el('p', {}, t('group.unknown.next'))));
     }
   }
 
@@ -57,16 +58,18 @@ export function group(main, key, parameters, signal, go, onFailure) {
     return el('p', { class: 'past', role: 'status' }, el('span', {}, say('asof.bar', { time: when(shownAt) })), ' ', el('a', { href: here({ at: '' }) }, t('asof.back')));
   }
 
-  function heading(state) {
+  function heading(state, isBare = false) {
     const { name, group_type: type } = state.fields;
     const began = state.first_change_key.split('#')[0];
+    // A change after the dismissal begins a life of which nothing older is known.
+    const revived = state.gaps.filter((gap) => gap.kind === 'change_after_dismissal').at(-1)?.occurred_at;
     const title = typeof name?.value === 'string' && name.value.trim() !== '' ? untrusted(cut(name.value, 200)) : el('span', { class: 'none' }, t('group.unnamed'));
     return el('header', { class: 'heading' },
       el('div', {}, el('h1', {}, title),
         el('p', { class: 'facts' }, id(state.group_id, 48), ' ', copier(state.group_id, 'copy.id')),
-        el('p', { class: 'facts' }, el('span', { class: `status ${state.status}` }, t(`group.${state.status}`)), dot(),
+        !isBare && el('p', { class: 'facts' }, el('span', { class: `status ${state.status}` }, t(`group.${state.status}`)), dot(),
           type && [untrusted(String(type.value)), dot()], platform(state.platform), dot(),
-          say(state.complete ? 'group.since' : 'group.at_least_since', { time: when(state.created?.since ?? began, 'shortDay') }), dot(),
+          say(state.complete ? 'group.since' : 'group.at_least_since', { time: when(state.created?.since ?? revived ?? began, 'shortDay') }), dot(),
           t('group.changes', { count: state.changes }))),
       travel(began));
   }
@@ -77,24 +80,22 @@ export function group(main, key, parameters, signal, go, onFailure) {
     const position = at ? Math.round(((Date.parse(at) - from) / Math.max(to - from, 1)) * STEPS) : STEPS;
     const time = (step) => (Number(step) >= STEPS ? '' : new Date(from + ((to - from) * Number(step)) / STEPS).toISOString());
     const output = el('output', { class: 'none' }, at ? '' : t('asof.now'));
-    const slider = el('input', { type: 'range', min: 0, max: STEPS, value: position, 'aria-label': t('asof.slider'),
+    const slider = el('input', { type: 'range', min: 0, max: STEPS, value: position, 'data-control': 'slider', 'aria-label': t('asof.slider'),
       oninput: () => fill(output, time(slider.value) === '' ? t('asof.now') : local(time(slider.value), 'minute')),
       onchange: () => go(here({ at: time(slider.value) })) });
-    const input = el('input', { type: 'datetime-local', step: 1, 'aria-label': t('asof'), value: at ? forInput(new Date(at)) : '',
-      onchange: () => input.value ? go(here({ at: new Date(input.value).toISOString() })) : go(here({ at: '' })) });
+    const input = dateInput({ type: 'datetime-local', step: 1, max: forInput(new Date()), value: at ? forInput(new Date(at)) : '', 'data-control': 'asof', 'aria-label': t('asof') },
+      (value) => go(here({ at: value && new Date(value).toISOString() })));
+    const step = (before, text, name, disabled) => button(text, () => neighbour(before),
+      { class: 'step', 'data-control': name, 'aria-label': t(`asof.${name}`), title: t(`asof.${name}`), disabled });
     return el('div', { class: 'travel' }, el('label', {}, t('asof'), ' ', input), output,
-      el('div', { class: 'slide' },
-        button('‹', () => neighbour(true), { class: 'step', 'aria-label': t('asof.earlier'), title: t('asof.earlier') }), slider,
-        button('›', () => neighbour(false), { class: 'step', 'aria-label': t('asof.later'), title: t('asof.later'), disabled: !at })));
+      el('div', { class: 'slide' }, step(true, '‹', 'earlier', false), slider, step(false, '›', 'later', !at)));
   }
 
   /** Goes to the moment of the change before or after the one that is seen. */
   async function neighbour(before) {
-    const bounds = before ? [['order', 'desc'], ['limit', 2], ['until', shownAt && justAfter(shownAt)]] : [['from', justAfter(shownAt)], ['limit', 1]];
+    const bounds = before ? [['order', 'desc'], ['until', shownAt]] : [['from', justAfter(shownAt)]];
     try {
-      const { changes } = await ask('history', [['group_key', key], ...bounds], signal);
-      // Of several of one moment, the state has all.
-      const target = before ? changes.find((change) => change.occurred_at !== changes[0].occurred_at || change.occurred_at !== shownAt) : changes[0];
+      const { changes: [target] } = await ask('history', [['group_key', key], ...bounds, ['limit', 1]], signal);
       if (target || !before) go(here({ at: target?.occurred_at ?? '' }));
     } catch (failure) {
       if (!signal.aborted) onFailure(failure);
@@ -104,24 +105,26 @@ export function group(main, key, parameters, signal, go, onFailure) {
   /** What a value says of its origin: since when, by whom, and a link to the change that set it. */
   function origin(value) {
     if (!value.change_key) return null;
-    const text = value.since === null ? t('since.unknown')
-      : say(value.operator ? 'since_by' : 'since', { time: when(value.since, 'minute'), operator: value.operator && user(value.operator) });
-    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '' }), title: t('to_change') }, text, has(`how.${value.how}`) && t('and_how', { how: t(`how.${value.how}`) }), '\u00a0→');
+    const joined = value.how === 'invited' && !value.operator ? 'how.apply' : `how.${value.how}`;
+    const form = has(joined) ? joined : value.operator ? 'since_by' : 'since';
+    const text = value.since === null ? t('since.unknown') : say(form, { time: when(value.since, 'minute'), operator: value.operator && user(value.operator) });
+    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '' }), title: t('to_change') }, text, '\u00a0→');
   }
 
-  function values(title, entries, name) {
+  function values(title, entries, name, more) {
     if (entries.length === 0) return null;
     return el('section', {}, el('h2', {}, t(title), name === user && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
       el('dl', { class: 'values' }, entries.map(([field, value]) => [el('dt', {}, name(field, 32)),
-        el('dd', {}, el('div', {}, field === 'owner' && typeof value.value === 'string' && value.value !== '' ? user(value.value) : shown(value.value)), origin(value))])));
+        el('dd', {}, el('div', {}, field === 'owner' && typeof value.value === 'string' && value.value !== '' ? user(value.value) : shown(value.value)), origin(value))])), more);
   }
 
   function panel(state) {
     const fields = Object.entries(state.fields).sort(([one], [other]) => byPlace(one, other));
+    const noOwner = !state.fields.owner && el('dl', { class: 'values' }, el('dt', {}, label('owner')), el('dd', { class: 'none' }, t('owner.unknown')));
     return el('div', { class: 'panel' },
       !state.finished && el('p', { class: 'banner' }, say('group.unfinished', { changes: number(state.changes), time: when(state.last_change_key.split('#')[0]) })),
       gaps(state),
-      fields.length > 0 ? values('profile', fields, label) : el('section', {}, el('h2', {}, t('profile')), el('p', { class: 'none' }, t('profile.empty'))),
+      fields.length > 0 ? values('profile', fields, label, noOwner) : el('section', {}, el('h2', {}, t('profile')), el('p', { class: 'none' }, t('profile.empty'))),
       values('custom_fields', Object.entries(state.custom_fields), user), values('attributes', Object.entries(state.attributes), user),
       members(state), topics(state));
   }
@@ -136,10 +139,11 @@ export function group(main, key, parameters, signal, go, onFailure) {
 
   function members(state) {
     const all = Object.entries(state.members);
+    const owner = state.fields.owner?.value;
     const list = el('ul', { class: 'members' });
     const more = button(t('members.more'), () => further(), { class: 'more' });
     const member = ([name, known]) => el('li', {}, el('span', {}, user(name), known.nickname && [' ', untrusted(cut(String(known.nickname), 80), { class: 'nickname' })],
-      known.role !== undefined && [' ', el('span', { class: 'tag' }, role(known.role))]), origin(known));
+      (name === owner || known.role !== undefined) && [' ', el('span', { class: 'tag' }, name === owner ? t('role.owner') : role(known.role))]), origin(known));
     let shownMembers = 0;
     let cursor;
     async function further() {
@@ -166,7 +170,7 @@ export function group(main, key, parameters, signal, go, onFailure) {
     further();
     const known = state.members_complete ? el('span', { class: 'complete' }, `${t('members.complete')} ✓`)
       : el('details', { class: 'why' }, el('summary', {}, t('members.incomplete')), el('p', {}, t('members.why')));
-    return el('section', {}, el('h2', {}, t('members'), el('span', { class: 'count' }, ` (${number(state.members_total)})`)), known,
+    return el('section', {}, el('h2', {}, t('members'), state.members_total > 0 && el('span', { class: 'count' }, ` (${number(state.members_total)})`)), known,
       all.length === 0 ? el('p', { class: 'none' }, t('members.none')) : [list, more]);
   }
 
@@ -175,22 +179,23 @@ export function group(main, key, parameters, signal, go, onFailure) {
     if (all.length === 0) return null;
     return el('section', {}, el('h2', {}, t('topics'), el('span', { class: 'count' }, ` (${number(all.length)})`)),
       all.map(([topic, fields]) => [el('h3', {}, user(topic.split('@TOPIC#').pop(), 32)),
-        el('dl', { class: 'values' }, Object.entries(fields).map(([field, value]) => [el('dt', {}, label(field)), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
+        el('dl', { class: 'values' }, Object.entries(fields).map(([field, value]) => [el('dt', {}, label(field, 'topic')), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
   }
 
-  function history(state) {
+  function historyOf(state) {
     const days = new Days(false, (change) => change.occurred_at);
     const older = button(t('history.older'), () => {}, { class: 'more' });
-    const end = el('p', { class: 'none end', hidden: true }, t('history.end'));
+    const end = el('p', { class: 'none end', hidden: true }, t(kind ? 'history.end.filtered' : 'history.end'));
     const content = el('div', {}, loading());
     const gapsOf = Map.groupBy(state.gaps, (gap) => gap.change_key);
-    const filter = [['group_key', key], ['kind', kind]];
+    const filter = [['group_key', key], ...(KINDS[kind] ?? []).map((name) => ['kind', name])];
     const until = anchor && anchor !== '' ? justAfter(anchor.split('#')[0]) : shownAt && justAfter(shownAt);
     const query = [...filter, ['order', 'desc'], ['until', until], ['limit', PAGE], ['previous', state.changes <= FOLDED ? true : undefined]];
     let cursor = null;
     const page = async () => {
       const answer = await ask('history', [...query, ['cursor', cursor]], signal);
       cursor = answer.next;
+      if (state.changes <= FOLDED) for (const change of answer.changes) change.previous ??= {};
       days.append(answer.changes).forEach((node, index) => markGaps(node, gapsOf.get(answer.changes[index].change_key)));
       return answer.more;
     };
@@ -212,17 +217,25 @@ export function group(main, key, parameters, signal, go, onFailure) {
           }
         }, signal);
         if (anchor) reveal(days.node, anchor);
+        days.node.addEventListener('toggle', (event) => event.target.matches('.change') && remember(event.target), { capture: true });
       } catch (failure) {
         if (signal.aborted || onFailure(failure)) return;
         fill(content, failed(failure, () => { fill(content, loading()); load(); }));
       }
     };
     load();
-    const kinds = [['', t('history.kinds')], ...FAMILIES.map((family) => [family, t(`history.${family}`)])];
+    const kinds = [['', t('history.kinds')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])];
     return el('div', { class: 'history' },
       el('div', { class: 'tools' }, el('h2', {}, t('history')), choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
         download(filter, 'csv'), download(filter, 'ndjson')),
       anchor && el('p', { class: 'none' }, t('history.from'), ' ', el('a', { href: here({ change: '' }) }, t('history.newer'))), content);
+  }
+
+  /** The address is that of the change which was opened last. */
+  function remember(disclosure) {
+    const own = disclosure.closest('li').dataset.key;
+    if (disclosure.open) history.replaceState(null, '', here({ change: own }));
+    else if (decodeURIComponent(location.hash).includes(own)) history.replaceState(null, '', here({ change: '' }));
   }
 
   /** A button that saves the history, up to the moment that is seen. */
@@ -249,14 +262,14 @@ export function group(main, key, parameters, signal, go, onFailure) {
           if (!link) break;
           response = await follow(link, stop.signal);
         }
-        save(parts, `history.${format === 'csv' ? 'csv' : 'jsonl'}`, format === 'csv' ? 'text/csv' : 'application/x-ndjson');
+        save(parts, `${key.replaceAll(/[^\w-]+/gu, '_')}-${(shownAt ?? new Date().toISOString()).slice(0, 10)}.${format === 'csv' ? 'csv' : 'jsonl'}`, format === 'csv' ? 'text/csv' : 'application/x-ndjson');
       } catch (failure) {
         if (failure instanceof Failure && !onFailure(failure)) node.after(el('span', { class: 'none', role: 'alert' }, say('download.failed', { reason: reason(failure) })));
       }
       stop = null;
       fill(node, idle);
     };
-    const node = button(idle, start, { class: 'quiet', title: t('download', { format: t(format) }), 'aria-label': t('download', { format: t(format) }) });
+    const node = button(idle, start, { class: 'quiet', title: t('download.how', { format: t(format) }), 'aria-label': t('download', { format: t(format) }) });
     return node;
   }
 
@@ -278,13 +291,16 @@ function gapText(gap) {
   return say(key, { expected: value('expected'), found: value('found') });
 }
 
-/** Puts the gaps before a change beneath it: a history runs back. */
+/** Puts the gaps before a change beneath it: a history runs back. They stay beneath its line when it opens. */
 function markGaps(node, gaps = []) {
-  for (const gap of gaps) {
+  const marks = gaps.map((gap) => {
     const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
-    node.append(el('div', { class: 'gap' }, el('p', {}, mark(), el('strong', {}, t('gap.here'))), el('p', {}, gapText(gap)),
-      el('details', {}, el('summary', {}, t('gap.what')), el('p', {}, say(`${key}.means`, { found: user(String(gap.found ?? '')) })))));
-  }
+    return el('div', { class: 'gap' }, el('p', {}, mark(), el('strong', {}, t('gap.here'))), el('p', {}, gapText(gap)),
+      el('details', {}, el('summary', {}, t('gap.what')), el('p', {}, say(`${key}.means`, { found: user(String(gap.found ?? '')) }))));
+  });
+  const disclosure = node.querySelector('details');
+  disclosure.addEventListener('toggle', () => (disclosure.open ? disclosure.firstChild.after(...marks) : node.append(...marks)));
+  node.append(...marks);
 }
 
 /** Opens a change and brings it into view. */
@@ -296,11 +312,6 @@ function reveal(list, key) {
   disclosure.open = true;
   disclosure.querySelector('summary').focus({ preventScroll: true });
   node.scrollIntoView({ block: 'center' });
-}
-
-/** The next millisecond: `until` is exclusive. */
-function justAfter(time) {
-  return new Date(Date.parse(time) + 1).toISOString();
 }
 
 /** A time as an input of a local one has it. */

@@ -1,33 +1,47 @@
 // The page: signing in, the header, the views by the address's fragment, the keyboard.
 
 import { Failure, ask, token } from './api.js';
-import { platform } from './change.js';
+import { nameOf, platform } from './change.js';
 import { cut, el, fill, untrusted } from './dom.js';
 import { group } from './group.js';
 import { now } from './now.js';
-import { address, button, reason } from './parts.js';
+import { DAY, address, button, reason } from './parts.js';
 import { quarantine } from './quarantine.js';
 import { say, startTexts, switchLanguage, t } from './texts.js';
 
 const THEME = 'group-ledger.theme';
-let view = new AbortController();
+const VIEWS = { now, group, quarantine };
+let view = { stop: new AbortController() };
+/** The view Now, as it was left: who comes back finds the same place. */
+let left = null;
 
 /** Shows what the address names. */
 function show() {
-  view.abort();
-  view = new AbortController();
-  const { signal } = view;
+  view.stop.abort();
   if (!token.get()) return signIn('');
-  const [path, query] = location.hash.replace(/^#\/?/u, '').split('?');
-  const [name, ...rest] = path.split('/').map(decode);
-  const parameters = Object.fromEntries(new URLSearchParams(query));
-  const main = el('main', { id: 'content', class: name || 'now', tabindex: -1 });
-  fill(document.body, skip(), header(name), main, help());
-  window.scrollTo({ top: 0 });
-  if (name === 'group') group(main, rest.join('/'), parameters, signal, go, onFailure);
-  else if (name === 'quarantine') quarantine(main, /^\d{4}-\d\d-\d\d$/u.test(rest[0] ?? '') ? rest[0] : new Date().toISOString().slice(0, 10), signal, go, onFailure);
-  else now(main, parameters, signal, go, onFailure);
-  document.title = `${t(name === 'quarantine' ? 'quarantine' : name === 'group' ? 'history' : 'now')} · Group Ledger`;
+  const { hash } = location;
+  const [path, query] = hash.replace(/^#\/?/u, '').split('?');
+  const [word, ...rest] = path.split('/').map(decode);
+  const name = Object.hasOwn(VIEWS, word) ? word : 'now';
+  const stop = new AbortController();
+  if (view.name === 'now' && name !== 'now' && view.main?.isConnected) left = { ...view, top: window.scrollY };
+  if (name === 'now' && left?.hash === hash) {
+    view = { ...left, stop };
+    fill(document.body, skip(), header(name), view.main, footer(), help());
+    window.scrollTo({ top: left.top });
+    left = null;
+    return view.resume(stop.signal);
+  }
+  // Where only parameters change, what is shown stays until the new is there.
+  const same = view.name === name && (name !== 'group' || view.rest === rest.join('/')) && view.main?.isConnected;
+  const main = same ? view.main : el('main', { id: 'content', class: name, tabindex: -1 });
+  if (!same) {
+    fill(document.body, skip(), header(name), main, footer(), help());
+    window.scrollTo({ top: 0 });
+    document.title = `${t(name === 'quarantine' ? 'quarantine' : name === 'group' ? 'history' : 'now')} · Group Ledger`;
+  }
+  view = { name, rest: rest.join('/'), hash, main, stop };
+  view.resume = VIEWS[name](main, { path: view.rest, parameters: Object.fromEntries(new URLSearchParams(query)), signal: stop.signal, go, onFailure });
 }
 
 function decode(part) {
@@ -46,7 +60,8 @@ function go(fragment) {
 function onFailure(failure) {
   if (!(failure instanceof Failure)) throw failure;
   if (failure.status !== 401) return false;
-  view.abort();
+  view.stop.abort();
+  [view, left] = [{ stop: view.stop }, null];
   token.forget();
   signIn('sign_in.expired');
   return true;
@@ -60,12 +75,23 @@ function header(name) {
   const link = (key, fragment) => el('a', { href: fragment, 'aria-current': (name || 'now') === key ? 'page' : false }, t(key));
   return el('header', { class: 'bar' }, el('a', { class: 'brand', href: address('now') }, 'Group Ledger'), search(),
     el('nav', { 'aria-label': 'Group Ledger' }, link('now', address('now')), link('quarantine', address('quarantine'))),
-    el('div', { class: 'switches' }, switches(), button(t('sign_out'), () => { token.forget(); location.hash = ''; show(); }, { class: 'quiet' })));
+    el('div', { class: 'switches' }, switches(), button(t('sign_out'), () => { token.forget(); history.replaceState(null, '', '#'); again(); }, { class: 'quiet' })));
+}
+
+/** Shows all of it anew. */
+function again() {
+  view.stop.abort();
+  [view, left] = [{ stop: view.stop }, null];
+  show();
 }
 
 function switches() {
-  const again = () => (token.get() ? show() : signIn(''));
-  return [button(t('language.other'), () => { switchLanguage(); again(); }, { class: 'quiet', title: t('language.switch'), lang: t('language.other') === '中文' ? 'zh-CN' : 'en' }),
+  const change = () => {
+    switchLanguage();
+    again();
+    document.querySelector('[data-control=language]').focus();
+  };
+  return [button(t('language.other'), change, { class: 'quiet', 'data-control': 'language', title: t('language.switch'), lang: t('language.other') === '中文' ? 'zh-CN' : 'en' }),
     button('◐', () => {
       const { dataset } = document.documentElement;
       const dark = dataset.theme ? dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
@@ -74,11 +100,13 @@ function switches() {
     }, { class: 'quiet', title: t('theme.switch'), 'aria-label': t('theme.switch') })];
 }
 
-/** Opens a group by its key, or by its id in one of the apps whose callbacks are received. */
+/** Opens a group by its key, or by its id in one of the apps whose callbacks are received; else shows what is like it. */
 function search() {
-  const input = el('input', { type: 'search', name: 'group', placeholder: t('search'), 'aria-label': t('search'), autocomplete: 'off', spellcheck: false });
+  const input = el('input', { type: 'search', name: 'group', placeholder: t('search'), 'aria-label': t('search'), autocomplete: 'off', spellcheck: 'false' });
   const answer = el('div', { class: 'found', role: 'status' });
-  return el('form', { class: 'search', role: 'search', onsubmit: async (event) => {
+  const link = ({ group_key: key, group_id: id, platform: of, app_id: app }) => el('a', { href: address('group', [key]) },
+    nameOf(key) && [untrusted(cut(nameOf(key), 60)), ' '], untrusted(cut(id, 80), { class: 'id' }), ' ', el('span', { class: 'none' }, platform(of), ' ', untrusted(app)));
+  const submit = async (event) => {
     event.preventDefault();
     const wanted = input.value.trim();
     if (wanted === '') return;
@@ -86,26 +114,35 @@ function search() {
     try {
       const found = await find(wanted);
       if (found.length === 1) return go(address('group', [found[0].group_key]));
-      fill(answer, found.length === 0 ? el('p', {}, say('search.none', { id: untrusted(cut(wanted, 80), { class: 'id' }) })) : [el('p', {}, t('search.several')),
-        found.map((change) => el('a', { href: address('group', [change.group_key]) }, platform(change.platform), ' ', untrusted(change.app_id)))]);
+      const like = found.length > 0 ? found : await resembling(wanted);
+      const title = found.length > 0 ? t('search.several') : like.length > 0 ? t('search.like') : say('search.none', { id: untrusted(cut(wanted, 80), { class: 'id' }) });
+      fill(answer, el('p', {}, title), like.slice(0, 8).map(link));
     } catch (failure) {
       if (!onFailure(failure)) fill(answer, el('p', { role: 'alert' }, reason(failure)));
     }
-  }, onfocusout: (event) => { if (!event.currentTarget.contains(event.relatedTarget)) setTimeout(() => fill(answer), 200); } }, input, el('kbd', { 'aria-hidden': 'true' }, '/'), answer);
+  };
+  const leave = (event) => {
+    if (!event.currentTarget.contains(event.relatedTarget)) setTimeout(() => fill(answer), 200);
+  };
+  return el('form', { class: 'search', role: 'search', onsubmit: submit, onfocusout: leave }, input, el('kbd', { 'aria-hidden': 'true' }, '/'), answer);
 }
 
-/** The newest change of each group that the text may mean. */
+/** The newest change of each group that the text names. */
 async function find(wanted) {
   const { apps } = await ask('apps', []);
-  const ids = (platform) => (platform === 'tencent-chat' && !wanted.startsWith('@TGS#') ? [wanted, `@TGS#${wanted}`] : [wanted]);
-  const groups = apps.flatMap(({ platform, app_id: app }) => ids(platform).map((id) => [['platform', platform], ['app_id', app], ['group_id', id]]));
-  if (/^[^#]+#[^#]+#./u.test(wanted)) groups.unshift([['group_key', wanted]]);
-  const pages = await Promise.all(groups.map((named) => ask('history', [...named, ['order', 'desc'], ['limit', 1]]).catch((failure) => {
-    // A text that cannot be a key names no group.
-    if (failure.status === 400) return { changes: [] };
-    throw failure;
-  })));
+  const ids = (of) => (of === 'tencent-chat' && !wanted.startsWith('@TGS#') ? [wanted, `@TGS#${wanted}`] : [wanted]);
+  const groups = apps.flatMap(({ platform: of, app_id: app }) => ids(of).map((id) => [['platform', of], ['app_id', app], ['group_id', id]]));
+  if (apps.some(({ platform: of }) => wanted.startsWith(`${of}#`)) && wanted.split('#').length > 2) groups.unshift([['group_key', wanted]]);
+  const pages = await Promise.all(groups.map((named) => ask('history', [...named, ['order', 'desc'], ['limit', 1]])));
   return pages.flatMap(({ changes }) => changes);
+}
+
+/** The groups among the newest 1,000 changes whose id or known name has the text in it. */
+async function resembling(wanted) {
+  const { changes } = await ask('feed', [['order', 'desc'], ['limit', 1_000], ['from', new Date(Date.now() - 7 * DAY).toISOString()]]);
+  const groups = new Map(changes.filter(({ group_id: id }) => id !== '').map((change) => [change.group_key, change]));
+  const has = (text) => text?.toLowerCase().includes(wanted.toLowerCase());
+  return [...groups.values()].filter(({ group_key: key, group_id: id }) => has(id) || has(nameOf(key)));
 }
 
 function signIn(message) {
@@ -136,12 +173,17 @@ function signIn(message) {
   input.focus();
 }
 
-const KEYS = [['/', 'search'], ['j k', 'down_up'], ['Enter', 'open'], ['o', 'group'], ['Esc', 'back'], ['?', 'help']];
+const KEYS = [['/', 'search'], ['j k', 'down_up'], ['Enter', 'open'], ['o', 'group'], ['[ ]', 'time'], ['Esc', 'back'], ['?', 'help']];
 
 function help() {
   return el('dialog', { id: 'keys', 'aria-labelledby': 'keys-title' }, el('h2', { id: 'keys-title' }, t('keys')),
     el('dl', {}, KEYS.map(([key, name]) => [el('dt', {}, key.split(' ').map((one) => el('kbd', {}, one))), el('dd', {}, t(`key.${name}`))])),
     el('form', { method: 'dialog' }, el('button', { class: 'main' }, t('close'))));
+}
+
+function footer() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return el('footer', { class: 'none' }, say('footer.zone', { zone }), ' ', say('footer.keys', { key: el('kbd', {}, '?') }));
 }
 
 /** The keys of the page; where something is typed in, they are letters. */
@@ -157,6 +199,8 @@ function press(event) {
     j: () => move(1),
     k: () => move(-1),
     o: () => row?.querySelector('a.group')?.click(),
+    '[': () => document.querySelector('[data-control=earlier]')?.click(),
+    ']': () => document.querySelector('[data-control=later]')?.click(),
   };
   if (!Object.hasOwn(actions, event.key)) return;
   event.preventDefault();
@@ -185,6 +229,7 @@ function back(typing, target) {
   }
 }
 
+history.scrollRestoration = 'manual';
 startTexts();
 if (sessionStorage.getItem(THEME)) document.documentElement.dataset.theme = sessionStorage.getItem(THEME);
 window.addEventListener('hashchange', show);

@@ -67,6 +67,6 @@ export function furtherBy(buttonNode, load, signal) {
   };
   const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && further(), { rootMargin: '600px' });
   observer.observe(buttonNode);
-  buttonNode.addEventListener('click', further);
+  buttonNode.addEventListener('click', further, { signal });
   signal.addEventListener('abort', () => observer.disconnect());
 }

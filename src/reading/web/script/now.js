@@ -1,10 +1,11 @@
 // Now: the newest changes of all groups, coming in by themselves.
 
 import { ask } from './api.js';
-import { keyOf, platform } from './change.js';
+import { keyOf, platform, showNames } from './change.js';
 import { el, fill } from './dom.js';
 import { Days, furtherBy } from './list.js';
-import { DAY, address, button, choice, copier, failed, loading, notice } from './parts.js';
+import { DAY, address, button, choice, copier, failed, loading, notice, refill } from './parts.js';
+import { KINDS } from './sentences.js';
 import { say, t, when } from './texts.js';
 
 /** How often it asks, in milliseconds. */
@@ -16,11 +17,9 @@ const MOST = 500;
 /** How many days back it looks at first, and then. */
 const DAYS = [7, 35];
 
-const GROUP = ['group.created', 'group.info_changed', 'group.owner_changed', 'group.dismissed', 'group.full', 'group.unknown', 'app.group_quota_alarm'];
-const KINDS = { group: GROUP, members: ['member.*'], attributes: ['group.attributes_changed'], topics: ['topic.*'] };
-
-/** Shows the newest changes. `go` changes the address. */
-export function now(main, parameters, signal, go, onFailure) {
+/** Shows the newest changes. What it returns goes on with them after it was left. */
+export function now(main, { parameters, signal: first, go, onFailure }) {
+  let signal = first;
   const { platform: of = '', what = '' } = parameters;
   const filters = [['platform', of], ...(KINDS[what] ?? []).map((kind) => ['kind', kind])];
   const state = el('button', { type: 'button', class: 'live' });
@@ -29,7 +28,7 @@ export function now(main, parameters, signal, go, onFailure) {
   const banner = el('p', { class: 'banner', role: 'status', hidden: true });
   const content = el('div', { class: 'content' }, loading());
   const show = (changes) => go(address('now', [], { platform: of, what, ...changes }));
-  fill(main, el('div', { class: 'filters' }, el('h1', {}, t('now')),
+  refill(main, el('div', { class: 'filters' }, el('h1', {}, t('now')),
     choice('platform', [['', t('platform.all')], ...['tencent-chat', 'openim'].map((name) => [name, platform(name)])], of, (value) => show({ platform: value })),
     choice('what', [['', t('what.all')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])], what, (value) => show({ what: value })), state),
   banner, announcement, pill, content);
@@ -42,6 +41,8 @@ export function now(main, parameters, signal, go, onFailure) {
   let pastDays = 0;
   let seen = new Date().toISOString();
   let timer;
+  let further;
+  let begin = load;
 
   /** What is new among changes, oldest first, by the order of writing. */
   const fresh = (changes) => changes.filter((change) => !known.has(keyOf(change)) && known.add(keyOf(change)));
@@ -53,7 +54,7 @@ export function now(main, parameters, signal, go, onFailure) {
       // A page may be empty and yet not the last.
       while (page.changes.length === 0 && page.more) page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', page.next]], signal);
       seen = new Date().toISOString();
-      first(page);
+      fillFirst(page);
       grow(page.changes[0]?.recorded_at);
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
@@ -61,22 +62,25 @@ export function now(main, parameters, signal, go, onFailure) {
     }
   }
 
-  function first(page) {
+  function fillFirst(page) {
     if (page.changes.length === 0) return fill(content, nothing());
     fill(content, days.node, older);
     days.append(fresh(page.changes));
+    showNames(days.node);
     let next = page.next;
     older.hidden = !page.more;
-    furtherBy(older, async () => {
+    further = async () => {
       try {
         const page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', next]], signal);
         days.append(fresh(page.changes));
+        showNames(days.node);
         next = page.next;
         return page.more;
       } catch (failure) {
         return signal.aborted || !onFailure(failure);
       }
-    }, signal);
+    };
+    furtherBy(older, further, signal);
   }
 
   function nothing() {
@@ -126,9 +130,13 @@ export function now(main, parameters, signal, go, onFailure) {
       if (!signal.aborted) timer = setTimeout(poll, wait);
     };
     const wake = () => !document.hidden && !paused && again(0);
-    document.addEventListener('visibilitychange', wake, { signal });
-    window.addEventListener('online', wake, { signal });
-    window.addEventListener('scroll', () => atTop() && showNew(), { signal, passive: true });
+    begin = () => {
+      document.addEventListener('visibilitychange', wake, { signal });
+      window.addEventListener('online', wake, { signal });
+      window.addEventListener('scroll', () => atTop() && showNew(), { signal, passive: true });
+      signal.addEventListener('abort', () => clearTimeout(timer));
+      again(EVERY);
+    };
     const told = () => fill(state, el('span', { class: 'dot', 'aria-hidden': 'true' }), t(paused ? 'live.paused' : 'live'));
     state.addEventListener('click', () => {
       paused = !paused;
@@ -138,7 +146,7 @@ export function now(main, parameters, signal, go, onFailure) {
     });
     state.title = `${t('live.pause')} / ${t('live.resume')}`;
     told();
-    again(EVERY);
+    begin();
   }
 
   /** One page from a cursor on; whether there is more. */
@@ -175,6 +183,7 @@ export function now(main, parameters, signal, go, onFailure) {
   function showNew() {
     if (waiting.length === 0) return;
     for (const change of waiting) days.prepend(change).classList.add('new');
+    showNames(days.node);
     waiting = [];
     pill.hidden = true;
     days.keep(Math.max(MOST, 0));
@@ -182,5 +191,9 @@ export function now(main, parameters, signal, go, onFailure) {
   }
 
   load();
-  signal.addEventListener('abort', () => clearTimeout(timer));
+  return (next) => {
+    signal = next;
+    if (further) furtherBy(older, further, signal);
+    begin();
+  };
 }

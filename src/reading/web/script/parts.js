@@ -21,6 +21,35 @@ export function copier(text, key = 'copy') {
   return copy;
 }
 
+/** Puts content in place of a view's; what had the focus has it again, by its name in `data-control`. */
+export function refill(main, ...children) {
+  const control = document.activeElement?.closest('[data-control]')?.dataset.control;
+  main.removeAttribute('aria-busy');
+  fill(main, children);
+  if (control) main.querySelector(`[data-control="${control}"]`)?.focus({ preventScroll: true });
+}
+
+/**
+ * An input of a date or time. `commit` gets its value when it is left, at Enter, and when nothing has been typed for a second: a
+ * browser tells of a change at each digit.
+ */
+export function dateInput(attributes, commit) {
+  let timer;
+  let known = attributes.value;
+  const now = () => {
+    clearTimeout(timer);
+    if (input.value === known || !input.isConnected) return;
+    known = input.value;
+    commit(known);
+  };
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(now, 1_000);
+  };
+  const input = el('input', { ...attributes, oninput: later, onblur: now, onkeydown: (event) => event.key === 'Enter' && now() });
+  return input;
+}
+
 /** What a view says in place of content: a title, and what to do next. */
 export function notice(title, ...more) {
   return el('div', { class: 'state' }, el('h2', {}, title), more);
@@ -44,7 +73,7 @@ export function reason(failure) {
 
 /** A choice of one. */
 export function choice(name, options, chosen, onchange) {
-  const select = el('select', { name, 'aria-label': t(name), onchange: () => onchange(select.value) },
+  const select = el('select', { name, 'data-control': name, 'aria-label': t(name), onchange: () => onchange(select.value) },
     options.map(([value, text]) => el('option', { value, selected: value === chosen }, text)));
   return select;
 }

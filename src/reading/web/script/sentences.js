@@ -3,6 +3,14 @@
 import { cut, id, untrusted } from './dom.js';
 import { has, list, number, say } from './texts.js';
 
+/** The kinds of changes, as people look for them. */
+export const KINDS = {
+  group: ['group.created', 'group.info_changed', 'group.owner_changed', 'group.dismissed', 'group.full', 'group.unknown', 'app.group_quota_alarm'],
+  members: ['member.*'],
+  attributes: ['group.attributes_changed'],
+  topics: ['topic.*'],
+};
+
 const SENTENCES = {
   'group.created': (change) => [
     '',
@@ -45,7 +53,7 @@ const SENTENCES = {
   },
   'topic.created': (change) => ['', { name: named(change.name) }],
   'topic.info_changed': (change) => {
-    const [variant, values] = info(change, 'name');
+    const [variant, values] = info(change, 'name', 'topic');
     return [variant, { ...values, topic: topic(change.topic_id) }];
   },
   'topic.dismissed': ({ topic_id: one, topic_ids: several }) => {
@@ -82,7 +90,8 @@ export function byPlace(one, other) {
 }
 
 /** The name of a field, in words where there are some. */
-export function label(field) {
+export function label(field, of = '') {
+  if (has(`field.${of}.${field}`)) return say(`field.${of}.${field}`);
   return has(`field.${field}`) ? say(`field.${field}`) : user(field, 32);
 }
 
@@ -97,22 +106,22 @@ export function role(value) {
 }
 
 /** One changed field is told with its value where that is short; several by their names. */
-function info(change, title) {
+function info(change, title, of) {
   const fields = Object.keys(change).filter((field) => !['topic_id', 'custom_fields'].includes(field)).sort(byPlace);
   const custom = Object.keys(change.custom_fields ?? {});
   if (fields.length + custom.length === 0) return ['none', {}];
   if (fields.length === 1 && custom.length === 0) {
     const [field] = fields;
-    if (change[field] === '') return ['cleared', { field: label(field) }];
+    if (change[field] === '') return ['cleared', { field: label(field, of) }];
     if (field === title) return ['renamed', { name: quoted(String(change[field])) }];
   }
-  const all = fields.map(label);
+  const all = fields.map((field) => label(field, of));
   if (custom.length > 0) all.push(say('custom_fields', { count: custom.length, keys: few(custom) }));
   return ['fields', { count: fields.length + custom.length, fields: list(all) }];
 }
 
 function changed(change, fields) {
-  return fields.filter((field) => Object.hasOwn(change, field)).map(label);
+  return fields.filter((field) => Object.hasOwn(change, field)).map((field) => label(field));
 }
 
 function named(name) {
