@@ -70,7 +70,8 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
         !isBare && el('p', { class: 'facts' }, el('span', { class: `status ${state.status}` }, t(`group.${state.status}`)), dot(),
           type && [untrusted(String(type.value)), dot()], platform(state.platform), dot(),
           say(state.complete ? 'group.since' : 'group.at_least_since', { time: when(state.created?.since ?? revived ?? began, 'shortDay') }), dot(),
-          t('group.changes', { count: state.changes }))),
+          t('group.changes', { count: state.changes })),
+        !isBare && button([t('history'), ' ↓'], () => main.querySelector('.history').scrollIntoView(), { class: 'quiet jump' })),
       travel(began));
   }
 
@@ -179,7 +180,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     if (all.length === 0) return null;
     return el('section', {}, el('h2', {}, t('topics'), el('span', { class: 'count' }, ` (${number(all.length)})`)),
       all.map(([topic, fields]) => [el('h3', {}, user(topic.split('@TOPIC#').pop(), 32)),
-        el('dl', { class: 'values' }, Object.entries(fields).map(([field, value]) => [el('dt', {}, label(field, 'topic')), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
+        el('dl', { class: 'values' }, Object.entries(fields).sort(([one], [other]) => byPlace(one, other)).map(([field, value]) => [el('dt', {}, label(field, 'topic')), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
   }
 
   function historyOf(state) {
