@@ -386,7 +386,9 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     };
     let reading = format!("curl {reading} 'http://127.0.0.1:{port}/ledger/v1/feed'");
     let own_url = if *port == 3000 { String::new() } else { format!(" URL=http://127.0.0.1:{port}") };
-    let demo = format!("make demo{own_url}    # a week in the life of three groups, one of which lost callbacks");
+    let demo = format!(
+        "make demo{own_url}    # group-ledger send --demo: a week in the life of three groups, one of which lost callbacks"
+    );
     let own_table = if table == "group-changes" { String::new() } else { format!(" --table {table}") };
     let following = format!(
         ".tools/bin/group-ledger follow --endpoint-url http://127.0.0.1:{dynamodb_port}{own_table}    # `make cli` installs it"

@@ -177,7 +177,7 @@ function times(change) {
 
 function record(change) {
   return [['kind', el('code', {}, change.kind)], ['command', change.command && untrusted(change.command, { class: 'id' })],
-    ['operator', change.operator && keyText(change.operator)], ['group_type', change.group_type && untrusted(change.group_type)],
+    ['operator', change.operator && [keyText(change.operator), ' ', change.group_id !== '' && el('a', { href: address('group', [change.group_key], { by: change.operator }) }, t('details.by'))]], ['group_type', change.group_type && untrusted(change.group_type)],
     ['group_key', change.group_key && keyText(change.group_key)], ['change_key', change.change_key && keyText(change.change_key)], ['digest', change.digest && keyText(change.digest)], ['request_id', change.request_id && keyText(change.request_id)]];
 }
 

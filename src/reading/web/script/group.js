@@ -17,10 +17,10 @@ const STEPS = 1_000;
 
 /** Shows a group, as of `parameters.at` where that is given, with the history from `parameters.change` back where that is given. */
 export function group(main, { path: key, parameters, signal, go, onFailure }) {
-  const { change: anchor, kind = '' } = parameters;
+  const { change: anchor, kind = '', by } = parameters;
   // No time, and one that is yet to come, is now.
   const at = Date.parse(parameters.at) < Date.now() ? parameters.at : undefined;
-  const here = (changes) => address('group', [key], { at, kind, ...changes });
+  const here = (changes) => address('group', [key], { at, kind, by, ...changes });
   const shownAt = at && new Date(at).toISOString();
   if (main.childElementCount === 0) fill(main, loading());
   else main.setAttribute('aria-busy', 'true');
@@ -109,7 +109,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     const joined = value.how === 'invited' && !value.operator ? 'how.apply' : `how.${value.how}`;
     const form = has(joined) ? joined : value.operator ? 'since_by' : 'since';
     const text = value.since === null ? t('since.unknown') : say(form, { time: when(value.since, 'minute'), operator: value.operator && user(value.operator) });
-    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '' }), title: t('to_change') }, text, '\u00a0→');
+    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '', by: '' }), title: t('to_change') }, text, '\u00a0→');
   }
 
   function values(title, entries, name, more) {
@@ -134,7 +134,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     if (state.gaps.length === 0) return null;
     const total = Object.values(state.gap_counts).reduce((sum, count) => sum + count, 0);
     return el('section', { class: 'gaps' }, el('h2', {}, mark(), t('gaps', { count: total })),
-      el('ol', {}, state.gaps.map((gap) => el('li', {}, el('a', { href: here({ change: gap.change_key, kind: '' }) }, when(gap.occurred_at, 'minute')), ' ', gapText(gap)))),
+      el('ol', {}, state.gaps.map((gap) => el('li', {}, el('a', { href: here({ change: gap.change_key, kind: '', by: '' }) }, when(gap.occurred_at, 'minute')), ' ', gapText(gap)))),
       total > state.gaps.length && el('p', { class: 'none' }, t('gaps.counted', { count: state.gaps.length })));
   }
 
@@ -186,10 +186,10 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
   function historyOf(state) {
     const days = new Days(false, (change) => change.occurred_at);
     const older = button(t('history.older'), () => {}, { class: 'more' });
-    const end = el('p', { class: 'none end', hidden: true }, t(kind ? 'history.end.filtered' : 'history.end'));
+    const end = el('p', { class: 'none end', hidden: true }, t(kind || by ? 'history.end.filtered' : 'history.end'));
     const content = el('div', {}, loading());
     const gapsOf = Map.groupBy(state.gaps, (gap) => gap.change_key);
-    const filter = [['group_key', key], ...(KINDS[kind] ?? []).map((name) => ['kind', name])];
+    const filter = [['group_key', key], ['operator', by], ...(KINDS[kind] ?? []).map((name) => ['kind', name])];
     const until = anchor && anchor !== '' ? justAfter(anchor.split('#')[0]) : shownAt && justAfter(shownAt);
     const query = [...filter, ['order', 'desc'], ['until', until], ['limit', PAGE], ['previous', state.changes <= FOLDED ? true : undefined]];
     let cursor = null;
@@ -229,6 +229,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     return el('div', { class: 'history' },
       el('div', { class: 'tools' }, el('h2', {}, t('history')), choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
         download(filter, 'csv'), download(filter, 'ndjson')),
+      by && el('p', { class: 'none' }, say('history.by', { operator: user(by) }), ' ', el('a', { href: here({ by: '', change: '' }) }, t('history.all'))),
       anchor && el('p', { class: 'none' }, t('history.from'), ' ', el('a', { href: here({ change: '' }) }, t('history.newer'))), content);
   }
 
