@@ -226,17 +226,16 @@ fn each_module_imports_only_what_is_before_it() {
     let (mut exported, mut read) = (BTreeMap::new(), BTreeSet::new());
     for module in &modules {
         let script = fs::read_to_string(format!("{FOLDER}/{module}")).unwrap();
-        for line in script.lines() {
-            let statement = line.trim_start();
-            if statement.starts_with("import") {
-                let parts = line.strip_prefix("import { ").and_then(|rest| rest.strip_suffix("';"));
-                let (names, from) = parts.and_then(|rest| rest.split_once(" } from '")).expect("one import a line");
-                let file = from.rsplit('/').next().unwrap();
-                for name in names.split(", ") {
-                    let by = exported.get(name).unwrap_or_else(|| panic!("{module}: {name} is not exported before it"));
-                    assert_eq!(by, file, "{module}: {name}");
-                }
+        let imports = format!("\n{script}");
+        for import in imports.split("\nimport ").skip(1) {
+            let (names, rest) = import.strip_prefix('{').and_then(|import| import.split_once("} from '")).unwrap();
+            let file = rest.split_once("';").unwrap().0.rsplit('/').next().unwrap();
+            for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                let by = exported.get(name).unwrap_or_else(|| panic!("{module}: {name} is not exported before it"));
+                assert_eq!(by, file, "{module}: {name}");
             }
+        }
+        for line in script.lines() {
             if let Some(rest) = line.strip_prefix("export ") {
                 let words: Vec<&str> = rest.split([' ', '(', '=']).filter(|word| !word.is_empty()).collect();
                 let name = words[1..].iter().find(|word| !["function", "class"].contains(word)).unwrap();

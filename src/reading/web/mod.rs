@@ -25,7 +25,7 @@ use tracing::info;
 use crate::reading::problem::Problem;
 
 /// The modules of the script, each after those that it imports.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 15] = [
     include_str!("script/dom.js"),
     include_str!("texts/en.js"),
     include_str!("texts/zh.js"),
@@ -37,6 +37,9 @@ const MODULES: [&str; 12] = [
     include_str!("script/list.js"),
     include_str!("script/now.js"),
     include_str!("script/quarantine.js"),
+    include_str!("script/gaps.js"),
+    include_str!("script/state.js"),
+    include_str!("script/history.js"),
     include_str!("script/group.js"),
 ];
 const MAIN: &str = include_str!("script/ledger.js");
@@ -173,9 +176,11 @@ fn hash(bytes: &[u8]) -> String {
 
 /// The modules as one script: what one exports is in scope for those that follow.
 fn script() -> String {
-    let mut script = String::new();
+    let (mut script, mut in_import) = (String::new(), false);
     for line in MODULES.into_iter().chain([MAIN]).flat_map(str::lines) {
-        if line.starts_with("import ") {
+        in_import |= line.starts_with("import ");
+        if in_import {
+            in_import = !line.ends_with(';');
             continue;
         }
         script.push_str(line.strip_prefix("export ").unwrap_or(line));

@@ -1,18 +1,14 @@
 // A group: its state beside its history, now or at any moment.
 
-import { Failure, ask, follow, request } from './api.js';
-import { justAfter, platform, shown } from './change.js';
+import { ask } from './api.js';
+import { justAfter, platform } from './change.js';
 import { cut, el, fill, id, untrusted } from './dom.js';
-import { Days, furtherBy } from './list.js';
-import { address, button, choice, copier, dateInput, failed, loading, notice, reason, refill, save } from './parts.js';
-import { KINDS, byPlace, label, role, user } from './sentences.js';
-import { has, local, number, say, t, when } from './texts.js';
+import { historyOf } from './history.js';
+import { address, button, copier, dateInput, failed, loading, notice, refill } from './parts.js';
+import { panel } from './state.js';
+import { local, say, t, when } from './texts.js';
 
-/** A page of the history; with what was before, where the history is short enough to be folded for each page. */
-const PAGE = 100;
-const FOLDED = 1_000;
-/** How many members are shown at first, and of `/members` at a time. */
-const MEMBERS = 50;
+/** The steps of the slider. */
 const STEPS = 1_000;
 
 /** Shows a group, as of `parameters.at` where that is given, with the history from `parameters.change` back where that is given. */
@@ -22,6 +18,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
   const at = Date.parse(parameters.at) < Date.now() ? parameters.at : undefined;
   const here = (changes) => address('group', [key], { at, kind, by, ...changes });
   const shownAt = at && new Date(at).toISOString();
+  const of = { key, at: shownAt, anchor, kind, by, here, signal, go, onFailure };
   if (main.childElementCount === 0) fill(main, loading());
   else main.setAttribute('aria-busy', 'true');
 
@@ -37,7 +34,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     }
     const { name } = state.fields;
     document.title = `${cut(String(name?.value || state.group_id), 60)} · Group Ledger`;
-    refill(main, at && past(), heading(state), el('div', { class: 'columns' }, panel(state), historyOf(state)));
+    refill(main, at && past(), heading(state), el('div', { class: 'columns' }, panel(state, of), historyOf(state, of)));
   }
 
   /** Nothing up to then: is there anything at all? */
@@ -103,217 +100,11 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     }
   }
 
-  /** What a value says of its origin: since when, by whom, and a link to the change that set it. */
-  function origin(value) {
-    if (!value.change_key) return null;
-    const joined = value.how === 'invited' && !value.operator ? 'how.apply' : `how.${value.how}`;
-    const form = has(joined) ? joined : value.operator ? 'since_by' : 'since';
-    const text = value.since === null ? t('since.unknown') : say(form, { time: when(value.since, 'minute'), operator: value.operator && user(value.operator) });
-    return el('a', { class: 'origin', href: here({ change: value.change_key, kind: '', by: '' }), title: t('to_change') }, text, '\u00a0→');
-  }
-
-  function values(title, entries, name, more) {
-    if (entries.length === 0) return null;
-    return el('section', {}, el('h2', {}, t(title), name === user && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
-      el('dl', { class: 'values' }, entries.map(([field, value]) => [el('dt', {}, name(field, 32)),
-        el('dd', {}, el('div', {}, field === 'owner' && typeof value.value === 'string' && value.value !== '' ? user(value.value) : shown(value.value)), origin(value))])), more);
-  }
-
-  function panel(state) {
-    const fields = Object.entries(state.fields).sort(([one], [other]) => byPlace(one, other));
-    const noOwner = !state.fields.owner && el('dl', { class: 'values' }, el('dt', {}, label('owner')), el('dd', { class: 'none' }, t('owner.unknown')));
-    return el('div', { class: 'panel' },
-      !state.finished && el('p', { class: 'banner' }, say('group.unfinished', { changes: number(state.changes), time: when(state.last_change_key.split('#')[0]) })),
-      gaps(state),
-      fields.length > 0 ? values('profile', fields, label, noOwner) : el('section', {}, el('h2', {}, t('profile')), el('p', { class: 'none' }, t('profile.empty'))),
-      values('custom_fields', Object.entries(state.custom_fields), user), values('attributes', Object.entries(state.attributes), user),
-      members(state), topics(state));
-  }
-
-  function gaps(state) {
-    if (state.gaps.length === 0) return null;
-    const total = Object.values(state.gap_counts).reduce((sum, count) => sum + count, 0);
-    return el('section', { class: 'gaps' }, el('h2', {}, mark(), t('gaps', { count: total })),
-      el('ol', {}, state.gaps.map((gap) => el('li', {}, el('a', { href: here({ change: gap.change_key, kind: '', by: '' }) }, when(gap.occurred_at, 'minute')), ' ', gapText(gap)))),
-      total > state.gaps.length && el('p', { class: 'none' }, t('gaps.counted', { count: state.gaps.length })));
-  }
-
-  function members(state) {
-    const all = Object.entries(state.members);
-    const owner = state.fields.owner?.value;
-    const list = el('ul', { class: 'members' });
-    const more = button(t('members.more'), () => further(), { class: 'more' });
-    const member = ([name, known]) => el('li', {}, el('span', {}, user(name), known.nickname && [' ', untrusted(cut(String(known.nickname), 80), { class: 'nickname' })],
-      (name === owner || known.role !== undefined) && [' ', el('span', { class: 'tag' }, name === owner ? t('role.owner') : role(known.role))]), origin(known));
-    let shownMembers = 0;
-    let cursor;
-    async function further() {
-      if (shownMembers < all.length) {
-        const next = all.slice(shownMembers, shownMembers + (shownMembers === 0 ? MEMBERS : 500));
-        list.append(...next.map(member));
-        shownMembers += next.length;
-      } else {
-        more.disabled = true;
-        try {
-          const page = await ask('members', [['group_key', key], ['at', shownAt ?? state.last_change_key.split('#')[0]], ['limit', 1_000], ['cursor', cursor]], signal);
-          // The pages begin with those that are shown already.
-          const news = page.members.filter(({ user: name }) => !Object.hasOwn(state.members, name));
-          list.append(...news.map((listed) => member([listed.user, listed])));
-          shownMembers += news.length;
-          cursor = page.next;
-        } catch (failure) {
-          if (!signal.aborted && !onFailure(failure)) more.after(el('p', { class: 'none' }, reason(failure)));
-        }
-        more.disabled = false;
-      }
-      more.hidden = shownMembers >= state.members_total;
-    }
-    further();
-    const known = state.members_complete ? el('span', { class: 'complete' }, `${t('members.complete')} ✓`)
-      : el('details', { class: 'why' }, el('summary', {}, t('members.incomplete')), el('p', {}, t('members.why')));
-    return el('section', {}, el('h2', {}, t('members'), state.members_total > 0 && el('span', { class: 'count' }, ` (${number(state.members_total)})`)), known,
-      all.length === 0 ? el('p', { class: 'none' }, t('members.none')) : [list, more]);
-  }
-
-  function topics(state) {
-    const all = Object.entries(state.topics);
-    if (all.length === 0) return null;
-    return el('section', {}, el('h2', {}, t('topics'), el('span', { class: 'count' }, ` (${number(all.length)})`)),
-      all.map(([topic, fields]) => [el('h3', {}, user(topic.split('@TOPIC#').pop(), 32)),
-        el('dl', { class: 'values' }, Object.entries(fields).sort(([one], [other]) => byPlace(one, other)).map(([field, value]) => [el('dt', {}, label(field, 'topic')), el('dd', {}, el('div', {}, shown(value.value)), origin(value))]))]));
-  }
-
-  function historyOf(state) {
-    const days = new Days(false, (change) => change.occurred_at);
-    const older = button(t('history.older'), () => {}, { class: 'more' });
-    const end = el('p', { class: 'none end', hidden: true }, t(kind || by ? 'history.end.filtered' : 'history.end'));
-    const content = el('div', {}, loading());
-    const gapsOf = Map.groupBy(state.gaps, (gap) => gap.change_key);
-    const filter = [['group_key', key], ['operator', by], ...(KINDS[kind] ?? []).map((name) => ['kind', name])];
-    const until = anchor && anchor !== '' ? justAfter(anchor.split('#')[0]) : shownAt && justAfter(shownAt);
-    const query = [...filter, ['order', 'desc'], ['until', until], ['limit', PAGE], ['previous', state.changes <= FOLDED ? true : undefined]];
-    let cursor = null;
-    const page = async () => {
-      const answer = await ask('history', [...query, ['cursor', cursor]], signal);
-      cursor = answer.next;
-      if (state.changes <= FOLDED) for (const change of answer.changes) change.previous ??= {};
-      days.append(answer.changes).forEach((node, index) => markGaps(node, gapsOf.get(answer.changes[index].change_key)));
-      return answer.more;
-    };
-    const load = async () => {
-      try {
-        let more = await page();
-        while (more && days.node.childElementCount === 0) more = await page();
-        if (days.node.childElementCount === 0) return fill(content, el('p', { class: 'none' }, t('history.empty')));
-        older.hidden = !more;
-        end.hidden = more;
-        fill(content, days.node, older, end);
-        furtherBy(older, async () => {
-          try {
-            const further = await page();
-            end.hidden = further;
-            return further;
-          } catch (failure) {
-            return signal.aborted || !onFailure(failure);
-          }
-        }, signal);
-        if (anchor) reveal(days.node, anchor);
-        days.node.addEventListener('toggle', (event) => event.target.matches('.change') && remember(event.target), { capture: true });
-      } catch (failure) {
-        if (signal.aborted || onFailure(failure)) return;
-        fill(content, failed(failure, () => { fill(content, loading()); load(); }));
-      }
-    };
-    load();
-    const kinds = [['', t('history.kinds')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])];
-    return el('div', { class: 'history' },
-      el('div', { class: 'tools' }, el('h2', {}, t('history')), choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
-        download(filter, 'csv'), download(filter, 'ndjson')),
-      by && el('p', { class: 'none' }, say('history.by', { operator: user(by) }), ' ', el('a', { href: here({ by: '', change: '' }) }, t('history.all'))),
-      anchor && el('p', { class: 'none' }, t('history.from'), ' ', el('a', { href: here({ change: '' }) }, t('history.newer'))), content);
-  }
-
-  /** The address is that of the change which was opened last. */
-  function remember(disclosure) {
-    const own = disclosure.closest('li').dataset.key;
-    if (disclosure.open) history.replaceState(null, '', here({ change: own }));
-    else if (decodeURIComponent(location.hash).includes(own)) history.replaceState(null, '', here({ change: '' }));
-  }
-
-  /** A button that saves the history, up to the moment that is seen. */
-  function download(filter, format) {
-    const idle = [`⤓ ${t(format)}`];
-    let stop = null;
-    const start = async () => {
-      if (stop) return stop.abort();
-      stop = new AbortController();
-      signal.addEventListener('abort', () => stop?.abort(), { once: true });
-      const parts = [];
-      let count = 0;
-      try {
-        let response = await request('history', [...filter, ['until', shownAt && justAfter(shownAt)], ['limit', 1_000], ['format', format]], stop.signal);
-        for (;;) {
-          let text = await response.text();
-          const lines = text.split('\n').length - 1;
-          // Each page of CSV has the header line again.
-          if (format === 'csv' && parts.length > 0) text = text.slice(text.indexOf('\n') + 1);
-          parts.push(text);
-          count += format === 'csv' ? lines - 1 : lines;
-          fill(node, t('download.busy', { count }), ' ', t('download.cancel'));
-          const link = /^<([^>]*)>; rel="next"; more/u.exec(response.headers.get('Link') ?? '')?.[1];
-          if (!link) break;
-          response = await follow(link, stop.signal);
-        }
-        save(parts, `${key.replaceAll(/[^\w-]+/gu, '_')}-${(shownAt ?? new Date().toISOString()).slice(0, 10)}.${format === 'csv' ? 'csv' : 'jsonl'}`, format === 'csv' ? 'text/csv' : 'application/x-ndjson');
-      } catch (failure) {
-        if (failure instanceof Failure && !onFailure(failure)) node.after(el('span', { class: 'none', role: 'alert' }, say('download.failed', { reason: reason(failure) })));
-      }
-      stop = null;
-      fill(node, idle);
-    };
-    const node = button(idle, start, { class: 'quiet', title: t('download.how', { format: t(format) }), 'aria-label': t('download', { format: t(format) }) });
-    return node;
-  }
-
   load();
 }
 
 function dot() {
   return el('span', { class: 'separator', 'aria-hidden': 'true' }, ' · ');
-}
-
-/** The sign of a gap. */
-function mark() {
-  return el('span', { class: 'mark', 'aria-hidden': 'true' }, '⚠ ');
-}
-
-function gapText(gap) {
-  const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
-  const value = (name) => (gap[name] === undefined ? say('empty') : user(String(gap[name])));
-  return say(key, { expected: value('expected'), found: value('found') });
-}
-
-/** Puts the gaps before a change beneath it: a history runs back. They stay beneath its line when it opens. */
-function markGaps(node, gaps = []) {
-  const marks = gaps.map((gap) => {
-    const key = has(`gap.${gap.kind}`) ? `gap.${gap.kind}` : 'gap.other';
-    return el('div', { class: 'gap' }, el('p', {}, mark(), el('strong', {}, t('gap.here'))), el('p', {}, gapText(gap)),
-      el('details', {}, el('summary', {}, t('gap.what')), el('p', {}, say(`${key}.means`, { found: user(String(gap.found ?? '')) }))));
-  });
-  const disclosure = node.querySelector('details');
-  disclosure.addEventListener('toggle', () => (disclosure.open ? disclosure.firstChild.after(...marks) : node.append(...marks)));
-  node.append(...marks);
-}
-
-/** Opens a change and brings it into view. */
-function reveal(list, key) {
-  const node = list.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  if (!node) return;
-  node.classList.add('meant');
-  const disclosure = node.querySelector('details');
-  disclosure.open = true;
-  disclosure.querySelector('summary').focus({ preventScroll: true });
-  node.scrollIntoView({ block: 'center' });
 }
 
 /** A time as an input of a local one has it. */
