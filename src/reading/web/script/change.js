@@ -83,7 +83,7 @@ function beneath({ kind, change = {}, previous = {} }) {
     return line(!told && label(field, kind.split('.')[0]), change[field], previous[field], inSentence, field === 'role' ? role : short);
   });
   for (const field of ['attributes', 'custom_fields']) {
-    for (const [key, value] of Object.entries(change[field] ?? {})) lines.push(...line(user(key, 32), value ?? '', previous[field]?.[key], false, short));
+    for (const [key, value] of Object.entries(change[field] ?? {})) lines.push(...line(user(key, 32), value ?? '', own(previous[field], key), false, short));
   }
   return [...lines.slice(0, 4), lines.length > 4 && el('span', { class: 'beneath' }, '…')];
 }
@@ -137,7 +137,7 @@ function changedFields({ kind, change = {}, previous = {} }) {
   const cell = (value, isRole) => el('td', {}, value === undefined ? '' : isRole ? role(value) : shown(value));
   const row = (name, before, after, isRole) => el('tr', {}, el('th', { scope: 'row' }, name), known && cell(before, isRole), cell(after, isRole));
   const rows = Object.entries(change).sort(([one], [other]) => byPlace(one, other)).flatMap(([field, value]) => nested(field)
-    ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', user(key, 32)], previous[field]?.[key], inner))
+    ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', user(key, 32)], own(previous[field], key), inner))
     : [row(label(field, kind.split('.')[0]), previous[field], value, field === 'role')]);
   if (rows.length === 0) return el('p', { class: 'none' }, t('details.nothing'));
   const heads = ['field', known && 'before', known ? 'after' : 'value'].map((name) => name && el('th', { scope: 'col' }, t(`details.${name}`)));
@@ -147,6 +147,11 @@ function changedFields({ kind, change = {}, previous = {} }) {
 
 function nested(field) {
   return field === 'custom_fields' || field === 'attributes';
+}
+
+/** What an object has under a key, and does not inherit. */
+function own(object, key) {
+  return object && Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 /** A value of a field. */

@@ -29,7 +29,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
       if (failure.status === 404) return nothing();
-      if (failure.status === 400) return refill(main, notice(t('group.unknown'), el('p', {}, t('group.not_a_key'))));
+      if (failure.status === 400) return refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.not_a_key'))));
       return refill(main, failed(failure, () => { fill(main, loading()); load(); }));
     }
     const { name } = state.fields;
@@ -39,15 +39,15 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
 
   /** Nothing up to then: is there anything at all? */
   async function nothing() {
-    if (!at) return refill(main, notice(t('group.unknown'), el('p', {}, untrusted(cut(key, 300), { class: 'id' })), el('p', {}, t('group.unknown.next'))));
+    if (!at) return refill(main, notice('h1', t('group.unknown'), el('p', {}, untrusted(cut(key, 300), { class: 'id' })), el('p', {}, t('group.unknown.next'))));
     try {
       const state = await ask('state', [['group_key', key]], signal);
       const [began] = state.first_change_key.split('#');
-      refill(main, past(), heading(state, true), notice(t('group.before'), el('p', {}, say('group.before.first', { time: when(began) })),
+      refill(main, past(), heading(state, true), notice('h2', t('group.before'), el('p', {}, say('group.before.first', { time: when(began) })),
         el('p', { class: 'actions' }, el('a', { href: here({ at: began }) }, t('group.before.go')), el('a', { href: here({ at: '' }) }, t('group.before.now')))));
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
-      refill(main, notice(t('group.unknown'), el('p', {}, t('group.unknown.next'))));
+      refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.unknown.next'))));
     }
   }
 

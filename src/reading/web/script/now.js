@@ -87,7 +87,7 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
     const url = new URL('.', location.href).href;
     const command = `group-ledger send ${url.replace(/\/$/u, '')} --demo`;
     const filtered = of !== '' || what !== '';
-    return notice(t(filtered ? 'now.empty.filtered' : 'now.empty', { days: DAYS[pastDays] }),
+    return notice('h2', t(filtered ? 'now.empty.filtered' : 'now.empty', { days: DAYS[pastDays] }),
       filtered ? el('a', { href: address('now') }, t('now.show_all')) : [
         el('p', {}, t('now.empty.next')), el('p', { class: 'command' }, el('code', {}, command), copier(command)), el('p', { class: 'none' }, t('now.empty.off'))],
       pastDays + 1 < DAYS.length && el('p', {}, button(t('now.back'), () => { pastDays += 1; fill(content, loading()); load(); })));

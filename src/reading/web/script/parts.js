@@ -50,9 +50,9 @@ export function dateInput(attributes, commit) {
   return input;
 }
 
-/** What a view says in place of content: a title, and what to do next. */
-export function notice(title, ...more) {
-  return el('div', { class: 'state' }, el('h2', {}, title), more);
+/** What a view says in place of content: a title, whose `level` is `h1` where the view has no other, and what to do next. */
+export function notice(level, title, ...more) {
+  return el('div', { class: 'state' }, el(level, {}, title), more);
 }
 
 /** That something is on its way; not visible at once, so that what is quick does not flicker. */

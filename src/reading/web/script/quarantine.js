@@ -36,7 +36,7 @@ export function quarantine(main, { path, signal, go, onFailure }) {
     try {
       let answer = await page();
       while (answer.more && answer.quarantined.length === 0) answer = await page();
-      if (answer.quarantined.length === 0) return fill(content, notice(t('quarantine.empty')));
+      if (answer.quarantined.length === 0) return fill(content, notice('h2', t('quarantine.empty')));
       // The newest first, where all are there; else as they come: by app, in the order of receipt.
       if (!answer.more) {
         answer.quarantined.sort((one, other) => (one.received_at < other.received_at ? 1 : -1));
@@ -66,7 +66,7 @@ function entry(callback) {
   const details = el('div', { class: 'details' });
   const disclosure = el('details', { class: 'change', ontoggle: async () => {
     if (disclosure.open && details.childNodes.length === 0) {
-      fill(details, el('section', {}, el('h3', {}, t('details.body')), await body(callback)), el('dl', {},
+      fill(details, el('section', {}, el('h2', {}, t('details.body')), await body(callback)), el('dl', {},
         el('dt', {}, t('details.change_key')), el('dd', {}, keyText(callback.change_key)),
         callback.request_id && [el('dt', {}, t('details.request_id')), el('dd', {}, keyText(callback.request_id))]));
     }

@@ -48,7 +48,7 @@ const SENTENCES = {
     return [fields.length === 0 ? 'none' : 'fields', { ...values, count: fields.length || undefined, fields: list(fields) }];
   },
   'member.state_changed': ({ members = [], state }) => {
-    const variant = { Online: 'online', Offline: 'offline' }[state] ?? 'other';
+    const variant = STATES[state] ?? 'other';
     return [variant, { members: people(members), state: untrusted(String(state ?? '?')) }];
   },
   'topic.created': (change) => ['', { name: named(change.name) }],
@@ -63,13 +63,15 @@ const SENTENCES = {
   'app.group_quota_alarm': ({ quota, quota_used: used }) => ['', { used: figure(used), quota: figure(quota) }],
 };
 
-/** The roles of Tencent Chat and OpenIM. */
-const ROLES = { Admin: 'admin', Member: 'ordinary', Owner: 'owner', 60: 'admin', 20: 'ordinary', 100: 'owner' };
+/** The roles of Tencent Chat and OpenIM; nothing is inherited, so that no other text is taken for one. */
+const ROLES = { __proto__: null, Admin: 'admin', Member: 'ordinary', Owner: 'owner', 60: 'admin', 20: 'ordinary', 100: 'owner' };
+/** The states of Tencent Chat's members. */
+const STATES = { __proto__: null, Online: 'online', Offline: 'offline' };
 
 /** A change as a sentence, to append: who did it is the subject, and where the callback does not say, it is in the passive. */
 export function sentence(change) {
   const { kind, operator } = change;
-  const table = SENTENCES[kind];
+  const table = Object.hasOwn(SENTENCES, kind) ? SENTENCES[kind] : null;
   if (!table) return say(operator ? 'kind.unknown.by' : 'kind.unknown.passive', { kind: id(kind, 64), operator: operator && user(operator) });
   const [variant, values] = table(change.change ?? {}, operator, change);
   const key = variant === '' ? kind : `${kind}.${variant}`;
@@ -102,7 +104,7 @@ export function quoted(text) {
 
 /** The text for a role, in words where it is known. */
 export function role(value) {
-  return ROLES[value] ? say(`role.${ROLES[value]}`) : untrusted(String(value));
+  return ROLES[value] ? say(`role.${ROLES[value]}`) : untrusted(cut(String(value), 80));
 }
 
 /** One changed field is told with its value where that is short; several by their names. */
