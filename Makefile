@@ -74,12 +74,13 @@ $(BROWSER_MODULES): tests/browser/package-lock.json
 test: tools build-functions ## Check format, lints, tests, sizes, documentation and template
 	$(call say,Format …)
 	cargo fmt --check
+	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES) && tests/browser/node_modules/.bin/prettier --log-level warn --check src/reading/web/script)
 	$(call say,Lints …)
 	cargo clippy --locked --lib --bins -- -D warnings
 	cargo clippy --locked --all-targets --features cli -- -D warnings
 	$(call say,Tests …)
 	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
-	@$(if $(SKIP_BROWSER),echo 'The page is not tested in a browser: that takes Chromium with chromedriver and npm.',$(MAKE) --silent $(BROWSER_MODULES))
+	@$(if $(SKIP_BROWSER),echo 'The page is not tested in a browser: that takes Chromium with chromedriver and npm.')
 	INSTA_UPDATE=no cargo test --locked --features cli $(SKIP_BROWSER)
 	$(call say,Documentation …)
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --features cli

@@ -28,7 +28,8 @@ export async function ask(route, parameters, signal) {
 /** Asks a route for its answer as it is. */
 export async function request(route, parameters, signal) {
   const url = new URL(route, BASE);
-  for (const [name, value] of parameters) if (value !== null && value !== undefined && value !== '') url.searchParams.append(name, value);
+  for (const [name, value] of parameters)
+    if (value !== null && value !== undefined && value !== '') url.searchParams.append(name, value);
   return fetched(url, signal);
 }
 

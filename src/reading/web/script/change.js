@@ -21,18 +21,44 @@ export function keyOf(change) {
  */
 export function item(change, inFeed) {
   const details = el('div', { class: 'details' });
-  const time = inFeed ? change.recorded_at ?? change.received_at : change.occurred_at;
-  const disclosure = el('details', { class: 'change', ontoggle: () => disclosure.open && details.childNodes.length === 0 && open(details, change, inFeed) },
-    el('summary', {},
+  const time = inFeed ? (change.recorded_at ?? change.received_at) : change.occurred_at;
+  const disclosure = el(
+    'details',
+    { class: 'change', ontoggle: () => disclosure.open && details.childNodes.length === 0 && open(details, change, inFeed) },
+    el(
+      'summary',
+      {},
       when(time, 'time'),
-      el('span', { class: 'what' }, el('span', { class: 'sentence' }, sentence(change)), beneath(change),
-        late(change.occurred_at, time) && el('span', { class: 'late' }, say('now.happened', { time: when(change.occurred_at, 'minute') })))),
-    details);
+      el(
+        'span',
+        { class: 'what' },
+        el('span', { class: 'sentence' }, sentence(change)),
+        beneath(change),
+        late(change.occurred_at, time) &&
+          el('span', { class: 'late' }, say('now.happened', { time: when(change.occurred_at, 'minute') })),
+      ),
+    ),
+    details,
+  );
   learnName(change);
-  const group = change.group_id !== '' && el('a', { class: 'group', href: address('group', [change.group_key]), title: cut(change.group_id, 500), 'data-group': change.group_key },
-    id(change.group_id, 26));
-  return el('li', { 'data-key': change.change_key }, disclosure,
-    inFeed && el('span', { class: 'where' }, group || el('span'), el('span', { class: 'platform' }, platform(change.platform))));
+  const group =
+    change.group_id !== '' &&
+    el(
+      'a',
+      {
+        class: 'group',
+        href: address('group', [change.group_key]),
+        title: cut(change.group_id, 500),
+        'data-group': change.group_key,
+      },
+      id(change.group_id, 26),
+    );
+  return el(
+    'li',
+    { 'data-key': change.change_key },
+    disclosure,
+    inFeed && el('span', { class: 'where' }, group || el('span'), el('span', { class: 'platform' }, platform(change.platform))),
+  );
 }
 
 // The names of groups, as far as changes in this tab have told them.
@@ -79,11 +105,22 @@ function late(occurred, shown) {
 function beneath({ kind, change = {}, previous = {} }) {
   const told = Object.keys(change).length === 1;
   const lines = BENEATH.flatMap((field) => {
-    const inSentence = change[field] === '' || field === 'name' || (told && field === 'nickname') || (kind === 'member.changed' && told && field === 'role');
-    return line(!told && label(field, kind.split('.')[0]), change[field], previous[field], inSentence, field === 'role' ? role : short);
+    const inSentence =
+      change[field] === '' ||
+      field === 'name' ||
+      (told && field === 'nickname') ||
+      (kind === 'member.changed' && told && field === 'role');
+    return line(
+      !told && label(field, kind.split('.')[0]),
+      change[field],
+      previous[field],
+      inSentence,
+      field === 'role' ? role : short,
+    );
   });
   for (const field of ['attributes', 'custom_fields']) {
-    for (const [key, value] of Object.entries(change[field] ?? {})) lines.push(...line(user(key, 32), value ?? '', own(previous[field], key), false, short));
+    for (const [key, value] of Object.entries(change[field] ?? {}))
+      lines.push(...line(user(key, 32), value ?? '', own(previous[field], key), false, short));
   }
   return [...lines.slice(0, 4), lines.length > 4 && el('span', { class: 'beneath' }, '…')];
 }
@@ -106,19 +143,36 @@ function open(details, change, inFeed) {
   const body = el('section', {}, el('h3', {}, t('details.body')), loading());
   const link = () => new URL(changeAddress(change), location.href).href;
   const fields = el('div', {}, changedFields(change));
-  fill(details, fields, facts('details.source', source(change)), body, facts('details.times', times(change)),
+  fill(
+    details,
+    fields,
+    facts('details.source', source(change)),
+    body,
+    facts('details.times', times(change)),
     facts('details.record', record(change)),
-    change.group_id !== '' && el('p', { class: 'actions' },
-      inFeed && el('a', { href: changeAddress(change) }, t('details.open_group')),
-      el('a', { href: address('group', [change.group_key], { at: change.occurred_at }) }, t('details.as_of')), copier(link, 'copy.link')));
+    change.group_id !== '' &&
+      el(
+        'p',
+        { class: 'actions' },
+        inFeed && el('a', { href: changeAddress(change) }, t('details.open_group')),
+        el('a', { href: address('group', [change.group_key], { at: change.occurred_at }) }, t('details.as_of')),
+        copier(link, 'copy.link'),
+      ),
+  );
   loadBody(body, change);
-  if (change.previous === undefined && change.group_id !== '' && Object.keys(change.change ?? {}).length > 0) loadPrevious(fields, change);
+  if (change.previous === undefined && change.group_id !== '' && Object.keys(change.change ?? {}).length > 0)
+    loadPrevious(fields, change);
 }
 
 /** What was before, where it was not asked for with the list. Without it the fields are there all the same. */
 async function loadPrevious(fields, change) {
   try {
-    const span = [['from', change.occurred_at], ['until', justAfter(change.occurred_at)], ['previous', true], ['limit', 100]];
+    const span = [
+      ['from', change.occurred_at],
+      ['until', justAfter(change.occurred_at)],
+      ['previous', true],
+      ['limit', 100],
+    ];
     const { changes } = await ask('history', [['group_key', change.group_key], ...span]);
     change.previous = changes.find(({ change_key: key }) => key === change.change_key)?.previous ?? {};
     fill(fields, changedFields(change));
@@ -135,14 +189,31 @@ export function justAfter(time) {
 function changedFields({ kind, change = {}, previous = {} }) {
   const known = Object.keys(previous).length > 0;
   const cell = (value, isRole) => el('td', {}, value === undefined ? '' : isRole ? role(value) : shown(value));
-  const row = (name, before, after, isRole) => el('tr', {}, el('th', { scope: 'row' }, name), known && cell(before, isRole), cell(after, isRole));
-  const rows = Object.entries(change).sort(([one], [other]) => byPlace(one, other)).flatMap(([field, value]) => nested(field)
-    ? Object.entries(value ?? {}).map(([key, inner]) => row([label(field), ' ', user(key, 32)], own(previous[field], key), inner))
-    : [row(label(field, kind.split('.')[0]), previous[field], value, field === 'role')]);
+  const row = (name, before, after, isRole) =>
+    el('tr', {}, el('th', { scope: 'row' }, name), known && cell(before, isRole), cell(after, isRole));
+  const rows = Object.entries(change)
+    .sort(([one], [other]) => byPlace(one, other))
+    .flatMap(([field, value]) =>
+      nested(field)
+        ? Object.entries(value ?? {}).map(([key, inner]) =>
+            row([label(field), ' ', user(key, 32)], own(previous[field], key), inner),
+          )
+        : [row(label(field, kind.split('.')[0]), previous[field], value, field === 'role')],
+    );
   if (rows.length === 0) return el('p', { class: 'none' }, t('details.nothing'));
-  const heads = ['field', known && 'before', known ? 'after' : 'value'].map((name) => name && el('th', { scope: 'col' }, t(`details.${name}`)));
-  return el('section', {}, el('h3', {}, t('details.changed')), el('div', { class: 'wide', tabindex: 0, role: 'group', 'aria-label': t('details.changed') },
-    el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, rows))));
+  const heads = ['field', known && 'before', known ? 'after' : 'value'].map(
+    (name) => name && el('th', { scope: 'col' }, t(`details.${name}`)),
+  );
+  return el(
+    'section',
+    {},
+    el('h3', {}, t('details.changed')),
+    el(
+      'div',
+      { class: 'wide', tabindex: 0, role: 'group', 'aria-label': t('details.changed') },
+      el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, rows)),
+    ),
+  );
 }
 
 function nested(field) {
@@ -166,24 +237,55 @@ export function shown(value) {
 function facts(title, rows) {
   const present = rows.filter(([, value]) => value !== undefined);
   if (present.length === 0) return null;
-  return el('section', {}, el('h3', {}, t(title)), title === 'details.source' && el('p', { class: 'none' }, t('details.unvouched')),
-    el('dl', {}, present.map(([name, value]) => [el('dt', {}, t(`details.${name}`)), el('dd', {}, value)])));
+  return el(
+    'section',
+    {},
+    el('h3', {}, t(title)),
+    title === 'details.source' && el('p', { class: 'none' }, t('details.unvouched')),
+    el(
+      'dl',
+      {},
+      present.map(([name, value]) => [el('dt', {}, t(`details.${name}`)), el('dd', {}, value)]),
+    ),
+  );
 }
 
 function source({ source: known = {} }) {
-  return ['client_ip', 'client_platform', 'operation_id'].map((name) => [name, known[name] === undefined ? undefined : longText(known[name], 300)]);
+  return ['client_ip', 'client_platform', 'operation_id'].map((name) => [
+    name,
+    known[name] === undefined ? undefined : longText(known[name], 300),
+  ]);
 }
 
 function times(change) {
   const by = change.occurred_at_source === 'receipt' ? el('span', { class: 'none' }, ' ', t('details.by_receipt')) : null;
   const both = (time) => time && [when(time), ' ', el('span', { class: 'none' }, time.replace('T', ' ').replace('Z', ' UTC'))];
-  return [['occurred_at', [both(change.occurred_at), by]], ['received_at', both(change.received_at)], ['recorded_at', both(change.recorded_at)]];
+  return [
+    ['occurred_at', [both(change.occurred_at), by]],
+    ['received_at', both(change.received_at)],
+    ['recorded_at', both(change.recorded_at)],
+  ];
 }
 
 function record(change) {
-  return [['kind', el('code', {}, change.kind)], ['command', change.command && untrusted(change.command, { class: 'id' })],
-    ['operator', change.operator && [keyText(change.operator), ' ', change.group_id !== '' && el('a', { href: address('group', [change.group_key], { by: change.operator }) }, t('details.by'))]], ['group_type', change.group_type && untrusted(change.group_type)],
-    ['group_key', change.group_key && keyText(change.group_key)], ['change_key', change.change_key && keyText(change.change_key)], ['digest', change.digest && keyText(change.digest)], ['request_id', change.request_id && keyText(change.request_id)]];
+  return [
+    ['kind', el('code', {}, change.kind)],
+    ['command', change.command && untrusted(change.command, { class: 'id' })],
+    [
+      'operator',
+      change.operator && [
+        keyText(change.operator),
+        ' ',
+        change.group_id !== '' &&
+          el('a', { href: address('group', [change.group_key], { by: change.operator }) }, t('details.by')),
+      ],
+    ],
+    ['group_type', change.group_type && untrusted(change.group_type)],
+    ['group_key', change.group_key && keyText(change.group_key)],
+    ['change_key', change.change_key && keyText(change.change_key)],
+    ['digest', change.digest && keyText(change.digest)],
+    ['request_id', change.request_id && keyText(change.request_id)],
+  ];
 }
 
 /** A key or an id, whole, to copy. */
@@ -194,28 +296,47 @@ export function keyText(text) {
 async function loadBody(section, change) {
   const heading = section.firstChild;
   try {
-    const answer = await ask('change', [['group_key', change.group_key], ['change_key', change.change_key]]);
+    const answer = await ask('change', [
+      ['group_key', change.group_key],
+      ['change_key', change.change_key],
+    ]);
     fill(section, heading, await body(answer));
   } catch (failure) {
-    fill(section, heading, failed(failure, () => loadBody(fill(section, heading, loading()), change)));
+    fill(
+      section,
+      heading,
+      failed(failure, () => loadBody(fill(section, heading, loading()), change)),
+    );
   }
 }
 
 /** A body as it was sent, or indented. */
 export async function body(answer) {
   const { raw_base64: base64, raw_gzip_base64: gzip } = answer;
-  const raw = answer.raw ?? base64 ?? (gzip && await unzipped(gzip));
+  const raw = answer.raw ?? base64 ?? (gzip && (await unzipped(gzip)));
   if (raw === undefined) return el('p', { class: 'none' }, t('details.no_body'));
   const json = base64 === undefined && indented(raw);
   const text = el('pre', { tabindex: 0, 'aria-label': t('details.body') });
   const put = (form) => fill(text, longText(form, BODY));
   const name = `body-${Math.random().toString(36).slice(2)}`;
-  const form = (key, value, checked) => el('label', {}, el('input', { type: 'radio', name, checked, onchange: () => put(value) }), t(key));
+  const form = (key, value, checked) =>
+    el('label', {}, el('input', { type: 'radio', name, checked, onchange: () => put(value) }), t(key));
   put(json || raw);
-  return [base64 !== undefined && el('p', { class: 'none' }, t('details.base64')),
-    el('div', { class: 'tools' }, json && [form('details.indented', json, true), form('details.as_sent', raw)], copier(raw),
-      el('button', { type: 'button', class: 'quiet', onclick: () => save([raw], 'callback.json', 'application/json') }, t('details.download'))),
-    text];
+  return [
+    base64 !== undefined && el('p', { class: 'none' }, t('details.base64')),
+    el(
+      'div',
+      { class: 'tools' },
+      json && [form('details.indented', json, true), form('details.as_sent', raw)],
+      copier(raw),
+      el(
+        'button',
+        { type: 'button', class: 'quiet', onclick: () => save([raw], 'callback.json', 'application/json') },
+        t('details.download'),
+      ),
+    ),
+    text,
+  ];
 }
 
 async function unzipped(base64) {
@@ -233,18 +354,20 @@ export function indented(json) {
   let depth = 0;
   const line = () => `\n${'  '.repeat(depth)}`;
   const tokens = json.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gu) ?? [];
-  return tokens.map((token, index) => {
-    if (token === '{' || token === '[') {
-      if (['}', ']'].includes(tokens[index + 1])) return token;
-      depth += 1;
-      return token + line();
-    }
-    if (token === '}' || token === ']') {
-      if (['{', '['].includes(tokens[index - 1])) return token;
-      depth -= 1;
-      return line() + token;
-    }
-    if (token === ',') return token + line();
-    return token === ':' ? ': ' : token;
-  }).join('');
+  return tokens
+    .map((token, index) => {
+      if (token === '{' || token === '[') {
+        if (['}', ']'].includes(tokens[index + 1])) return token;
+        depth += 1;
+        return token + line();
+      }
+      if (token === '}' || token === ']') {
+        if (['{', '['].includes(tokens[index - 1])) return token;
+        depth -= 1;
+        return line() + token;
+      }
+      if (token === ',') return token + line();
+      return token === ':' ? ': ' : token;
+    })
+    .join('');
 }

@@ -29,7 +29,11 @@ const UNSEEN_OR_NOT = new RegExp(`(${UNSEEN.source})`, 'u');
 /** Untrusted text, isolated from the direction of its surroundings, with the characters that nobody sees made visible. */
 export function untrusted(text, attributes = {}) {
   const parts = text.split(UNSEEN_OR_NOT).filter((part) => part !== '');
-  return el('bdi', attributes, parts.map((part) => (UNSEEN.test(part) ? unseen(part) : part)));
+  return el(
+    'bdi',
+    attributes,
+    parts.map((part) => (UNSEEN.test(part) ? unseen(part) : part)),
+  );
 }
 
 function unseen(character) {

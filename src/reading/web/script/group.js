@@ -25,12 +25,25 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
   async function load() {
     let state;
     try {
-      state = await ask('state', [['group_key', key], ['at', shownAt]], signal);
+      state = await ask(
+        'state',
+        [
+          ['group_key', key],
+          ['at', shownAt],
+        ],
+        signal,
+      );
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
       if (failure.status === 404) return nothing();
       if (failure.status === 400) return refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.not_a_key'))));
-      return refill(main, failed(failure, () => { fill(main, loading()); load(); }));
+      return refill(
+        main,
+        failed(failure, () => {
+          fill(main, loading());
+          load();
+        }),
+      );
     }
     const { name } = state.fields;
     document.title = `${cut(String(name?.value || state.group_id), 60)} · Group Ledger`;
@@ -39,12 +52,35 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
 
   /** Nothing up to then: is there anything at all? */
   async function nothing() {
-    if (!at) return refill(main, notice('h1', t('group.unknown'), el('p', {}, untrusted(cut(key, 300), { class: 'id' })), el('p', {}, t('group.unknown.next'))));
+    if (!at)
+      return refill(
+        main,
+        notice(
+          'h1',
+          t('group.unknown'),
+          el('p', {}, untrusted(cut(key, 300), { class: 'id' })),
+          el('p', {}, t('group.unknown.next')),
+        ),
+      );
     try {
       const state = await ask('state', [['group_key', key]], signal);
       const [began] = state.first_change_key.split('#');
-      refill(main, past(), heading(state, true), notice('h2', t('group.before'), el('p', {}, say('group.before.first', { time: when(began) })),
-        el('p', { class: 'actions' }, el('a', { href: here({ at: began }) }, t('group.before.go')), el('a', { href: here({ at: '' }) }, t('group.before.now')))));
+      refill(
+        main,
+        past(),
+        heading(state, true),
+        notice(
+          'h2',
+          t('group.before'),
+          el('p', {}, say('group.before.first', { time: when(began) })),
+          el(
+            'p',
+            { class: 'actions' },
+            el('a', { href: here({ at: began }) }, t('group.before.go')),
+            el('a', { href: here({ at: '' }) }, t('group.before.now')),
+          ),
+        ),
+      );
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
       refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.unknown.next'))));
@@ -52,7 +88,13 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
   }
 
   function past() {
-    return el('p', { class: 'past', role: 'status' }, el('span', {}, say('asof.bar', { time: when(shownAt) })), ' ', el('a', { href: here({ at: '' }) }, t('asof.back')));
+    return el(
+      'p',
+      { class: 'past', role: 'status' },
+      el('span', {}, say('asof.bar', { time: when(shownAt) })),
+      ' ',
+      el('a', { href: here({ at: '' }) }, t('asof.back')),
+    );
   }
 
   function heading(state, isBare = false) {
@@ -60,16 +102,37 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     const began = state.first_change_key.split('#')[0];
     // A change after the dismissal begins a life of which nothing older is known.
     const revived = state.gaps.filter((gap) => gap.kind === 'change_after_dismissal').at(-1)?.occurred_at;
-    const title = typeof name?.value === 'string' && name.value.trim() !== '' ? untrusted(cut(name.value, 200)) : el('span', { class: 'none' }, t('group.unnamed'));
-    return el('header', { class: 'heading' },
-      el('div', {}, el('h1', {}, title),
+    const title =
+      typeof name?.value === 'string' && name.value.trim() !== ''
+        ? untrusted(cut(name.value, 200))
+        : el('span', { class: 'none' }, t('group.unnamed'));
+    return el(
+      'header',
+      { class: 'heading' },
+      el(
+        'div',
+        {},
+        el('h1', {}, title),
         el('p', { class: 'facts' }, id(state.group_id, 48), ' ', copier(state.group_id, 'copy.id')),
-        !isBare && el('p', { class: 'facts' }, el('span', { class: `status ${state.status}` }, t(`group.${state.status}`)), dot(),
-          type && [untrusted(String(type.value)), dot()], platform(state.platform), dot(),
-          say(state.complete ? 'group.since' : 'group.at_least_since', { time: when(state.created?.since ?? revived ?? began, 'shortDay') }), dot(),
-          t('group.changes', { count: state.changes })),
-        !isBare && button([t('history'), ' ↓'], () => main.querySelector('.history').scrollIntoView(), { class: 'quiet jump' })),
-      travel(began));
+        !isBare &&
+          el(
+            'p',
+            { class: 'facts' },
+            el('span', { class: `status ${state.status}` }, t(`group.${state.status}`)),
+            dot(),
+            type && [untrusted(String(type.value)), dot()],
+            platform(state.platform),
+            dot(),
+            say(state.complete ? 'group.since' : 'group.at_least_since', {
+              time: when(state.created?.since ?? revived ?? began, 'shortDay'),
+            }),
+            dot(),
+            t('group.changes', { count: state.changes }),
+          ),
+        !isBare && button([t('history'), ' ↓'], () => main.querySelector('.history').scrollIntoView(), { class: 'quiet jump' }),
+      ),
+      travel(began),
+    );
   }
 
   /** The controls of the time at which the group is seen. */
@@ -78,22 +141,56 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     const position = at ? Math.round(((Date.parse(at) - from) / Math.max(to - from, 1)) * STEPS) : STEPS;
     const time = (step) => (Number(step) >= STEPS ? '' : new Date(from + ((to - from) * Number(step)) / STEPS).toISOString());
     const output = el('output', { class: 'none' }, at ? '' : t('asof.now'));
-    const slider = el('input', { type: 'range', min: 0, max: STEPS, value: position, 'data-control': 'slider', 'aria-label': t('asof.slider'),
+    const slider = el('input', {
+      type: 'range',
+      min: 0,
+      max: STEPS,
+      value: position,
+      'data-control': 'slider',
+      'aria-label': t('asof.slider'),
       oninput: () => fill(output, time(slider.value) === '' ? t('asof.now') : local(time(slider.value), 'minute')),
-      onchange: () => go(here({ at: time(slider.value) })) });
-    const input = dateInput({ type: 'datetime-local', step: 1, max: forInput(new Date()), value: at ? forInput(new Date(at)) : '', 'data-control': 'asof', 'aria-label': t('asof') },
-      (value) => go(here({ at: value && new Date(value).toISOString() })));
-    const step = (before, text, name, disabled) => button(text, () => neighbour(before),
-      { class: 'step', 'data-control': name, 'aria-label': t(`asof.${name}`), title: t(`asof.${name}`), disabled });
-    return el('div', { class: 'travel' }, el('label', {}, t('asof'), ' ', input), output,
-      el('div', { class: 'slide' }, step(true, '‹', 'earlier', false), slider, step(false, '›', 'later', !at)));
+      onchange: () => go(here({ at: time(slider.value) })),
+    });
+    const input = dateInput(
+      {
+        type: 'datetime-local',
+        step: 1,
+        max: forInput(new Date()),
+        value: at ? forInput(new Date(at)) : '',
+        'data-control': 'asof',
+        'aria-label': t('asof'),
+      },
+      (value) => go(here({ at: value && new Date(value).toISOString() })),
+    );
+    const step = (before, text, name, disabled) =>
+      button(text, () => neighbour(before), {
+        class: 'step',
+        'data-control': name,
+        'aria-label': t(`asof.${name}`),
+        title: t(`asof.${name}`),
+        disabled,
+      });
+    return el(
+      'div',
+      { class: 'travel' },
+      el('label', {}, t('asof'), ' ', input),
+      output,
+      el('div', { class: 'slide' }, step(true, '‹', 'earlier', false), slider, step(false, '›', 'later', !at)),
+    );
   }
 
   /** Goes to the moment of the change before or after the one that is seen. */
   async function neighbour(before) {
-    const bounds = before ? [['order', 'desc'], ['until', shownAt]] : [['from', justAfter(shownAt)]];
+    const bounds = before
+      ? [
+          ['order', 'desc'],
+          ['until', shownAt],
+        ]
+      : [['from', justAfter(shownAt)]];
     try {
-      const { changes: [target] } = await ask('history', [['group_key', key], ...bounds, ['limit', 1]], signal);
+      const {
+        changes: [target],
+      } = await ask('history', [['group_key', key], ...bounds, ['limit', 1]], signal);
       if (target || !before) go(here({ at: target?.occurred_at ?? '' }));
     } catch (failure) {
       if (!signal.aborted) onFailure(failure);

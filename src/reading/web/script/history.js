@@ -23,7 +23,13 @@ export function historyOf(state, of) {
   const gapsOf = Map.groupBy(state.gaps, (gap) => gap.change_key);
   const filter = [['group_key', key], ['operator', by], ...(KINDS[kind] ?? []).map((name) => ['kind', name])];
   const until = anchor ? justAfter(anchor.split('#')[0]) : at && justAfter(at);
-  const query = [...filter, ['order', 'desc'], ['until', until], ['limit', PAGE], ['previous', state.changes <= FOLDED ? true : undefined]];
+  const query = [
+    ...filter,
+    ['order', 'desc'],
+    ['until', until],
+    ['limit', PAGE],
+    ['previous', state.changes <= FOLDED ? true : undefined],
+  ];
   let cursor = null;
   const page = async () => {
     const answer = await ask('history', [...query, ['cursor', cursor]], signal);
@@ -40,29 +46,58 @@ export function historyOf(state, of) {
       older.hidden = !more;
       end.hidden = more;
       fill(content, days.node, older, end);
-      furtherBy(older, async () => {
-        try {
-          const further = await page();
-          end.hidden = further;
-          return further;
-        } catch (failure) {
-          return signal.aborted || !onFailure(failure);
-        }
-      }, signal);
+      furtherBy(
+        older,
+        async () => {
+          try {
+            const further = await page();
+            end.hidden = further;
+            return further;
+          } catch (failure) {
+            return signal.aborted || !onFailure(failure);
+          }
+        },
+        signal,
+      );
       if (anchor) reveal(days.node, anchor);
-      days.node.addEventListener('toggle', (event) => event.target.matches('.change') && remember(event.target, here), { capture: true });
+      days.node.addEventListener('toggle', (event) => event.target.matches('.change') && remember(event.target, here), {
+        capture: true,
+      });
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
-      fill(content, failed(failure, () => { fill(content, loading()); load(); }));
+      fill(
+        content,
+        failed(failure, () => {
+          fill(content, loading());
+          load();
+        }),
+      );
     }
   };
   load();
   const kinds = [['', t('history.kinds')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])];
-  return el('div', { class: 'history' },
-    el('div', { class: 'tools' }, el('h2', {}, t('history')), choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
-      download(filter, 'csv', of), download(filter, 'ndjson', of)),
-    by && el('p', { class: 'none' }, say('history.by', { operator: user(by) }), ' ', el('a', { href: here({ by: '', change: '' }) }, t('history.all'))),
-    anchor && el('p', { class: 'none' }, t('history.from'), ' ', el('a', { href: here({ change: '' }) }, t('history.newer'))), content);
+  return el(
+    'div',
+    { class: 'history' },
+    el(
+      'div',
+      { class: 'tools' },
+      el('h2', {}, t('history')),
+      choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
+      download(filter, 'csv', of),
+      download(filter, 'ndjson', of),
+    ),
+    by &&
+      el(
+        'p',
+        { class: 'none' },
+        say('history.by', { operator: user(by) }),
+        ' ',
+        el('a', { href: here({ by: '', change: '' }) }, t('history.all')),
+      ),
+    anchor && el('p', { class: 'none' }, t('history.from'), ' ', el('a', { href: here({ change: '' }) }, t('history.newer'))),
+    content,
+  );
 }
 
 /** The address is that of the change which was opened last. */
@@ -83,7 +118,11 @@ function download(filter, format, { key, at, signal, onFailure }) {
     const parts = [];
     let count = 0;
     try {
-      let response = await request('history', [...filter, ['until', at && justAfter(at)], ['limit', 1_000], ['format', format]], stop.signal);
+      let response = await request(
+        'history',
+        [...filter, ['until', at && justAfter(at)], ['limit', 1_000], ['format', format]],
+        stop.signal,
+      );
       for (;;) {
         let text = await response.text();
         const lines = text.split('\n').length - 1;
@@ -96,14 +135,23 @@ function download(filter, format, { key, at, signal, onFailure }) {
         if (!link) break;
         response = await follow(link, stop.signal);
       }
-      save(parts, `${key.replaceAll(/[^\w-]+/gu, '_')}-${(at ?? new Date().toISOString()).slice(0, 10)}.${format === 'csv' ? 'csv' : 'jsonl'}`, format === 'csv' ? 'text/csv' : 'application/x-ndjson');
+      save(
+        parts,
+        `${key.replaceAll(/[^\w-]+/gu, '_')}-${(at ?? new Date().toISOString()).slice(0, 10)}.${format === 'csv' ? 'csv' : 'jsonl'}`,
+        format === 'csv' ? 'text/csv' : 'application/x-ndjson',
+      );
     } catch (failure) {
-      if (failure instanceof Failure && !onFailure(failure)) node.after(el('span', { class: 'none', role: 'alert' }, say('download.failed', { reason: reason(failure) })));
+      if (failure instanceof Failure && !onFailure(failure))
+        node.after(el('span', { class: 'none', role: 'alert' }, say('download.failed', { reason: reason(failure) })));
     }
     stop = null;
     fill(node, idle);
   };
-  const node = button(idle, start, { class: 'quiet', title: t('download.how', { format: t(format) }), 'aria-label': t('download', { format: t(format) }) });
+  const node = button(idle, start, {
+    class: 'quiet',
+    title: t('download.how', { format: t(format) }),
+    'aria-label': t('download', { format: t(format) }),
+  });
   return node;
 }
 

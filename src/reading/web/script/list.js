@@ -34,7 +34,12 @@ export class Days {
     const day = local(this.time(change), 'day');
     const section = first ? this.node.firstElementChild : this.node.lastElementChild;
     if (section?.dataset.day === day) return section.lastElementChild;
-    const made = el('section', { 'data-day': day }, el(this.inFeed ? 'h2' : 'h3', { class: 'day' }, el('time', { datetime: this.time(change).slice(0, 10) }, day)), el('ol', { class: 'changes' }));
+    const made = el(
+      'section',
+      { 'data-day': day },
+      el(this.inFeed ? 'h2' : 'h3', { class: 'day' }, el('time', { datetime: this.time(change).slice(0, 10) }, day)),
+      el('ol', { class: 'changes' }),
+    );
     if (first) this.node.prepend(made);
     else this.node.append(made);
     return made.lastElementChild;

@@ -28,10 +28,28 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
   const banner = el('p', { class: 'banner', role: 'status', hidden: true });
   const content = el('div', { class: 'content' }, loading());
   const show = (changes) => go(address('now', [], { platform: of, what, ...changes }));
-  refill(main, el('div', { class: 'filters' }, el('h1', {}, t('now')),
-    choice('platform', [['', t('platform.all')], ...['tencent-chat', 'openim'].map((name) => [name, platform(name)])], of, (value) => show({ platform: value })),
-    choice('what', [['', t('what.all')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])], what, (value) => show({ what: value })), state),
-  banner, announcement, pill, content);
+  refill(
+    main,
+    el(
+      'div',
+      { class: 'filters' },
+      el('h1', {}, t('now')),
+      choice(
+        'platform',
+        [['', t('platform.all')], ...['tencent-chat', 'openim'].map((name) => [name, platform(name)])],
+        of,
+        (value) => show({ platform: value }),
+      ),
+      choice('what', [['', t('what.all')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])], what, (value) =>
+        show({ what: value }),
+      ),
+      state,
+    ),
+    banner,
+    announcement,
+    pill,
+    content,
+  );
 
   let days = new Days(true, (change) => change.recorded_at ?? change.received_at);
   const older = button(t('history.older'), () => {}, { class: 'more' });
@@ -52,13 +70,20 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
       const from = new Date(Date.now() - DAYS[pastDays] * DAY).toISOString();
       let page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['from', from]], signal);
       // A page may be empty and yet not the last.
-      while (page.changes.length === 0 && page.more) page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', page.next]], signal);
+      while (page.changes.length === 0 && page.more)
+        page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', page.next]], signal);
       seen = new Date().toISOString();
       fillFirst(page);
       grow(page.changes[0]?.recorded_at);
     } catch (failure) {
       if (signal.aborted || onFailure(failure)) return;
-      fill(content, failed(failure, () => { fill(content, loading()); load(); }));
+      fill(
+        content,
+        failed(failure, () => {
+          fill(content, loading());
+          load();
+        }),
+      );
     }
   }
 
@@ -71,7 +96,11 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
     older.hidden = !page.more;
     further = async () => {
       try {
-        const page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', next]], signal);
+        const page = await ask(
+          'feed',
+          [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', next]],
+          signal,
+        );
         days.append(fresh(page.changes));
         showNames(days.node);
         next = page.next;
@@ -87,10 +116,27 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
     const url = new URL('.', location.href).href;
     const command = `group-ledger send ${url.replace(/\/$/u, '')} --demo`;
     const filtered = of !== '' || what !== '';
-    return notice('h2', t(filtered ? 'now.empty.filtered' : 'now.empty', { days: DAYS[pastDays] }),
-      filtered ? el('a', { href: address('now') }, t('now.show_all')) : [
-        el('p', {}, t('now.empty.next')), el('p', { class: 'command' }, el('code', {}, command), copier(command)), el('p', { class: 'none' }, t('now.empty.off'))],
-      pastDays + 1 < DAYS.length && el('p', {}, button(t('now.back'), () => { pastDays += 1; fill(content, loading()); load(); })));
+    return notice(
+      'h2',
+      t(filtered ? 'now.empty.filtered' : 'now.empty', { days: DAYS[pastDays] }),
+      filtered
+        ? el('a', { href: address('now') }, t('now.show_all'))
+        : [
+            el('p', {}, t('now.empty.next')),
+            el('p', { class: 'command' }, el('code', {}, command), copier(command)),
+            el('p', { class: 'none' }, t('now.empty.off')),
+          ],
+      pastDays + 1 < DAYS.length &&
+        el(
+          'p',
+          {},
+          button(t('now.back'), () => {
+            pastDays += 1;
+            fill(content, loading());
+            load();
+          }),
+        ),
+    );
   }
 
   /**
@@ -106,10 +152,28 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
       if (document.hidden || paused) return;
       try {
         let more = true;
-        while (more && !signal.aborted) more = await step(quick, [['settle', 0], ['details', true], ['limit', 100]], arrived);
+        while (more && !signal.aborted)
+          more = await step(
+            quick,
+            [
+              ['settle', 0],
+              ['details', true],
+              ['limit', 100],
+            ],
+            arrived,
+          );
         if (Date.now() - sure.at > LATE) {
           const missed = await late(sure);
-          if (missed) await step({ cursor: [['from', missed]] }, [['settle', 0], ['details', true], ['limit', 100]], arrived);
+          if (missed)
+            await step(
+              { cursor: [['from', missed]] },
+              [
+                ['settle', 0],
+                ['details', true],
+                ['limit', 100],
+              ],
+              arrived,
+            );
           sure.at = Date.now();
         }
         seen = new Date().toISOString();
@@ -160,8 +224,19 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
   /** When the first change was recorded that the quick way has skipped; undefined where there is none. */
   async function late(sure) {
     let missed;
-    const take = (changes) => { missed ??= changes.find((change) => !known.has(keyOf(change)))?.recorded_at; };
-    while (await step(sure, [['settle', 10], ['limit', 1_000]], take));
+    const take = (changes) => {
+      missed ??= changes.find((change) => !known.has(keyOf(change)))?.recorded_at;
+    };
+    while (
+      await step(
+        sure,
+        [
+          ['settle', 10],
+          ['limit', 1_000],
+        ],
+        take,
+      )
+    );
     return missed;
   }
 

@@ -13,11 +13,18 @@ export function button(text, onclick, attributes = {}) {
 
 /** A button that copies a text. */
 export function copier(text, key = 'copy') {
-  const copy = button(t(key), async () => {
-    const done = await navigator.clipboard.writeText(typeof text === 'function' ? text() : text).then(() => true, () => false);
-    copy.textContent = t(done ? 'copied' : 'copy.failed');
-    setTimeout(() => (copy.textContent = t(key)), 2000);
-  }, { class: 'quiet' });
+  const copy = button(
+    t(key),
+    async () => {
+      const done = await navigator.clipboard.writeText(typeof text === 'function' ? text() : text).then(
+        () => true,
+        () => false,
+      );
+      copy.textContent = t(done ? 'copied' : 'copy.failed');
+      setTimeout(() => (copy.textContent = t(key)), 2000);
+    },
+    { class: 'quiet' },
+  );
   return copy;
 }
 
@@ -73,8 +80,11 @@ export function reason(failure) {
 
 /** A choice of one. */
 export function choice(name, options, chosen, onchange) {
-  const select = el('select', { name, 'data-control': name, 'aria-label': t(name), onchange: () => onchange(select.value) },
-    options.map(([value, text]) => el('option', { value, selected: value === chosen }, text)));
+  const select = el(
+    'select',
+    { name, 'data-control': name, 'aria-label': t(name), onchange: () => onchange(select.value) },
+    options.map(([value, text]) => el('option', { value, selected: value === chosen }, text)),
+  );
   return select;
 }
 
@@ -82,8 +92,13 @@ export function choice(name, options, chosen, onchange) {
 export function longText(text, most, tag = 'span') {
   const characters = text.length;
   if (characters <= most) return el(tag, {}, untrusted(text));
-  const node = el(tag, {}, untrusted(`${text.slice(0, most)}…`), ' ',
-    button(t('show_all', { count: characters }), () => fill(node, untrusted(text)), { class: 'quiet' }));
+  const node = el(
+    tag,
+    {},
+    untrusted(`${text.slice(0, most)}…`),
+    ' ',
+    button(t('show_all', { count: characters }), () => fill(node, untrusted(text)), { class: 'quiet' }),
+  );
   return node;
 }
 

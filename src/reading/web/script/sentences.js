@@ -5,17 +5,22 @@ import { has, list, number, say } from './texts.js';
 
 /** The kinds of changes, as people look for them. */
 export const KINDS = {
-  group: ['group.created', 'group.info_changed', 'group.owner_changed', 'group.dismissed', 'group.full', 'group.unknown', 'app.group_quota_alarm'],
+  group: [
+    'group.created',
+    'group.info_changed',
+    'group.owner_changed',
+    'group.dismissed',
+    'group.full',
+    'group.unknown',
+    'app.group_quota_alarm',
+  ],
   members: ['member.*'],
   attributes: ['group.attributes_changed'],
   topics: ['topic.*'],
 };
 
 const SENTENCES = {
-  'group.created': (change) => [
-    '',
-    { name: named(change.name), members: withMembers(change.members) },
-  ],
+  'group.created': (change) => ['', { name: named(change.name), members: withMembers(change.members) }],
   'group.info_changed': (change) => info(change, 'name'),
   'group.owner_changed': ({ old_owner: from, new_owner: to }, operator) => {
     const variant = !to ? 'unknown' : from && from !== operator ? 'from_to' : 'to';
@@ -72,7 +77,11 @@ const STATES = { __proto__: null, Online: 'online', Offline: 'offline' };
 export function sentence(change) {
   const { kind, operator } = change;
   const table = Object.hasOwn(SENTENCES, kind) ? SENTENCES[kind] : null;
-  if (!table) return say(operator ? 'kind.unknown.by' : 'kind.unknown.passive', { kind: id(kind, 64), operator: operator && user(operator) });
+  if (!table)
+    return say(operator ? 'kind.unknown.by' : 'kind.unknown.passive', {
+      kind: id(kind, 64),
+      operator: operator && user(operator),
+    });
   const [variant, values] = table(change.change ?? {}, operator, change);
   const key = variant === '' ? kind : `${kind}.${variant}`;
   return say(`${key}.${operator ? 'by' : 'passive'}`, { ...values, operator: operator && user(operator) });
@@ -109,7 +118,9 @@ export function role(value) {
 
 /** One changed field is told with its value where that is short; several by their names. */
 function info(change, title, of) {
-  const fields = Object.keys(change).filter((field) => !['topic_id', 'custom_fields'].includes(field)).sort(byPlace);
+  const fields = Object.keys(change)
+    .filter((field) => !['topic_id', 'custom_fields'].includes(field))
+    .sort(byPlace);
   const custom = Object.keys(change.custom_fields ?? {});
   if (fields.length + custom.length === 0) return ['none', {}];
   if (fields.length === 1 && custom.length === 0) {

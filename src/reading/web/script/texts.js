@@ -52,11 +52,13 @@ export function has(key) {
 
 /** A text with values in it: strings and nodes, to append. With a `count`, the form that its number takes. */
 export function say(key, values = {}) {
-  return template(key, values).split(/(\{\w+\})/u).filter((part) => part !== '')
+  return template(key, values)
+    .split(/(\{\w+\})/u)
+    .filter((part) => part !== '')
     .flatMap((part) => {
       const name = /^\{(\w+)\}$/u.exec(part)?.[1];
       if (name === undefined) return part;
-      const value = name === 'count' ? number(values.count) : values[name] ?? '';
+      const value = name === 'count' ? number(values.count) : (values[name] ?? '');
       // A text may have a value twice, and a node is in one place.
       return value instanceof Node ? value.cloneNode(true) : value;
     });
