@@ -4,7 +4,7 @@ import { ask } from './api.js';
 import { keyOf, platform, showNames } from './change.js';
 import { el, fill } from './dom.js';
 import { Days, furtherBy } from './list.js';
-import { DAY, address, button, choice, copier, failed, loading, notice, refill } from './parts.js';
+import { DAY, address, button, choice, copier, failed, loading, notice, option, refill } from './parts.js';
 import { KINDS } from './sentences.js';
 import { say, t, when } from './texts.js';
 
@@ -28,18 +28,14 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
   const banner = el('p', { class: 'banner', role: 'status', hidden: true });
   const content = el('div', { class: 'content' }, loading());
   const show = (changes) => go(address('now', [], { platform: of, what, ...changes }));
+  const platforms = choice('platform', [['', t('platform.all')]], of, (value) => show({ platform: value }));
   refill(
     main,
     el(
       'div',
       { class: 'filters' },
       el('h1', {}, t('now')),
-      choice(
-        'platform',
-        [['', t('platform.all')], ...['tencent-chat', 'openim'].map((name) => [name, platform(name)])],
-        of,
-        (value) => show({ platform: value }),
-      ),
+      platforms,
       choice('what', [['', t('what.all')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])], what, (value) =>
         show({ what: value }),
       ),
@@ -67,6 +63,9 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
 
   async function load() {
     try {
+      const { apps } = await ask('apps', [], signal);
+      const names = [...new Set(apps.map((app) => app.platform))];
+      fill(platforms, option('', t('platform.all'), of), ...names.map((name) => option(name, platform(name), of)));
       const from = new Date(Date.now() - DAYS[pastDays] * DAY).toISOString();
       let page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['from', from]], signal);
       // A page may be empty and yet not the last.
@@ -113,8 +112,8 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
   }
 
   function nothing() {
-    const url = new URL('.', location.href).href;
-    const command = `group-ledger send ${url.replace(/\/$/u, '')} --demo`;
+    const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(location.hostname);
+    const command = `group-ledger send ${location.origin} --demo`;
     const filtered = of !== '' || what !== '';
     return notice(
       'h2',
@@ -123,7 +122,7 @@ export function now(main, { parameters, signal: first, go, onFailure }) {
         ? el('a', { href: address('now') }, t('now.show_all'))
         : [
             el('p', {}, t('now.empty.next')),
-            el('p', { class: 'command' }, el('code', {}, command), copier(command)),
+            isLocal && el('p', { class: 'command' }, el('code', {}, command), copier(command)),
             el('p', { class: 'none' }, t('now.empty.off')),
           ],
       pastDays + 1 < DAYS.length &&

@@ -83,9 +83,14 @@ export function choice(name, options, chosen, onchange) {
   const select = el(
     'select',
     { name, 'data-control': name, 'aria-label': t(name), onchange: () => onchange(select.value) },
-    options.map(([value, text]) => el('option', { value, selected: value === chosen }, text)),
+    options.map(([value, text]) => option(value, text, chosen)),
   );
   return select;
+}
+
+/** An option of a choice. */
+export function option(value, text, chosen) {
+  return el('option', { value, selected: value === chosen }, text);
 }
 
 /** Text that may be very long: its beginning, and a button that shows the rest. */

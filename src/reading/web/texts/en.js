@@ -188,7 +188,7 @@ export const en = {
   "live.down": "The ledger does not answer at the moment. What you see is from {time}; trying again in {seconds} s. Callbacks are not lost: they wait in a queue.",
   "now.empty": "Nothing has been recorded in the last {days} days",
   "now.empty.filtered": "Nothing like this has been recorded in the last {days} days",
-  "now.empty.next": "Callbacks appear here as they come. To see the first one, set the platform's callback URL to the address of your deployment, or try it with the command line:",
+  "now.empty.next": "Callbacks appear here as they come. Set the platform's callback URL to the output TencentChatCallbackUrl or OpenImCallbackUrl of your deployment; on one's own machine, send a week to look at:",
   "now.empty.off": "If callbacks arrive and nothing appears, the feed is switched off: deploy with Feed=on. A group's history is there all the same; open it by its id.",
   "now.show_all": "Show everything",
   "now.back": "Look further back",

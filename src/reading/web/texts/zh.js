@@ -165,7 +165,7 @@ export const zh = {
   "live.down": "账本暂时没有响应。当前内容截至 {time}，{seconds} 秒后重试。回调不会丢失，它们在队列中等待写入。",
   "now.empty": "最近 {days} 天没有任何记录",
   "now.empty.filtered": "最近 {days} 天没有符合条件的记录",
-  "now.empty.next": "收到回调后，变更会自动显示在这里。要发送第一个回调，请把平台的回调地址设为部署后的地址，或用命令行试一试：",
+  "now.empty.next": "收到回调后，变更会自动显示在这里。请把平台的回调地址设为部署输出的 TencentChatCallbackUrl 或 OpenImCallbackUrl；在本机可以发送一周的示例数据：",
   "now.empty.off": "如果回调已经到达而这里没有显示，说明动态流已关闭：请以 Feed=on 重新部署。群组的历史不受影响，可按群 ID 打开。",
   "now.show_all": "显示全部",
   "now.back": "查看更早的记录",
