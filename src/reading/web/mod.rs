@@ -25,22 +25,29 @@ use tracing::info;
 use crate::reading::problem::Problem;
 
 /// The modules of the script, each after those that it imports.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 22] = [
     include_str!("script/dom.js"),
     include_str!("texts/en.js"),
     include_str!("texts/zh.js"),
     include_str!("script/texts.js"),
     include_str!("script/api.js"),
+    include_str!("script/names.js"),
     include_str!("script/sentences.js"),
     include_str!("script/parts.js"),
+    include_str!("script/body.js"),
+    include_str!("script/details.js"),
     include_str!("script/change.js"),
     include_str!("script/list.js"),
+    include_str!("script/feed.js"),
     include_str!("script/now.js"),
     include_str!("script/quarantine.js"),
     include_str!("script/gaps.js"),
     include_str!("script/state.js"),
     include_str!("script/history.js"),
     include_str!("script/group.js"),
+    include_str!("script/search.js"),
+    include_str!("script/keys.js"),
+    include_str!("script/sign_in.js"),
 ];
 const MAIN: &str = include_str!("script/ledger.js");
 
@@ -106,7 +113,9 @@ async fn asset(Path((hash, file)): Path<(String, String)>, headers: HeaderMap) -
 }
 
 fn logged(route: &'static str, mut response: Response) -> Response {
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     info!(route, status = response.status().as_u16(), "page");
     response
 }

@@ -22,9 +22,16 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-// What nobody sees, or what would change the direction of the text around it. The joiners of emoji and scripts stay.
-const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
+// What nobody sees, or what changes the direction of the text around it. Line breaks stay, and the joiners and variation selectors of
+// scripts and emoji.
+const UNSEEN = /(?![\t\n\r\u200c\u200d\ufe00-\ufe0f])[\p{Default_Ignorable_Code_Point}\p{Cc}\u2028\u2029\u2800]/u;
 const UNSEEN_OR_NOT = new RegExp(`(${UNSEEN.source})`, 'u');
+const SEEN = /[^\s\p{Default_Ignorable_Code_Point}\p{Cc}\u2800]/u;
+
+/** Whether there is nothing to see of a text. */
+export function isBlank(text) {
+  return !SEEN.test(text);
+}
 
 /** Untrusted text, isolated from the direction of its surroundings, with the characters that nobody sees made visible. */
 export function untrusted(text, attributes = {}) {
@@ -53,5 +60,5 @@ export function id(text, most = 24) {
   if (characters.length <= most) return untrusted(text, { class: 'id' });
   const half = Math.floor((most - 1) / 2);
   const short = `${characters.slice(0, half).join('')}…${characters.slice(-half).join('')}`;
-  return untrusted(short, { class: 'id', title: cut(text, 500) });
+  return untrusted(short, { class: 'id', title: cut(text, 500), 'data-whole': text });
 }

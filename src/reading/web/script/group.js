@@ -1,42 +1,42 @@
 // A group: its state beside its history, now or at any moment.
 
 import { ask } from './api.js';
-import { justAfter, platform } from './change.js';
-import { cut, el, fill, id, untrusted } from './dom.js';
+import { cut, el, fill, id, isBlank, untrusted } from './dom.js';
 import { historyOf } from './history.js';
-import { address, button, copier, dateInput, failed, loading, notice, refill } from './parts.js';
+import { address, button, copier, dateInput, failed, justAfter, loading, notice, reason, refill } from './parts.js';
+import { platform, user } from './sentences.js';
 import { panel } from './state.js';
 import { local, say, t, when } from './texts.js';
 
 /** The steps of the slider. */
 const STEPS = 1_000;
+/** The ledger has no earlier times. */
+const FIRST = Date.UTC(2000);
+/** How long the slider rests before the group is read, in milliseconds. */
+const REST = 300;
 
 /** Shows a group, as of `parameters.at` where that is given, with the history from `parameters.change` back where that is given. */
-export function group(main, { path: key, parameters, signal, go, onFailure }) {
-  const { change: anchor, kind = '', by } = parameters;
+export function group(main, { path: key, parameters, signal, go }) {
+  const { kind = '', by } = parameters;
+  // A key that was cut off is none.
+  const anchor = isTime(parameters.change?.split('#')[0]) ? parameters.change : undefined;
   // No time, and one that is yet to come, is now.
-  const at = Date.parse(parameters.at) < Date.now() ? parameters.at : undefined;
+  const at = isTime(parameters.at) && Date.parse(parameters.at) < Date.now() ? parameters.at : undefined;
   const here = (changes) => address('group', [key], { at, kind, by, ...changes });
   const shownAt = at && new Date(at).toISOString();
-  const of = { key, at: shownAt, anchor, kind, by, here, signal, go, onFailure };
+  const of = { key, at: shownAt, anchor, kind, by, here, signal, go };
   if (main.childElementCount === 0) fill(main, loading());
   else main.setAttribute('aria-busy', 'true');
 
   async function load() {
     let state;
     try {
-      state = await ask(
-        'state',
-        [
-          ['group_key', key],
-          ['at', shownAt],
-        ],
-        signal,
-      );
+      state = await ask('state', { group_key: key, at: shownAt }, signal);
     } catch (failure) {
-      if (signal.aborted || onFailure(failure)) return;
+      if (signal.aborted) return;
       if (failure.status === 404) return nothing();
-      if (failure.status === 400) return refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.not_a_key'))));
+      if (failure.parameter === 'group_key')
+        return refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.not_a_key'))));
       return refill(
         main,
         failed(failure, () => {
@@ -52,18 +52,9 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
 
   /** Nothing up to then: is there anything at all? */
   async function nothing() {
-    if (!at)
-      return refill(
-        main,
-        notice(
-          'h1',
-          t('group.unknown'),
-          el('p', {}, untrusted(cut(key, 300), { class: 'id' })),
-          el('p', {}, t('group.unknown.next')),
-        ),
-      );
+    if (!at) return unknown();
     try {
-      const state = await ask('state', [['group_key', key]], signal);
+      const state = await ask('state', { group_key: key }, signal);
       const [began] = state.first_change_key.split('#');
       refill(
         main,
@@ -82,9 +73,15 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
         ),
       );
     } catch (failure) {
-      if (signal.aborted || onFailure(failure)) return;
-      refill(main, notice('h1', t('group.unknown'), el('p', {}, t('group.unknown.next'))));
+      if (signal.aborted) return;
+      if (failure.status === 404) return unknown();
+      refill(main, failed(failure, nothing));
     }
+  }
+
+  function unknown() {
+    const named = el('p', {}, untrusted(cut(key, 300), { class: 'id' }));
+    refill(main, notice('h1', t('group.unknown'), named, el('p', {}, t('group.unknown.next'))));
   }
 
   function past() {
@@ -103,7 +100,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     // A change after the dismissal begins a life of which nothing older is known.
     const revived = state.gaps.filter((gap) => gap.kind === 'change_after_dismissal').at(-1)?.occurred_at;
     const title =
-      typeof name?.value === 'string' && name.value.trim() !== ''
+      typeof name?.value === 'string' && !isBlank(name.value)
         ? untrusted(cut(name.value, 200))
         : el('span', { class: 'none' }, t('group.unnamed'));
     return el(
@@ -126,6 +123,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
             say(state.complete ? 'group.since' : 'group.at_least_since', {
               time: when(state.created?.since ?? revived ?? began, 'shortDay'),
             }),
+            state.dismissed && [dot(), dismissal(state.dismissed)],
             dot(),
             t('group.changes', { count: state.changes }),
           ),
@@ -135,12 +133,21 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
     );
   }
 
+  function dismissal({ since, change_key: change, operator }) {
+    const text = say(operator ? 'group.ended.by' : 'group.ended', {
+      time: when(since, 'minute'),
+      operator: operator && user(operator),
+    });
+    return el('a', { href: here({ change, kind: '', by: '' }) }, text);
+  }
+
   /** The controls of the time at which the group is seen. */
   function travel(began) {
     const [from, to] = [Date.parse(began), Date.now()];
     const position = at ? Math.round(((Date.parse(at) - from) / Math.max(to - from, 1)) * STEPS) : STEPS;
     const time = (step) => (Number(step) >= STEPS ? '' : new Date(from + ((to - from) * Number(step)) / STEPS).toISOString());
     const output = el('output', { class: 'none' }, at ? '' : t('asof.now'));
+    let rest;
     const slider = el('input', {
       type: 'range',
       min: 0,
@@ -149,12 +156,16 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
       'data-control': 'slider',
       'aria-label': t('asof.slider'),
       oninput: () => fill(output, time(slider.value) === '' ? t('asof.now') : local(time(slider.value), 'minute')),
-      onchange: () => go(here({ at: time(slider.value) })),
+      onchange: () => {
+        clearTimeout(rest);
+        rest = setTimeout(() => slider.isConnected && go(here({ at: time(slider.value) })), REST);
+      },
     });
     const input = dateInput(
       {
         type: 'datetime-local',
         step: 1,
+        min: forInput(new Date(FIRST)),
         max: forInput(new Date()),
         value: at ? forInput(new Date(at)) : '',
         'data-control': 'asof',
@@ -163,7 +174,7 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
       (value) => go(here({ at: value && new Date(value).toISOString() })),
     );
     const step = (before, text, name, disabled) =>
-      button(text, () => neighbour(before), {
+      button(text, () => neighbour(before, output), {
         class: 'step',
         'data-control': name,
         'aria-label': t(`asof.${name}`),
@@ -180,24 +191,22 @@ export function group(main, { path: key, parameters, signal, go, onFailure }) {
   }
 
   /** Goes to the moment of the change before or after the one that is seen. */
-  async function neighbour(before) {
-    const bounds = before
-      ? [
-          ['order', 'desc'],
-          ['until', shownAt],
-        ]
-      : [['from', justAfter(shownAt)]];
+  async function neighbour(before, output) {
+    const bounds = before ? { order: 'desc', until: shownAt } : { from: justAfter(shownAt) };
     try {
-      const {
-        changes: [target],
-      } = await ask('history', [['group_key', key], ...bounds, ['limit', 1]], signal);
-      if (target || !before) go(here({ at: target?.occurred_at ?? '' }));
+      const { changes } = await ask('history', { group_key: key, ...bounds, limit: 1 }, signal);
+      if (changes.length > 0 || !before) go(here({ at: changes[0]?.occurred_at ?? '' }));
     } catch (failure) {
-      if (!signal.aborted) onFailure(failure);
+      if (!signal.aborted) fill(output, reason(failure));
     }
   }
 
   load();
+}
+
+/** Whether a text is a time that the ledger can have. */
+function isTime(text) {
+  return Date.parse(text) >= FIRST;
 }
 
 function dot() {

@@ -1,11 +1,10 @@
 // A group's history: its changes, the newest first, with the gaps between them.
 
-import { Failure, ask, follow, request } from './api.js';
-import { justAfter } from './change.js';
+import { ask, next, request, textOf } from './api.js';
 import { el, fill } from './dom.js';
 import { markGaps } from './gaps.js';
-import { Days, furtherBy } from './list.js';
-import { button, choice, failed, loading, reason, save } from './parts.js';
+import { Days, Pages } from './list.js';
+import { button, choice, justAfter, reason, save } from './parts.js';
 import { KINDS, user } from './sentences.js';
 import { say, t } from './texts.js';
 
@@ -15,66 +14,33 @@ const FOLDED = 1_000;
 
 /** The list, of one kind or person where `of` says so, from the change `of.anchor` back where there is one. */
 export function historyOf(state, of) {
-  const { key, at, anchor, kind, by, here, signal, go, onFailure } = of;
+  const { key, at, anchor, kind, by, here, signal, go } = of;
   const days = new Days(false, (change) => change.occurred_at);
-  const older = button(t('history.older'), () => {}, { class: 'more' });
-  const end = el('p', { class: 'none end', hidden: true }, t(kind || by ? 'history.end.filtered' : 'history.end'));
-  const content = el('div', {}, loading());
   const gapsOf = Map.groupBy(state.gaps, (gap) => gap.change_key);
-  const filter = [['group_key', key], ['operator', by], ...(KINDS[kind] ?? []).map((name) => ['kind', name])];
-  const until = anchor ? justAfter(anchor.split('#')[0]) : at && justAfter(at);
-  const query = [
-    ...filter,
-    ['order', 'desc'],
-    ['until', until],
-    ['limit', PAGE],
-    ['previous', state.changes <= FOLDED ? true : undefined],
-  ];
-  let cursor = null;
+  const filter = { group_key: key, operator: by, kind: KINDS[kind] };
+  const last = anchor ? anchor.split('#')[0] : at;
+  const isFolded = state.changes <= FOLDED;
+  const query = { ...filter, order: 'desc', until: last && justAfter(last), limit: PAGE, previous: isFolded || null };
+  const isFiltered = Boolean(kind || by);
+  let cursor;
   const page = async () => {
-    const answer = await ask('history', [...query, ['cursor', cursor]], signal);
-    cursor = answer.next;
-    if (state.changes <= FOLDED) for (const change of answer.changes) change.previous ??= {};
-    days.append(answer.changes).forEach((node, index) => markGaps(node, gapsOf.get(answer.changes[index].change_key)));
-    return answer.more;
+    const { changes, next, more } = await ask('history', { ...query, cursor }, signal);
+    cursor = next;
+    // What was asked for and is not there is not known.
+    if (isFolded) for (const change of changes) change.previous ??= {};
+    days.append(changes).forEach((node, index) => markGaps(node, gapsOf.get(changes[index].change_key)));
+    return more;
   };
-  const load = async () => {
-    try {
-      let more = await page();
-      while (more && days.node.childElementCount === 0) more = await page();
-      if (days.node.childElementCount === 0) return fill(content, el('p', { class: 'none' }, t('history.empty')));
-      older.hidden = !more;
-      end.hidden = more;
-      fill(content, days.node, older, end);
-      furtherBy(
-        older,
-        async () => {
-          try {
-            const further = await page();
-            end.hidden = further;
-            return further;
-          } catch (failure) {
-            return signal.aborted || !onFailure(failure);
-          }
-        },
-        signal,
-      );
-      if (anchor) reveal(days.node, anchor);
-      days.node.addEventListener('toggle', (event) => event.target.matches('.change') && remember(event.target, here), {
-        capture: true,
-      });
-    } catch (failure) {
-      if (signal.aborted || onFailure(failure)) return;
-      fill(
-        content,
-        failed(failure, () => {
-          fill(content, loading());
-          load();
-        }),
-      );
-    }
-  };
-  load();
+  const empty = () => el('p', { class: 'none' }, t('history.empty'));
+  const end = el('p', { class: 'none end' }, t(isFiltered ? 'history.end.filtered' : 'history.end'));
+  const content = el('div', {});
+  const pages = new Pages(content, days.node, { page, empty, text: t('history.older'), end });
+  pages.begin(signal).then(() => {
+    if (anchor) reveal(days.node, anchor);
+    days.node.addEventListener('toggle', (event) => event.target.matches('.change') && remember(event.target, here), {
+      capture: true,
+    });
+  });
   const kinds = [['', t('history.kinds')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])];
   return el(
     'div',
@@ -107,52 +73,50 @@ function remember(disclosure, here) {
   else if (decodeURIComponent(location.hash).includes(own)) history.replaceState(null, '', here({ change: '' }));
 }
 
-/** A button that saves the history, up to the moment that is seen. */
-function download(filter, format, { key, at, signal, onFailure }) {
-  const idle = [`⤓ ${t(format)}`];
+const FILES = { csv: ['csv', 'text/csv;charset=utf-8'], ndjson: ['jsonl', 'application/x-ndjson'] };
+
+/** A button that saves the history, up to the moment that is seen; while it loads, it cancels. */
+function download(filter, format, { key, at, signal }) {
+  const idle = `⤓ ${t(format)}`;
+  const [extension, type] = FILES[format];
+  const problem = el('span', { class: 'none', role: 'alert' });
   let stop = null;
   const start = async () => {
     if (stop) return stop.abort();
     stop = new AbortController();
-    signal.addEventListener('abort', () => stop?.abort(), { once: true });
-    const parts = [];
-    let count = 0;
+    const ended = AbortSignal.any([signal, stop.signal]);
+    fill(problem);
     try {
-      let response = await request(
-        'history',
-        [...filter, ['until', at && justAfter(at)], ['limit', 1_000], ['format', format]],
-        stop.signal,
-      );
-      for (;;) {
-        let text = await response.text();
-        const lines = text.split('\n').length - 1;
-        // Each page of CSV has the header line again.
-        if (format === 'csv' && parts.length > 0) text = text.slice(text.indexOf('\n') + 1);
-        parts.push(text);
-        count += format === 'csv' ? lines - 1 : lines;
-        fill(node, t('download.busy', { count }), ' ', t('download.cancel'));
-        const link = /^<([^>]*)>; rel="next"; more/u.exec(response.headers.get('Link') ?? '')?.[1];
-        if (!link) break;
-        response = await follow(link, stop.signal);
-      }
-      save(
-        parts,
-        `${key.replaceAll(/[^\w-]+/gu, '_')}-${(at ?? new Date().toISOString()).slice(0, 10)}.${format === 'csv' ? 'csv' : 'jsonl'}`,
-        format === 'csv' ? 'text/csv' : 'application/x-ndjson',
-      );
+      const parts = await pagesOf({ ...filter, until: at && justAfter(at), limit: 1_000, format }, format, ended);
+      save(parts, `${key.replaceAll(/[^\w-]+/gu, '_')}-${(at ?? new Date().toISOString()).slice(0, 10)}.${extension}`, type);
     } catch (failure) {
-      if (failure instanceof Failure && !onFailure(failure))
-        node.after(el('span', { class: 'none', role: 'alert' }, say('download.failed', { reason: reason(failure) })));
+      if (!ended.aborted) fill(problem, say('download.failed', { reason: reason(failure) }));
     }
     stop = null;
     fill(node, idle);
   };
-  const node = button(idle, start, {
-    class: 'quiet',
-    title: t('download.how', { format: t(format) }),
-    'aria-label': t('download', { format: t(format) }),
-  });
-  return node;
+  /** The history's pages as text. */
+  async function pagesOf(parameters, format, ended) {
+    // Without the mark, spreadsheets take UTF-8 for something else.
+    const parts = format === 'csv' ? ['\ufeff'] : [];
+    let count = 0;
+    for (
+      let response = await request('history', parameters, ended);
+      response;
+      response = await next('history', response, ended)
+    ) {
+      const text = await textOf(response);
+      const [head, rest] =
+        format === 'csv' ? [text.slice(0, text.indexOf('\n') + 1), text.slice(text.indexOf('\n') + 1)] : ['', text];
+      // Each page of CSV has the header line.
+      parts.push(count === 0 ? head + rest : rest);
+      count += rest.split('\n').length - 1;
+      fill(node, t('download.busy', { count }), ' ', t('download.cancel'));
+    }
+    return parts;
+  }
+  const node = button(idle, start, { class: 'quiet', title: t('download.how', { format: t(format) }) });
+  return [node, problem];
 }
 
 /** Opens a change and brings it into view. */

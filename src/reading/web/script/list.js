@@ -1,7 +1,8 @@
-// Lists of changes by day, which load further.
+// Lists: changes by day, and what loads them further.
 
 import { item } from './change.js';
-import { el } from './dom.js';
+import { el, fill } from './dom.js';
+import { button, failed, loading, reason } from './parts.js';
 import { local } from './texts.js';
 
 /** The changes of a list: newest first, with a heading for each day. */
@@ -34,44 +35,107 @@ export class Days {
     const day = local(this.time(change), 'day');
     const section = first ? this.node.firstElementChild : this.node.lastElementChild;
     if (section?.dataset.day === day) return section.lastElementChild;
-    const made = el(
-      'section',
-      { 'data-day': day },
-      el(this.inFeed ? 'h2' : 'h3', { class: 'day' }, el('time', { datetime: this.time(change).slice(0, 10) }, day)),
-      el('ol', { class: 'changes' }),
+    const heading = el(
+      this.inFeed ? 'h2' : 'h3',
+      { class: 'day' },
+      el('time', { datetime: this.time(change).slice(0, 10) }, day),
     );
+    const made = el('section', { 'data-day': day }, heading, el('ol', { class: 'changes' }));
     if (first) this.node.prepend(made);
     else this.node.append(made);
     return made.lastElementChild;
   }
 
-  /** Removes the oldest until there are at most so many. */
+  /** Removes the oldest until there are at most so many; whether there were more. */
   keep(most) {
-    for (let extra = this.node.querySelectorAll('li').length - most; extra > 0; extra -= 1) {
+    const extra = this.node.querySelectorAll('.changes > li').length - most;
+    for (let removed = 0; removed < extra; removed += 1) {
       const section = this.node.lastElementChild;
       section.lastElementChild.lastElementChild.remove();
       if (section.lastElementChild.childElementCount === 0) section.remove();
     }
+    return extra > 0;
   }
 }
 
-/** Calls `load` when the end of a list comes into view; a button does the same. `load` says whether there is more. */
-export function furtherBy(buttonNode, load, signal) {
-  let busy = false;
-  const further = async () => {
-    if (busy || buttonNode.hidden) return;
-    busy = true;
-    buttonNode.disabled = true;
-    const more = await load();
-    buttonNode.disabled = false;
-    buttonNode.hidden = !more;
-    busy = false;
-    // What came may not fill the screen.
-    observer.unobserve(buttonNode);
-    if (more && !signal.aborted) observer.observe(buttonNode);
-  };
-  const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && further(), { rootMargin: '600px' });
-  observer.observe(buttonNode);
-  buttonNode.addEventListener('click', further, { signal });
-  signal.addEventListener('abort', () => observer.disconnect());
+/**
+ * A list that loads by pages: its first page at once, the others when its end comes into view, or by a button. `page` gets the
+ * next one, adds it to `list` and says whether there is more; `empty` is shown where there is nothing.
+ */
+export class Pages {
+  constructor(content, list, { page, empty, text, end }) {
+    this.content = content;
+    this.list = list;
+    this.page = page;
+    this.empty = empty;
+    this.end = end;
+    this.message = el('p', { class: 'none', role: 'alert' });
+    this.button = button(text, () => this.further(), { class: 'more' });
+    this.observer = new IntersectionObserver(([entry]) => entry.isIntersecting && this.further(), { rootMargin: '600px' });
+  }
+
+  /** Loads the first page; whether that was done. */
+  async begin(signal) {
+    this.watch(signal);
+    fill(this.content, loading());
+    try {
+      // A page may be empty and yet not the last.
+      do this.more = await this.page();
+      while (this.more && this.list.childElementCount === 0);
+    } catch (failure) {
+      if (!signal.aborted)
+        fill(
+          this.content,
+          failed(failure, () => this.begin(signal)),
+        );
+      return false;
+    }
+    this.show();
+    return true;
+  }
+
+  /** Shows the list, or that it is empty. */
+  show() {
+    if (this.list.childElementCount === 0) return fill(this.content, this.empty());
+    fill(this.content, this.list, this.message, this.button, this.end);
+    this.settle();
+  }
+
+  /** Goes on until `signal`; after a view was left, with another one. */
+  watch(signal) {
+    this.signal = signal;
+    signal.addEventListener('abort', () => this.observer.disconnect());
+    if (this.button.isConnected) this.settle();
+  }
+
+  /** Loads no further: the button does something else. */
+  turn(text, action) {
+    const other = button(text, action, { class: 'more' });
+    this.button.replaceWith(other);
+    [this.button, this.more] = [other, false];
+    this.observer.disconnect();
+  }
+
+  settle() {
+    this.button.hidden = !this.more;
+    if (this.end) this.end.hidden = this.more;
+    this.observer.disconnect();
+    // What came may not fill the screen: the observer tells of the present too.
+    if (this.more && !this.signal.aborted) this.observer.observe(this.button);
+  }
+
+  async further() {
+    if (this.button.disabled || this.button.hidden) return;
+    this.button.disabled = true;
+    this.observer.disconnect();
+    try {
+      this.more = await this.page();
+      fill(this.message);
+      this.settle();
+    } catch (failure) {
+      // The button tries again, and nothing else does.
+      if (!this.signal.aborted) fill(this.message, reason(failure));
+    }
+    this.button.disabled = false;
+  }
 }

@@ -1,273 +1,175 @@
 // Now: the newest changes of all groups, coming in by themselves.
 
 import { ask } from './api.js';
-import { keyOf, platform, showNames } from './change.js';
 import { el, fill } from './dom.js';
-import { Days, furtherBy } from './list.js';
-import { DAY, address, button, choice, copier, failed, loading, notice, option, refill } from './parts.js';
-import { KINDS } from './sentences.js';
-import { say, t, when } from './texts.js';
+import { Anew, Feed } from './feed.js';
+import { Days, Pages } from './list.js';
+import { showNames } from './names.js';
+import { DAY, address, button, choice, copier, notice, option, reason, refill } from './parts.js';
+import { KINDS, platform } from './sentences.js';
+import { number, say, t, when } from './texts.js';
 
 /** How often it asks, in milliseconds. */
 const EVERY = 2_000;
-/** How often it looks for what became visible late, in milliseconds. */
-const LATE = 10_000;
 /** The most items of the list while it grows at the top. */
 const MOST = 500;
 /** How many days back it looks at first, and then. */
-const DAYS = [7, 35];
+const PAST = [7, 35];
 
-/** Shows the newest changes. What it returns goes on with them after it was left. */
-export function now(main, { parameters, signal: first, go, onFailure }) {
-  let signal = first;
+/** Shows the newest changes. What it returns goes on with them after the view was left. */
+export function now(main, { parameters, signal: first, go }) {
   const { platform: of = '', what = '' } = parameters;
-  const filters = [['platform', of], ...(KINDS[what] ?? []).map((kind) => ['kind', kind])];
-  const state = el('button', { type: 'button', class: 'live' });
-  const pill = button('', () => showNew(), { class: 'pill', hidden: true });
-  const announcement = el('p', { class: 'unseen-text', role: 'status', 'aria-live': 'polite' });
-  const banner = el('p', { class: 'banner', role: 'status', hidden: true });
-  const content = el('div', { class: 'content' }, loading());
+  const filters = { platform: of, kind: KINDS[what] };
   const show = (changes) => go(address('now', [], { platform: of, what, ...changes }));
   const platforms = choice('platform', [['', t('platform.all')]], of, (value) => show({ platform: value }));
-  refill(
-    main,
-    el(
-      'div',
-      { class: 'filters' },
-      el('h1', {}, t('now')),
-      platforms,
-      choice('what', [['', t('what.all')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])], what, (value) =>
-        show({ what: value }),
-      ),
-      state,
-    ),
-    banner,
-    announcement,
-    pill,
-    content,
-  );
+  const kinds = [['', t('what.all')], ...Object.keys(KINDS).map((name) => [name, t(`what.${name}`)])];
+  const state = button('', () => pause(), { class: 'live' });
+  const banner = el('p', { class: 'banner', role: 'status', hidden: true });
+  const announcement = el('p', { class: 'unseen-text', role: 'status', 'aria-live': 'polite' });
+  const pill = button('', () => showNew(), { class: 'pill', hidden: true });
+  const content = el('div', { class: 'content' });
+  const bar = [el('h1', {}, t('now')), platforms, choice('what', kinds, what, (value) => show({ what: value })), state];
+  refill(main, el('div', { class: 'filters' }, bar), banner, announcement, pill, content);
 
-  let days = new Days(true, (change) => change.recorded_at ?? change.received_at);
-  const older = button(t('history.older'), () => {}, { class: 'more' });
-  const known = new Set();
-  let waiting = [];
-  let paused = false;
-  let pastDays = 0;
-  let seen = new Date().toISOString();
-  let timer;
-  let further;
-  let begin = load;
+  let signal;
+  let past = 0;
+  let feed, days, pages, timer;
+  let [waiting, isPaused, isAsking, attempts, lastAnswer] = [[], false, false, 0, new Date().toISOString()];
 
-  /** What is new among changes, oldest first, by the order of writing. */
-  const fresh = (changes) => changes.filter((change) => !known.has(keyOf(change)) && known.add(keyOf(change)));
-
-  async function load() {
-    try {
-      const { apps } = await ask('apps', [], signal);
-      const names = [...new Set(apps.map((app) => app.platform))];
-      fill(platforms, option('', t('platform.all'), of), ...names.map((name) => option(name, platform(name), of)));
-      const from = new Date(Date.now() - DAYS[pastDays] * DAY).toISOString();
-      let page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['from', from]], signal);
-      // A page may be empty and yet not the last.
-      while (page.changes.length === 0 && page.more)
-        page = await ask('feed', [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', page.next]], signal);
-      seen = new Date().toISOString();
-      fillFirst(page);
-      grow(page.changes[0]?.recorded_at);
-    } catch (failure) {
-      if (signal.aborted || onFailure(failure)) return;
-      fill(
-        content,
-        failed(failure, () => {
-          fill(content, loading());
-          load();
-        }),
-      );
-    }
-  }
-
-  function fillFirst(page) {
-    if (page.changes.length === 0) return fill(content, nothing());
-    fill(content, days.node, older);
-    days.append(fresh(page.changes));
-    showNames(days.node);
-    let next = page.next;
-    older.hidden = !page.more;
-    further = async () => {
-      try {
-        const page = await ask(
-          'feed',
-          [...filters, ['order', 'desc'], ['details', true], ['limit', 50], ['after', next]],
-          signal,
-        );
-        days.append(fresh(page.changes));
-        showNames(days.node);
-        next = page.next;
-        return page.more;
-      } catch (failure) {
-        return signal.aborted || !onFailure(failure);
-      }
+  /** Begins with the newest. */
+  async function begin() {
+    const from = new Date(Date.now() - PAST[past] * DAY).toISOString();
+    [waiting, feed, days] = [[], new Feed(filters), new Days(true, (change) => change.recorded_at ?? change.received_at)];
+    const page = async () => {
+      const { changes, more } = await feed.older(from, signal);
+      days.append(changes);
+      showNames(days.node);
+      return more;
     };
-    furtherBy(older, further, signal);
+    pages = new Pages(content, days.node, { page, empty, text: t('history.older') });
+    pill.hidden = true;
+    const own = pages;
+    if ((await pages.begin(signal)) && own === pages) again(EVERY);
   }
 
-  function nothing() {
+  function empty() {
+    const isFiltered = of !== '' || what !== '';
     const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(location.hostname);
     const command = `group-ledger send ${location.origin} --demo`;
-    const filtered = of !== '' || what !== '';
+    const further = () => {
+      past += 1;
+      begin();
+    };
     return notice(
       'h2',
-      t(filtered ? 'now.empty.filtered' : 'now.empty', { days: DAYS[pastDays] }),
-      filtered
-        ? el('a', { href: address('now') }, t('now.show_all'))
-        : [
-            el('p', {}, t('now.empty.next')),
-            isLocal && el('p', { class: 'command' }, el('code', {}, command), copier(command)),
-            el('p', { class: 'none' }, t('now.empty.off')),
-          ],
-      pastDays + 1 < DAYS.length &&
-        el(
-          'p',
-          {},
-          button(t('now.back'), () => {
-            pastDays += 1;
-            fill(content, loading());
-            load();
-          }),
-        ),
+      t(isFiltered ? 'now.empty.filtered' : 'now.empty', { days: PAST[past] }),
+      isFiltered && el('a', { href: address('now') }, t('now.show_all')),
+      !isFiltered && el('p', {}, t('now.empty.next')),
+      !isFiltered && isLocal && el('p', {}, t('now.empty.local')),
+      !isFiltered && isLocal && el('p', { class: 'command' }, el('code', {}, command), copier(command)),
+      !isFiltered && el('p', { class: 'none' }, t('now.empty.off')),
+      past + 1 < PAST.length && el('p', {}, button(t('now.back'), further)),
     );
   }
 
-  /**
-   * Asks for what is new: at once what is visible by now, which is quick and may skip what becomes visible late; and every 10 s
-   * what has settled by now, without details, which is sure. What only the second way shows was late, and comes by a wider look.
-   */
-  function grow(newest) {
-    const from = newest ?? new Date(Date.now() - DAY / 24).toISOString();
-    const quick = { cursor: [['from', from]] };
-    const sure = { cursor: [['from', from]], at: Date.now() };
-    let attempts = 0;
-    const poll = async () => {
-      if (document.hidden || paused) return;
-      try {
-        let more = true;
-        while (more && !signal.aborted)
-          more = await step(
-            quick,
-            [
-              ['settle', 0],
-              ['details', true],
-              ['limit', 100],
-            ],
-            arrived,
-          );
-        if (Date.now() - sure.at > LATE) {
-          const missed = await late(sure);
-          if (missed)
-            await step(
-              { cursor: [['from', missed]] },
-              [
-                ['settle', 0],
-                ['details', true],
-                ['limit', 100],
-              ],
-              arrived,
-            );
-          sure.at = Date.now();
-        }
-        seen = new Date().toISOString();
-        attempts = 0;
-        banner.hidden = true;
-        again(EVERY);
-      } catch (failure) {
-        if (signal.aborted || onFailure(failure)) return;
-        attempts += 1;
-        const wait = Math.min(2 ** attempts, 30);
-        banner.hidden = false;
-        fill(banner, say(failure.status === 0 ? 'live.offline' : 'live.down', { time: when(seen, 'time'), seconds: wait }));
-        again(wait * 1_000);
-      }
-    };
-    const again = (wait) => {
-      clearTimeout(timer);
-      if (!signal.aborted) timer = setTimeout(poll, wait);
-    };
-    const wake = () => !document.hidden && !paused && again(0);
-    begin = () => {
-      document.addEventListener('visibilitychange', wake, { signal });
-      window.addEventListener('online', wake, { signal });
-      window.addEventListener('scroll', () => atTop() && showNew(), { signal, passive: true });
-      signal.addEventListener('abort', () => clearTimeout(timer));
-      again(EVERY);
-    };
-    const told = () => fill(state, el('span', { class: 'dot', 'aria-hidden': 'true' }), t(paused ? 'live.paused' : 'live'));
-    state.addEventListener('click', () => {
-      paused = !paused;
-      state.setAttribute('aria-pressed', String(paused));
+  function again(wait) {
+    clearTimeout(timer);
+    if (!signal.aborted) timer = setTimeout(poll, wait);
+  }
+
+  async function poll() {
+    if (isAsking || isPaused || document.hidden || !feed?.quick) return;
+    isAsking = true;
+    try {
+      const own = feed;
+      const changes = await own.news(signal);
+      if (own === feed) arrived(changes);
+      [attempts, lastAnswer] = [0, new Date().toISOString()];
       told();
-      wake();
-    });
-    state.title = `${t('live.pause')} / ${t('live.resume')}`;
+      again(EVERY);
+    } catch (failure) {
+      if (failure instanceof Anew || failure.status === 400) begin();
+      else if (!signal.aborted) failed(failure);
+    }
+    isAsking = false;
+  }
+
+  /** Says what is wrong, keeps what is there, and tries again after a while. */
+  function failed(failure) {
+    attempts += 1;
+    const seconds = Math.min(2 ** attempts, 30);
     told();
-    begin();
-  }
-
-  /** One page from a cursor on; whether there is more. */
-  async function step(place, parameters, take) {
-    const page = await ask('feed', [...filters, ...place.cursor, ...parameters], signal);
-    place.cursor = [['after', page.next]];
-    take(page.changes);
-    return page.more;
-  }
-
-  /** When the first change was recorded that the quick way has skipped; undefined where there is none. */
-  async function late(sure) {
-    let missed;
-    const take = (changes) => {
-      missed ??= changes.find((change) => !known.has(keyOf(change)))?.recorded_at;
-    };
-    while (
-      await step(
-        sure,
-        [
-          ['settle', 10],
-          ['limit', 1_000],
-        ],
-        take,
-      )
-    );
-    return missed;
+    const what = failure.status === 503 ? t('live.down') : reason(failure);
+    fill(banner, what, ' ', say('live.retry', { time: when(lastAnswer, 'time'), seconds }));
+    again(seconds * 1_000);
   }
 
   function arrived(changes) {
-    const news = fresh(changes);
-    if (news.length === 0) return;
-    if (days.node.parentNode !== content) fill(content, days.node, older);
-    waiting = [...waiting, ...news].slice(-MOST);
-    fill(announcement, say('live.announced', { count: news.length }));
-    if (atTop()) showNew();
-    else {
-      fill(pill, '↑ ', t('live.new', { count: waiting.length }));
+    if (changes.length === 0) return;
+    waiting.push(...changes);
+    fill(announcement, t('live.new', { count: changes.length }));
+    if (isRead()) {
+      fill(pill, '↑ ', waiting.length > MOST ? t('live.many', { most: number(MOST) }) : t('live.new', { count: waiting.length }));
       pill.hidden = false;
-    }
+    } else showNew();
   }
 
-  const atTop = () => window.scrollY < 40 && !main.querySelector('details[open]');
+  /** Whether somebody is reading: then nothing may move. */
+  const isRead = () =>
+    window.scrollY >= 40 || content.matches(':focus-within') || content.querySelector('details[open]') !== null;
 
   function showNew() {
     if (waiting.length === 0) return;
+    // What has not been shown has no place among the newest any more.
+    if (waiting.length > MOST) return begin();
+    const isFirst = days.node.childElementCount === 0;
     for (const change of waiting) days.prepend(change).classList.add('new');
-    showNames(days.node);
     waiting = [];
+    showNames(days.node);
+    if (days.keep(MOST)) pages.turn(t('now.anew'), begin);
+    if (isFirst) pages.show();
+    if (document.activeElement === pill) main.focus({ preventScroll: true });
     pill.hidden = true;
-    days.keep(Math.max(MOST, 0));
     if (window.scrollY >= 40) window.scrollTo({ top: 0 });
   }
 
-  load();
-  return (next) => {
+  function pause() {
+    isPaused = !isPaused;
+    told();
+    wake();
+  }
+
+  function told() {
+    banner.hidden = attempts === 0;
+    const key = isPaused ? 'live.paused' : attempts > 0 ? 'live.waiting' : 'live';
+    fill(state, el('span', { class: 'dot', 'aria-hidden': 'true' }), t(key));
+    state.classList.toggle('late', attempts > 0);
+    state.setAttribute('aria-pressed', String(isPaused));
+    state.title = t(isPaused ? 'live.resume' : 'live.pause');
+  }
+
+  const wake = () => again(0);
+
+  async function namePlatforms() {
+    const { apps } = await ask('apps', {}, signal);
+    const names = [...new Set(apps.map((app) => app.platform))];
+    fill(platforms, option('', t('platform.all'), of), ...names.map((name) => option(name, platform(name), of)));
+  }
+
+  function goOn(next) {
     signal = next;
-    if (further) furtherBy(older, further, signal);
-    begin();
-  };
+    document.addEventListener('visibilitychange', wake, { signal });
+    window.addEventListener('online', wake, { signal });
+    window.addEventListener('scroll', () => waiting.length > 0 && !isRead() && showNew(), { signal, passive: true });
+    signal.addEventListener('abort', () => clearTimeout(timer));
+    if (feed?.quick) {
+      pages.watch(signal);
+      wake();
+    } else begin();
+    if (platforms.childElementCount < 2) namePlatforms().catch(() => {});
+  }
+
+  told();
+  goOn(first);
+  return goOn;
 }

@@ -1,6 +1,6 @@
 // Parts that more than one view has.
 
-import { el, fill, untrusted } from './dom.js';
+import { cut, el, fill, untrusted } from './dom.js';
 import { say, t } from './texts.js';
 
 /** A day, in milliseconds. */
@@ -16,7 +16,9 @@ export function copier(text, key = 'copy') {
   const copy = button(
     t(key),
     async () => {
-      const done = await navigator.clipboard.writeText(typeof text === 'function' ? text() : text).then(
+      const whole = typeof text === 'function' ? text() : text;
+      // There is no clipboard where the page came without TLS.
+      const done = await (navigator.clipboard?.writeText(whole) ?? Promise.reject()).then(
         () => true,
         () => false,
       );
@@ -42,7 +44,6 @@ export function refill(main, ...children) {
  */
 export function dateInput(attributes, commit) {
   let timer;
-  let known = attributes.value;
   const now = () => {
     clearTimeout(timer);
     if (input.value === known || !input.isConnected) return;
@@ -54,6 +55,8 @@ export function dateInput(attributes, commit) {
     timer = setTimeout(now, 1_000);
   };
   const input = el('input', { ...attributes, oninput: later, onblur: now, onkeydown: (event) => event.key === 'Enter' && now() });
+  // As the browser has it, which may leave seconds out.
+  let known = input.value;
   return input;
 }
 
@@ -100,7 +103,7 @@ export function longText(text, most, tag = 'span') {
   const node = el(
     tag,
     {},
-    untrusted(`${text.slice(0, most)}…`),
+    untrusted(cut(text, most)),
     ' ',
     button(t('show_all', { count: characters }), () => fill(node, untrusted(text)), { class: 'quiet' }),
   );
@@ -118,4 +121,9 @@ export function save(parts, name, type) {
 export function address(view, path = [], parameters = {}) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
   return `#/${[view, ...path].map(encodeURIComponent).join('/')}${query.size > 0 ? `?${query}` : ''}`;
+}
+
+/** The next millisecond: `until` is exclusive. */
+export function justAfter(time) {
+  return new Date(Date.parse(time) + 1).toISOString();
 }

@@ -1,16 +1,18 @@
 // Quarantine: what was genuine and not understood, by day.
 
 import { ask } from './api.js';
-import { body, keyText, platform } from './change.js';
+import { body } from './body.js';
+import { keyText } from './details.js';
 import { el, fill, id, untrusted } from './dom.js';
-import { furtherBy } from './list.js';
-import { DAY, address, button, copier, dateInput, failed, loading, notice, refill } from './parts.js';
+import { Pages } from './list.js';
+import { DAY, address, button, copier, dateInput, notice, refill } from './parts.js';
+import { platform } from './sentences.js';
 import { has, number, say, t, when } from './texts.js';
 
 const REPROCESS = 'group-ledger reprocess';
 
 /** Shows a day of quarantine; the path is a day as YYYY-MM-DD, in UTC. */
-export function quarantine(main, { path, signal, go, onFailure }) {
+export function quarantine(main, { path, signal, go }) {
   const today = new Date().toISOString().slice(0, 10);
   const day = /^\d{4}-\d\d-\d\d$/u.test(path) && !Number.isNaN(Date.parse(path)) && path < today ? path : today;
   const step = (offset, text, key) =>
@@ -23,8 +25,7 @@ export function quarantine(main, { path, signal, go, onFailure }) {
     });
   const list = el('ol', { class: 'changes' });
   const count = el('span', { class: 'count' });
-  const more = button(t('quarantine.more'), () => {}, { class: 'more' });
-  const content = el('div', { class: 'content' }, loading());
+  const content = el('div', { class: 'content' });
   const input = dateInput(
     { type: 'date', value: day, max: today, 'data-control': 'day', 'aria-label': t('quarantine.day') },
     (value) => value && go(address('quarantine', [value])),
@@ -52,59 +53,20 @@ export function quarantine(main, { path, signal, go, onFailure }) {
     content,
   );
 
-  let cursor = null;
-  async function page() {
-    const answer = await ask(
-      'quarantine',
-      [
-        ['day', day],
-        ['limit', 100],
-        ['cursor', cursor],
-      ],
-      signal,
-    );
-    cursor = answer.next;
-    return answer;
-  }
-
-  async function load() {
-    try {
-      let answer = await page();
-      while (answer.more && answer.quarantined.length === 0) answer = await page();
-      if (answer.quarantined.length === 0) return fill(content, notice('h2', t('quarantine.empty')));
-      // The newest first, where all are there; else as they come: by app, in the order of receipt.
-      if (!answer.more) {
-        answer.quarantined.sort((one, other) => (one.received_at < other.received_at ? 1 : -1));
-        fill(count, ` (${number(answer.quarantined.length)})`);
-      }
-      list.append(...answer.quarantined.map(entry));
-      more.hidden = !answer.more;
-      fill(content, list, more);
-      furtherBy(
-        more,
-        async () => {
-          try {
-            const further = await page();
-            list.append(...further.quarantined.map(entry));
-            return further.more;
-          } catch (failure) {
-            return signal.aborted || !onFailure(failure);
-          }
-        },
-        signal,
-      );
-    } catch (failure) {
-      if (signal.aborted || onFailure(failure)) return;
-      fill(
-        content,
-        failed(failure, () => {
-          fill(content, loading());
-          load();
-        }),
-      );
+  let cursor;
+  const page = async () => {
+    const { quarantined, next, more } = await ask('quarantine', { day, limit: 100, cursor }, signal);
+    // The newest first, where all are there; else as they come: by app, in the order of receipt.
+    if (cursor === undefined && !more) {
+      quarantined.sort((one, other) => (one.received_at < other.received_at ? 1 : -1));
+      if (quarantined.length > 0) fill(count, ` (${number(quarantined.length)})`);
     }
-  }
-  load();
+    cursor = next;
+    list.append(...quarantined.map(entry));
+    return more;
+  };
+  const empty = () => notice('h2', t('quarantine.empty'));
+  new Pages(content, list, { page, empty, text: t('quarantine.more') }).begin(signal);
 }
 
 function entry(callback) {

@@ -1,10 +1,11 @@
 // Changes as sentences. One table for every kind: which text, and what goes into it.
 
-import { cut, id, untrusted } from './dom.js';
+import { cut, id, isBlank, untrusted } from './dom.js';
 import { has, list, number, say } from './texts.js';
 
 /** The kinds of changes, as people look for them. */
 export const KINDS = {
+  __proto__: null,
   group: [
     'group.created',
     'group.info_changed',
@@ -34,7 +35,7 @@ const SENTENCES = {
   },
   'group.dismissed': (change) => ['', { name: named(change.name) }],
   'group.full': () => ['', {}],
-  'group.unknown': (_, operator, { command }) => ['', { command: id(command ?? '', 64) }],
+  'group.unknown': (_change, _operator, { command }) => ['', { command: id(command ?? '', 64) }],
   'member.joined': ({ members = [], how }, operator) => {
     const alone = members.length === 1 && members[0] === operator;
     return [how === 'invited' ? 'invited' : alone ? 'alone' : 'other', { members: people(members) }];
@@ -89,7 +90,7 @@ export function sentence(change) {
 
 /** A user or a key, by the id; said to be empty where nothing would be seen. */
 export function user(name, most = 24) {
-  return name.trim() === '' ? say('empty') : id(name, most);
+  return isBlank(name) ? say('empty') : id(name, most);
 }
 
 const PLACES = ['name', 'owner', 'group_type', 'notification', 'introduction', 'face_url'];
@@ -108,7 +109,7 @@ export function label(field, of = '') {
 
 /** A name in quotation marks. */
 export function quoted(text) {
-  return say('quoted', { text: text.trim() === '' ? say('empty') : untrusted(cut(text, 80), { class: 'name' }) });
+  return say('quoted', { text: isBlank(text) ? say('empty') : untrusted(cut(text, 80), { class: 'name' }) });
 }
 
 /** The text for a role, in words where it is known. */
@@ -163,4 +164,9 @@ function topic(key) {
 
 function figure(value) {
   return typeof value === 'number' ? number(value) : untrusted(String(value ?? '?'));
+}
+
+/** A platform by its own name, in words where there are some. */
+export function platform(name) {
+  return has(`platform.${name}`) ? say(`platform.${name}`) : untrusted(name);
 }

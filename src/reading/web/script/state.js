@@ -1,8 +1,8 @@
 // A group's state: what it is, since when and by which change.
 
 import { ask } from './api.js';
-import { shown } from './change.js';
-import { cut, el, untrusted } from './dom.js';
+import { shown } from './details.js';
+import { cut, el, fill, untrusted } from './dom.js';
 import { gapList } from './gaps.js';
 import { button, reason } from './parts.js';
 import { byPlace, label, role, user } from './sentences.js';
@@ -28,33 +28,36 @@ export function panel(state, of) {
       ),
     gapList(state, of),
     fields.length > 0
-      ? values('profile', fields, label, of, noOwner)
+      ? values('profile', fields, of, noOwner)
       : el('section', {}, el('h2', {}, t('profile')), el('p', { class: 'none' }, t('profile.empty'))),
-    values('custom_fields', Object.entries(state.custom_fields), user, of),
-    values('attributes', Object.entries(state.attributes), user, of),
+    values('custom_fields', Object.entries(state.custom_fields), of),
+    values('attributes', Object.entries(state.attributes), of),
     members(state, of),
     topics(state, of),
   );
 }
 
-function values(title, entries, name, of, more) {
+function values(title, entries, of, more) {
+  const isOwn = title === 'profile';
   if (entries.length === 0) return null;
   return el(
     'section',
     {},
-    el('h2', {}, t(title), name === user && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
+    el('h2', {}, t(title), !isOwn && el('span', { class: 'count' }, ` (${number(entries.length)})`)),
     el(
       'dl',
       { class: 'values' },
       entries.map(([field, value]) => [
-        el('dt', {}, name(field, 32)),
+        el('dt', {}, isOwn ? label(field) : user(field, 32)),
         el(
           'dd',
           {},
           el(
             'div',
             {},
-            field === 'owner' && typeof value.value === 'string' && value.value !== '' ? user(value.value) : shown(value.value),
+            field === 'owner' && typeof value.value === 'string' && value.value !== ''
+              ? user(value.value, 48)
+              : shown(value.value),
           ),
           origin(value, of),
         ),
@@ -66,7 +69,8 @@ function values(title, entries, name, of, more) {
 
 /** The members: those that the state has, and then the others by pages. */
 function members(state, of) {
-  const { key, at, signal, onFailure } = of;
+  const { key, at, signal } = of;
+  const problem = el('p', { class: 'none', role: 'alert' });
   const all = Object.entries(state.members);
   const owner = state.fields.owner?.value;
   const list = el('ul', { class: 'members' });
@@ -78,7 +82,7 @@ function members(state, of) {
       el(
         'span',
         {},
-        user(name),
+        user(name, 48),
         known.nickname && [' ', untrusted(cut(String(known.nickname), 80), { class: 'nickname' })],
         (name === owner || known.role !== undefined) && [
           ' ',
@@ -88,7 +92,7 @@ function members(state, of) {
       origin(known, of),
     );
   let shownMembers = 0;
-  let cursor;
+  let [cursor, isLast] = [undefined, false];
   async function further() {
     if (shownMembers < all.length) {
       const next = all.slice(shownMembers, shownMembers + (shownMembers === 0 ? MEMBERS : 500));
@@ -101,27 +105,20 @@ function members(state, of) {
         let news = [];
         // The first pages have those that are shown already.
         do {
-          const page = await ask(
-            'members',
-            [
-              ['group_key', key],
-              ['at', asOf],
-              ['limit', 1_000],
-              ['cursor', cursor],
-            ],
-            signal,
-          );
+          const page = await ask('members', { group_key: key, at: asOf, limit: 1_000, cursor }, signal);
           news = page.members.filter(({ user: name }) => !Object.hasOwn(state.members, name));
           cursor = page.next;
         } while (news.length === 0 && cursor);
+        fill(problem);
+        isLast = cursor === null;
         list.append(...news.map((listed) => member([listed.user, listed])));
         shownMembers += news.length;
       } catch (failure) {
-        if (!signal.aborted && !onFailure(failure)) more.after(el('p', { class: 'none' }, reason(failure)));
+        if (!signal.aborted) fill(problem, reason(failure));
       }
       more.disabled = false;
     }
-    more.hidden = shownMembers >= state.members_total;
+    more.hidden = isLast || shownMembers >= state.members_total;
   }
   further();
   const known = state.members_complete
@@ -132,7 +129,7 @@ function members(state, of) {
     {},
     el('h2', {}, t('members'), state.members_total > 0 && el('span', { class: 'count' }, ` (${number(state.members_total)})`)),
     known,
-    all.length === 0 ? el('p', { class: 'none' }, t('members.none')) : [list, more],
+    all.length === 0 ? el('p', { class: 'none' }, t('members.none')) : [list, problem, more],
   );
 }
 
@@ -162,7 +159,7 @@ function topics(state, of) {
 /** What a value says of its origin: since when, by whom, and a link to the change that set it. */
 function origin(value, { here }) {
   if (!value.change_key) return null;
-  const joined = value.how === 'invited' && !value.operator ? 'how.apply' : `how.${value.how}`;
+  const joined = value.how === 'invited' && !value.operator ? 'how.unknown' : `how.${value.how}`;
   const form = has(joined) ? joined : value.operator ? 'since_by' : 'since';
   const text =
     value.since === null
