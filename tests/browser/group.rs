@@ -67,7 +67,7 @@ async fn a_group_is_found_from_the_list_and_by_each_form_of_its_id() {
         browser.wait_for("main.group .heading").await;
     }
     search(&browser, "nobody").await;
-    wait_for_text(&browser, ".found", "No group with the id nobody has a record").await;
+    wait_for_text(&browser, ".found", "No group with the id nobody is known").await;
     for (key, text) in
         [("tencent-chat#1400000000#nobody", "Nothing is recorded of this group"), ("x", "no group's key")]
     {
@@ -93,7 +93,7 @@ async fn gaps_are_told_beside_the_state_and_where_they_are_in_the_history() {
     assert_eq!(browser.evaluate(script).await, true);
     for text in [
         "The owner was sam; this change says it was tom",
-        "walt was no member",
+        "walt was not a member",
         "vic was a member already",
         "had been dismissed",
     ] {
@@ -109,7 +109,7 @@ async fn gaps_are_told_beside_the_state_and_where_they_are_in_the_history() {
     wait_for_text(&browser, "li.meant .sentence", "uma renamed the group to “Night shift (again)”").await;
     assert_eq!(browser.evaluate("return document.activeElement.closest('li')?.className;").await, "meant");
 
-    choose(&browser, ".history select", "member.*").await;
+    choose(&browser, ".history select", "members").await;
     wait_for_count(&browser, ROWS, 3).await;
     browser.assert_quiet(&[]).await;
     end(stack).await;
@@ -180,7 +180,7 @@ async fn the_details_of_a_change_are_all_that_is_known_of_it() {
     let text = browser.text("details[open] .details").await;
     for part in [
         "Field\tBefore\tAfter\nname\tFirst\tSecond",
-        "sent by the caller, vouched for by nothing",
+        "reported by the sender; nothing vouches for it",
         "203.0.113.7",
         "iOS",
         "2024-05-07 02:41:00.000 UTC",
@@ -232,8 +232,10 @@ async fn a_long_history_and_many_members_are_loaded_as_they_are_looked_at_and_sa
     browser.cdp("Browser.setDownloadBehavior", json!({ "behavior": "deny" })).await;
     open(&browser, &stack, &group_at(GROUP, &[])).await;
     wait_for_count(&browser, ROWS, 100).await;
-    browser.evaluate("document.querySelector('.history .more').scrollIntoView();").await;
-    wait_for_count(&browser, ROWS, 131).await;
+    // To the end, which moves while rows come into view and get their height.
+    let scrolled =
+        format!("scrollTo(0, document.body.scrollHeight), document.querySelectorAll('{ROWS}').length === 131");
+    browser.wait_until(&scrolled).await;
     browser.wait_for(".history .end:not([hidden])").await;
 
     // The owner, too.

@@ -96,7 +96,7 @@ async fn what_is_being_read_stays_where_it_is_until_the_new_changes_are_asked_fo
     browser.click(".pill").await;
     wait_for_count(&browser, ROWS, 48).await;
     browser.wait_until("scrollY === 0 && document.querySelector('.pill').hidden").await;
-    wait_for_text(&browser, ROWS, "@TGS#47").await;
+    browser.wait_until("document.querySelector('.feed a.group').title === '@TGS#47'").await;
 
     // An open change is being read as well.
     browser.click(&format!("{ROWS} summary")).await;

@@ -23,7 +23,7 @@ async fn a_token_is_in_its_tab_alone_and_until_the_reader_signs_out() {
     wait_for_text(&browser, "#problem", "This token is not known here").await;
     assert_eq!(browser.evaluate("return document.querySelector('#token').value;").await, WRONG, "to be corrected");
     give(&browser, TOKEN).await;
-    browser.wait_for("main.quarantine .state").await;
+    browser.wait_for("main.quarantine .state h2").await;
 
     let script = format!(
         "const requests = performance.getEntriesByType('resource').map(entry => entry.name);
@@ -35,7 +35,7 @@ async fn a_token_is_in_its_tab_alone_and_until_the_reader_signs_out() {
     assert_eq!(browser.cdp("Network.getAllCookies", json!({})).await["cookies"], json!([]));
 
     reload(&browser).await;
-    browser.wait_for("main.quarantine .state").await;
+    browser.wait_for("main.quarantine .state h2").await;
     click_named(&browser, ".bar", "Sign out").await;
     browser.wait_for("#token").await;
     assert_eq!(browser.evaluate("return sessionStorage.length;").await, 0);
