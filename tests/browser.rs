@@ -1,5 +1,6 @@
 //! The reader's page in a browser: needs Chromium, `chromedriver` and what `npm ci` installs in `tests/browser`.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 
@@ -9,15 +10,26 @@ use hyper::body::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::local::Stack;
+use crate::support::cli::run;
+use crate::support::{post, send};
 
 mod bench;
 mod driver;
+mod group;
+mod hostile;
+mod keyboard;
+mod now;
+mod quarantine;
 mod screenshots;
+mod sentences;
+mod sign_in;
+mod views;
 
 use driver::{Browser, View};
 
@@ -33,6 +45,102 @@ async fn open(browser: &Browser, stack: &Stack, fragment: &str) {
     let source = format!("sessionStorage.setItem('group-ledger.token', '{TOKEN}');");
     browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
     browser.goto(&format!("http://127.0.0.1:{}/ledger{fragment}", stack.ports[0])).await;
+}
+
+/// The address of a stack's page, with a view's fragment.
+fn page(stack: &Stack, fragment: &str) -> String {
+    format!("http://127.0.0.1:{}/ledger{fragment}", stack.ports[0])
+}
+
+/// Opens the page anew, as a browser does that is told to load it again.
+async fn reload(browser: &Browser) {
+    browser.evaluate("window.is_old = true; location.reload();").await;
+    browser.wait_until("!window.is_old && document.querySelector('main')").await;
+}
+
+/// Makes the page's own timers run 20 times as fast, from the next document on.
+async fn hurry(browser: &Browser) {
+    let source = "{ const after = window.setTimeout; window.setTimeout = (run, wait = 0) => after(run, wait / 20); }";
+    browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+}
+
+/// Clicks the first control within a selector that is seen and has this text or name, as soon as there is one.
+async fn click_named(browser: &Browser, within: &str, name: &str) {
+    let script = format!(
+        "(node => node && (node.click(), true))(Array.from(document.querySelectorAll({})).find(node =>
+            (node.getAttribute('aria-label') ?? node.textContent).trim() === {} && node.checkVisibility()))",
+        json!(format!("{within} :is(a, button, summary, label)")),
+        json!(name)
+    );
+    browser.wait_until(&script).await;
+}
+
+/// Chooses a value of an input or a list, as a reader does.
+async fn choose(browser: &Browser, selector: &str, value: &str) {
+    browser.wait_for(selector).await;
+    let script = format!(
+        "const node = document.querySelector({});
+        node.value = {};
+        for (const name of ['input', 'change']) node.dispatchEvent(new Event(name, {{ bubbles: true }}));",
+        json!(selector),
+        json!(value)
+    );
+    browser.evaluate(&script).await;
+}
+
+/// Waits until so many elements match.
+async fn wait_for_count(browser: &Browser, selector: &str, count: usize) {
+    browser.wait_until(&format!("document.querySelectorAll({}).length === {count}", json!(selector))).await;
+}
+
+/// Waits until the first element that matches has this in its text.
+async fn wait_for_text(browser: &Browser, selector: &str, text: &str) {
+    let script = format!("document.querySelector({})?.textContent.includes({})", json!(selector), json!(text));
+    browser.wait_until(&script).await;
+}
+
+/// Sends a callback to a stack, which must accept it.
+async fn deliver(stack: &Stack, callback: &[u8]) {
+    let (status, body) = send(stack.ports[0], callback).await.unwrap();
+    assert_eq!(status, 200, "{}: {body}", String::from_utf8_lossy(callback));
+}
+
+/// A callback of Tencent Cloud Chat about a group: a command without its prefix, and the fields of its body.
+fn tencent(command: &str, group: &str, mut body: Value) -> Vec<u8> {
+    let command = format!("Group.{command}");
+    body["CallbackCommand"] = json!(command);
+    body["GroupId"] = json!(group);
+    let command: String = form_urlencoded::byte_serialize(command.as_bytes()).collect();
+    let path =
+        format!("/tencent-chat?SdkAppid=1400000000&CallbackCommand={command}&ClientIP=203.0.113.7&OptPlatform=iOS");
+    post(&path, &body.to_string())
+}
+
+/// A callback of OpenIM: a command without its affixes, and the fields of its body.
+fn openim(command: &str, body: &Value) -> Vec<u8> {
+    post(&format!("/openim/callbackAfter{command}Command"), &body.to_string())
+}
+
+/// Sends the demo's week; the keys of its groups: the community, the night shift, which has gaps, and the hikers.
+async fn demo(stack: &Stack) -> [String; 3] {
+    let sent = run(&BTreeMap::new(), &["send", &format!("http://127.0.0.1:{}", stack.ports[0]), "--demo"], "").await;
+    sent.succeeded();
+    ["TRAIL", "NIGHT", "hikers"].map(|mark| {
+        let key = sent.errors.split('\'').find(|word| word.contains(mark)).unwrap();
+        key.to_owned()
+    })
+}
+
+/// The fragment of a group.
+fn group_at(key: &str, parameters: &[(&str, &str)]) -> String {
+    let key = utf8_percent_encode(key, NON_ALPHANUMERIC);
+    let parameters = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("#/group/{key}?{parameters}")
+}
+
+async fn end(stack: Stack) {
+    stack.signal("-INT", true).await;
+    stack.end().await;
 }
 
 /// Serves a document, with a policy that lets it load nothing and run nothing; its URL.

@@ -93,6 +93,13 @@ pub(crate) fn sample(platform: &str) -> Vec<(String, Sent, u16)> {
     plain.step_by(5).map(parts).collect()
 }
 
+/// The cases of a platform that are recorded.
+pub(crate) fn recorded(platform: &str) -> Vec<Sent> {
+    let text = fs::read_to_string(format!("tests/cases/{platform}.jsonl")).unwrap();
+    let cases = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    cases.filter(|case| case["expect"]["recorded"] == true).map(|case| sent(&case)).collect()
+}
+
 fn sent(case: &Value) -> Sent {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in case["query"].as_object().unwrap() {

@@ -17,7 +17,7 @@ export const en = {
   "somebody": "somebody",
   "and_others_one": "{first} and {count} other",
   "and_others_other": "{first} and {count} others",
-  "some_topic": "a topic",
+  "some_topic": "(unknown)",
   "custom_fields_one": "custom field {keys}",
   "custom_fields_other": "custom fields {keys}",
 

@@ -15,7 +15,7 @@ export const zh = {
   "with_members_other": "，含 {count} 名成员",
   "somebody": "有人",
   "and_others_other": "{first} 等 {total} 人",
-  "some_topic": "某个话题",
+  "some_topic": "（未知）",
   "custom_fields_other": "自定义字段 {keys}",
 
   "group.created.by": "{operator} 创建了群组{name}{members}",
