@@ -44,7 +44,7 @@ async fn stack() -> Stack {
 async fn open(browser: &Browser, stack: &Stack, fragment: &str) {
     let source = format!("sessionStorage.setItem('group-ledger.token', '{TOKEN}');");
     browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
-    browser.goto(&format!("http://127.0.0.1:{}/ledger{fragment}", stack.ports[0])).await;
+    browser.goto(&page(stack, fragment)).await;
 }
 
 /// The address of a stack's page, with a view's fragment.

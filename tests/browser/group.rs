@@ -68,8 +68,14 @@ async fn a_group_is_found_from_the_list_and_by_each_form_of_its_id() {
     }
     search(&browser, "nobody").await;
     wait_for_text(&browser, ".found", "No group with the id nobody is known").await;
+    // A part of an id, or of a name that the list has told.
+    for text in ["HIKE", "周末徒步"] {
+        search(&browser, text).await;
+        wait_for_count(&browser, ".found a", 1).await;
+        wait_for_text(&browser, ".found a", hikers_id).await;
+    }
     for (key, text) in
-        [("tencent-chat#1400000000#nobody", "Nothing is recorded of this group"), ("x", "no group's key")]
+        [("tencent-chat#1400000000#nobody", "Nothing is recorded for this group"), ("x", "not a group key")]
     {
         go(&browser, &group_at(key, &[])).await;
         wait_for_text(&browser, "main .state", text).await;
@@ -131,19 +137,22 @@ async fn a_group_is_seen_as_it_was_at_any_moment() {
         wait_for_text(&browser, "h1", title).await;
     };
     for (title, rows) in [("Group without a known name", 6), ("Second", 5), ("Second", 2), ("First", 1)] {
-        click_named(&browser, ".travel", "Change before").await;
+        click_named(&browser, ".travel", "Previous change").await;
         browser.wait_for(".past").await;
         sees(title, rows).await;
     }
     wait_for_text(&browser, ".past", "May 7, 2024, 02:40:00").await;
     for (title, rows) in [("Second", 2), ("Second", 5), ("Group without a known name", 6)] {
-        click_named(&browser, ".travel", "Change after").await;
+        click_named(&browser, ".travel", "Next change").await;
         sees(title, rows).await;
     }
-    click_named(&browser, ".travel", "Change after").await;
+    click_named(&browser, ".travel", "Next change").await;
     browser.wait_until("!document.querySelector('.past')").await;
-    choose(&browser, "input[type=datetime-local]", "2024-05-07T02:41:30").await;
+    // A date is taken when it was typed, not at its first digit, and what was typed in has the focus still.
+    browser.type_text("input[type=datetime-local]", "05072024024130AM").await;
     sees("Second", 2).await;
+    let focus = browser.evaluate("return [document.activeElement.type, location.hash.split('at=')[1]];").await;
+    assert_eq!(focus, json!(["datetime-local", "2024-05-07T02%3A41%3A30.000Z"]));
     choose(&browser, "input[type=range]", "0").await;
     sees("First", 1).await;
     wait_for_text(&browser, ".panel", "bob").await;
@@ -155,7 +164,7 @@ async fn a_group_is_seen_as_it_was_at_any_moment() {
     click_named(&browser, ".details", "See the group right after this").await;
     sees("First", 1).await;
     go(&browser, &group_at(GROUP, &[("at", "2020-01-01T00:00:00.000Z")])).await;
-    wait_for_text(&browser, "main .state", "At this time nothing was recorded of this group").await;
+    wait_for_text(&browser, "main .state", "At this time nothing was recorded for this group").await;
     click_named(&browser, "main .state", "Go there").await;
     sees("First", 1).await;
     browser.assert_quiet(&["404"]).await;
@@ -199,6 +208,15 @@ async fn the_details_of_a_change_are_all_that_is_known_of_it() {
     assert_eq!(browser.wait_until("window.copied").await, sent);
     click_named(&browser, ".heading", "Copy the id").await;
     browser.wait_until(&format!("window.copied === '{ID}'")).await;
+
+    click_named(&browser, "details[open] .details", "all their changes to this group").await;
+    wait_for_text(&browser, ".history", "Only changes by leckie").await;
+    wait_for_count(&browser, ROWS, 6).await;
+    go(&browser, &group_at(GROUP, &[("by", "nobody")])).await;
+    wait_for_text(&browser, ".history", "No matching changes").await;
+    click_named(&browser, ".history", "Show all changes").await;
+    wait_for_count(&browser, ROWS, 6).await;
+    browser.click(&format!("{ROWS}:nth-last-child(2) summary")).await;
 
     // The link shows the same to whoever has a token.
     click_named(&browser, "details[open] .details", "Copy link").await;
@@ -262,7 +280,7 @@ async fn a_long_history_and_many_members_are_loaded_as_they_are_looked_at_and_sa
         json!(GROUP)
     );
     browser.evaluate(&script).await;
-    for (name, format, lines) in [("Download CSV", "csv", 132), ("Download JSON lines", "ndjson", 131)] {
+    for (name, format, lines) in [("⤓ CSV", "csv", 132), ("⤓ JSON lines", "ndjson", 131)] {
         browser.evaluate("window.saved = null;").await;
         click_named(&browser, ".history", name).await;
         browser.wait_until("window.saved").await;

@@ -39,7 +39,7 @@ async fn the_page_is_used_with_the_keyboard_alone() {
 
     let sentence = "summary u-secret renamed the group to “n-secret”";
     for expected in [
-        "To the content",
+        "Skip to content",
         "Group Ledger",
         "Open a group by its id",
         "Now",

@@ -109,6 +109,73 @@ async fn what_is_being_read_stays_where_it_is_until_the_new_changes_are_asked_fo
 }
 
 #[tokio::test]
+async fn who_comes_back_from_a_group_finds_the_same_place() {
+    let stack = stack().await;
+    let browser = Browser::open(View::DESKTOP).await;
+    for number in 0..60 {
+        change(&stack, &format!("@TGS#{number}")).await;
+    }
+    open(&browser, &stack, "").await;
+    wait_for_count(&browser, ROWS, 50).await;
+    // To the end, so that a second page comes.
+    browser
+        .wait_until(&format!(
+            "scrollTo(0, document.body.scrollHeight), document.querySelectorAll('{ROWS}').length === 60"
+        ))
+        .await;
+    browser.evaluate("scrollTo(0, 900);").await;
+    let place = browser.wait_until("scrollY > 800 && scrollY").await;
+    let link = "Array.from(document.querySelectorAll('.feed a.group')).find(link => link.getBoundingClientRect().top > 100).click()";
+    browser.evaluate(link).await;
+    browser.wait_for("main.group .heading").await;
+    change(&stack, "@TGS#61").await;
+    browser.evaluate("history.back();").await;
+    browser.wait_until(&format!("scrollY === {place}")).await;
+    // And what came meanwhile.
+    wait_for_text(&browser, ".pill:not([hidden])", "1 new change").await;
+    wait_for_count(&browser, ROWS, 60).await;
+    browser.assert_quiet(&[]).await;
+    end(stack).await;
+}
+
+/// The index shows a change only after later ones: the quick way passes it by.
+#[tokio::test]
+async fn what_becomes_visible_late_is_shown_once() {
+    let stack = stack().await;
+    let browser = Browser::open(View::DESKTOP).await;
+    hurry(&browser).await;
+    let source = "
+        const ask = window.fetch;
+        window.fetch = async (url, options) => {
+            const isQuick = url.searchParams.get('settle') === '0';
+            // It has settled, as far as the test is concerned.
+            if (url.searchParams.get('settle') === '10') url.searchParams.set('settle', '0');
+            const answer = await ask(url, options);
+            if (!isQuick || window.hidden) return answer;
+            const page = await answer.json();
+            const changes = page.changes.filter(change => change.group_id !== '@TGS#late');
+            window.hidden = changes.length < page.changes.length;
+            return new Response(JSON.stringify({ ...page, changes }), answer);
+        };";
+    browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+    change(&stack, "@TGS#0").await;
+    open(&browser, &stack, "").await;
+    wait_for_count(&browser, ROWS, 1).await;
+    change(&stack, "@TGS#late").await;
+    change(&stack, "@TGS#1").await;
+    browser.wait_until("window.hidden").await;
+    wait_for_count(&browser, ROWS, 2).await;
+    // 11 s later.
+    browser.evaluate("const now = Date.now; Date.now = () => now() + 11_000;").await;
+    wait_for_count(&browser, ROWS, 3).await;
+    wait_for_count(&browser, ".feed a.group[title='@TGS#late']", 1).await;
+    polls_pass(&browser).await;
+    wait_for_count(&browser, ROWS, 3).await;
+    browser.assert_quiet(&[]).await;
+    end(stack).await;
+}
+
+#[tokio::test]
 async fn a_page_that_is_paused_or_hidden_asks_for_nothing_until_it_goes_on() {
     let stack = stack().await;
     let browser = Browser::open(View::DESKTOP).await;
@@ -150,7 +217,7 @@ async fn an_outage_is_said_and_ends_by_itself() {
     wait_for_count(&browser, ROWS, 1).await;
 
     browser.set_offline(true).await;
-    wait_for_text(&browser, ".banner:not([hidden])", "No connection. What you see is from").await;
+    wait_for_text(&browser, ".banner:not([hidden])", "There is no connection").await;
     change(&stack, "@TGS#1").await;
     wait_for_count(&browser, ROWS, 1).await;
     browser.set_offline(false).await;

@@ -40,7 +40,9 @@ async function loadPrevious(fields, change) {
     const query = { group_key, from: occurred_at, until: justAfter(occurred_at), previous: true, limit: 100 };
     const { changes } = await ask('history', query);
     change.previous = changes.find(({ change_key: key }) => key === change.change_key)?.previous ?? {};
+    const hadFocus = fields.contains(document.activeElement);
     fill(fields, changedFields(change));
+    if (hadFocus) fields.querySelector('.wide')?.focus({ preventScroll: true });
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;
   }

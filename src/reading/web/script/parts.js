@@ -54,7 +54,12 @@ export function dateInput(attributes, commit) {
     clearTimeout(timer);
     timer = setTimeout(now, 1_000);
   };
-  const input = el('input', { ...attributes, oninput: later, onblur: now, onkeydown: (event) => event.key === 'Enter' && now() });
+  const input = el('input', {
+    ...attributes,
+    oninput: later,
+    onblur: now,
+    onkeydown: (event) => event.key === 'Enter' && input.reportValidity() && now(),
+  });
   // As the browser has it, which may leave seconds out.
   let known = input.value;
   return input;
