@@ -67,7 +67,7 @@ async fn a_group_is_found_from_the_list_and_by_each_form_of_its_id() {
         browser.wait_for("main.group .heading").await;
     }
     search(&browser, "nobody").await;
-    wait_for_text(&browser, ".found", "No group with the id nobody is known").await;
+    wait_for_text(&browser, ".found", "No group has the id nobody").await;
     // A part of an id, or of a name that the list has told.
     for text in ["HIKE", "周末徒步"] {
         search(&browser, text).await;
@@ -150,6 +150,7 @@ async fn a_group_is_seen_as_it_was_at_any_moment() {
     browser.wait_until("!document.querySelector('.past')").await;
     // A date is taken when it was typed, not at its first digit, and what was typed in has the focus still.
     browser.type_text("input[type=datetime-local]", "05072024024130AM").await;
+    browser.press(&["Enter"]).await;
     sees("Second", 2).await;
     let focus = browser.evaluate("return [document.activeElement.type, location.hash.split('at=')[1]];").await;
     assert_eq!(focus, json!(["datetime-local", "2024-05-07T02%3A41%3A30.000Z"]));

@@ -41,7 +41,7 @@ async fn the_page_is_used_with_the_keyboard_alone() {
     for expected in [
         "Skip to content",
         "Group Ledger",
-        "Open a group by its id",
+        "Open a group: id or name",
         "Now",
         "Quarantine",
         "中文",
@@ -66,7 +66,7 @@ async fn the_page_is_used_with_the_keyboard_alone() {
     browser.press(&["Enter"]).await;
     assert_eq!(browser.evaluate("return document.activeElement.id;").await, "content");
     browser.press(&["/"]).await;
-    assert_eq!(focused(&browser).await, "Open a group by its id");
+    assert_eq!(focused(&browser).await, "Open a group: id or name");
     browser.press(&["j"]).await;
     assert_eq!(browser.evaluate("return document.activeElement.value;").await, "j", "typed, not done");
     browser.press(&["Escape"]).await;

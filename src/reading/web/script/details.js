@@ -2,10 +2,10 @@
 
 import { Failure, ask } from './api.js';
 import { body } from './body.js';
-import { el, fill, id, untrusted, cut } from './dom.js';
+import { cut, el, fill, untrusted } from './dom.js';
 import { address, copier, failed, justAfter, loading, longText } from './parts.js';
 import { byPlace, label, role, user } from './sentences.js';
-import { t, when } from './texts.js';
+import { has, t, when } from './texts.js';
 
 /** Fills the details with what is known, and with the body, which is asked for. */
 export function fillDetails(details, change, inFeed) {
@@ -79,7 +79,7 @@ function changedFields({ kind, change = {}, previous = {} }) {
         ? Object.entries(value ?? {}).map(([key, inner]) =>
             row([label(field), ' ', user(key, 32)], own(previous[field], key), inner),
           )
-        : [row(label(field, kind.split('.')[0]), previous[field], value, field === 'role')],
+        : [row(label(field, kind.split('.')[0]), previous[field], inWords(field, value), field === 'role')],
     );
   if (rows.length === 0) return el('p', { class: 'none' }, t('details.nothing'));
   const heads = ['field', known && 'before', known ? 'after' : 'value'].map(
@@ -95,6 +95,11 @@ function changedFields({ kind, change = {}, previous = {} }) {
       el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, rows)),
     ),
   );
+}
+
+/** How somebody joined or left, in words where they are known. */
+function inWords(field, value) {
+  return field === 'how' && has(`value.${value}`) ? t(`value.${value}`) : value;
 }
 
 function nested(field) {

@@ -120,9 +120,9 @@ export function group(main, { path: key, parameters, signal, go }) {
             type && [untrusted(String(type.value)), dot()],
             platform(state.platform),
             dot(),
-            say(state.complete ? 'group.since' : 'group.at_least_since', {
-              time: when(state.created?.since ?? revived ?? began, 'shortDay'),
-            }),
+            state.created && state.complete
+              ? say('group.since', { time: when(state.created.since, 'shortDay') })
+              : say(revived ? 'group.revived' : 'group.at_least_since', { time: when(revived ?? began, 'shortDay') }),
             state.dismissed && [dot(), dismissal(state.dismissed)],
             dot(),
             t('group.changes', { count: state.changes }),

@@ -64,7 +64,9 @@ function close(target) {
   const disclosure = target.closest('details[open]');
   if (!disclosure) return false;
   disclosure.open = false;
-  disclosure.querySelector('summary').focus();
+  const row = disclosure.querySelector('summary');
+  row.focus();
+  row.scrollIntoView({ block: 'nearest' });
   return true;
 }
 

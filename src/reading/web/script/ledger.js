@@ -94,7 +94,11 @@ function askToSignIn(message) {
     el('span', { class: 'brand' }, 'Group Ledger'),
     el('div', { class: 'switches' }, switches()),
   );
-  fill(document.body, header, signIn(message, show));
+  const done = () => {
+    show();
+    view.main.focus({ preventScroll: true });
+  };
+  fill(document.body, header, signIn(message, done));
   document.getElementById('token').focus();
 }
 

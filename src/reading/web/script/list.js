@@ -71,7 +71,8 @@ export class Pages {
     this.end = end;
     this.message = el('p', { class: 'none', role: 'alert' });
     this.button = button(text, () => this.further(), { class: 'more' });
-    this.observer = new IntersectionObserver(([entry]) => entry.isIntersecting && this.further(), { rootMargin: '600px' });
+    const seen = (entries) => entries.at(-1).isIntersecting && this.further();
+    this.observer = new IntersectionObserver(seen, { rootMargin: '600px' });
   }
 
   /** Loads the first page; whether that was done. */

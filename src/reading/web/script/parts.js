@@ -39,27 +39,22 @@ export function refill(main, ...children) {
 }
 
 /**
- * An input of a date or time. `commit` gets its value when it is left, at Enter, and when nothing has been typed for a second: a
- * browser tells of a change at each digit.
+ * An input of a date or time. `commit` gets its value when it is left and at Enter; without a key pressed, as the browser's calendar
+ * does it, at once. What is typed is no date before it is whole, and a browser tells of a change at each digit.
  */
 export function dateInput(attributes, commit) {
-  let timer;
+  let isTyped = false;
   const now = () => {
-    clearTimeout(timer);
-    if (input.value === known || !input.isConnected) return;
+    isTyped = false;
+    if (input.value === known || input.validity.badInput || !input.isConnected) return;
     known = input.value;
     commit(known);
   };
-  const later = () => {
-    clearTimeout(timer);
-    timer = setTimeout(now, 1_000);
+  const onkeydown = (event) => {
+    isTyped = true;
+    if (event.key === 'Enter' && input.reportValidity()) now();
   };
-  const input = el('input', {
-    ...attributes,
-    oninput: later,
-    onblur: now,
-    onkeydown: (event) => event.key === 'Enter' && input.reportValidity() && now(),
-  });
+  const input = el('input', { ...attributes, onkeydown, onchange: () => isTyped || now(), onblur: now });
   // As the browser has it, which may leave seconds out.
   let known = input.value;
   return input;

@@ -44,7 +44,7 @@ const SENTENCES = {
     const removed = how === 'kicked' || (how !== 'quit' && operator && !members.includes(operator));
     return [removed ? 'kicked' : 'quit', { count: members.length || 1, members: people(members) }];
   },
-  'member.changed': (change, operator) => {
+  'member.changed': (change) => {
     const fields = changed(change, ['role', 'nickname', 'face_url', 'ex']);
     const values = { member: user(change.member ?? '') };
     const role = ROLES[change.role];
