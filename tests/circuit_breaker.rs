@@ -148,3 +148,15 @@ async fn a_queue_that_timed_out_is_left_alone_too() {
     let log = function.kill().await;
     assert_eq!(log.matches(r#""message":"recover""#).count(), 20);
 }
+
+/// What had hardly any time says nothing of the queue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_had_too_little_time_is_tried_again() {
+    let world = World::start((Fault::Hang, ALWAYS), (Fault::Hang, ALWAYS)).await;
+    let function = world.function(OPENIM, ALWAYS).await;
+    for _ in 0..5 {
+        let answer = function.invoke(support::change(OPENIM).event(), Duration::from_millis(400)).await;
+        assert_eq!(status(&answer), Some(503));
+    }
+    assert!(world.to_fallback_queue.requests() > 1, "{}", world.to_fallback_queue.requests());
+}
