@@ -2,7 +2,7 @@
 //!
 //! [`api`] is the HTTP API; [`history`], [`feed`] and [`quarantine`] are the lists behind it, a [`page`] at a time;
 //! [`state`] folds a history;
-//! [`web`] is the page for people;
+//! `web` is the page for people;
 //! [`change`] is how a record is told, in the [formats](mod@format) that a client may ask for. Knows the domain, the platforms (to decode
 //! again what no item could hold) and the table; neither Lambda nor how callbacks are received.
 
