@@ -131,6 +131,13 @@ fn outcomes(output: &str) -> BTreeMap<&str, usize> {
     outcomes
 }
 
+/// How long records take to the bus.
+#[tokio::test]
+#[ignore = "takes a minute: make chaos"]
+async fn the_publishers_lag() {
+    crate::publish::print_lag().await;
+}
+
 /// The publisher, with faults at every stage.
 #[tokio::test]
 #[ignore = "takes a minute: make chaos"]

@@ -855,3 +855,66 @@ async fn events_come_out_of_the_rules_queue() {
     let none = cli(&world, &bus.endpoint, &["events", "--until-empty"]).await;
     assert_eq!((none.code, none.errors.contains("--queue-url")), (Some(2), true), "{}", none.errors);
 }
+
+/// Prints how long records take from their write to the bus, with the built function and a bus that answers at once: at a steady
+/// rate, and where many wait.
+pub(crate) async fn print_lag() {
+    for (what, groups, records, a_second) in [
+        ("100 a second, of 97 groups", 97, 2_000, Some(100)),
+        ("10 a second, of one group", 1, 200, Some(10)),
+        ("5,000 at once, of 97 groups", 97, 5_000, None),
+        ("1,000 at once, of one group", 1, 1_000, None),
+    ] {
+        let lags = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&lags);
+        let mut world = World::start(move |entries| {
+            let now = Timestamp::now();
+            let lag = |entry: &Value| {
+                let detail: Value = serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap();
+                detail["recorded_at"].as_str().unwrap().parse::<Timestamp>().unwrap().until(now)
+            };
+            seen.lock().unwrap().extend(entries.iter().map(lag));
+            Reply::accept(entries)
+        })
+        .await;
+        let function = Function::start("publisher", &world.settings()).await;
+        let record = |number: usize| item(&format!("g{}", number % groups), number, Timestamp::now());
+        let begun = Instant::now();
+        let mut written = 0;
+        if a_second.is_none() {
+            for number in 0..records {
+                world.table.put(&record(number));
+            }
+            written = records;
+        }
+        let start = Instant::now();
+        while lags.lock().unwrap().len() < records {
+            let due = a_second
+                .map_or(records, |a_second| usize::try_from(begun.elapsed().as_millis()).unwrap() * a_second / 1_000);
+            while written < due.min(records) {
+                world.table.put(&record(written));
+                written += 1;
+            }
+            if world.stream.is_done().unwrap() {
+                // Lambda reads a shard four times a second.
+                sleep(Duration::from_millis(250)).await;
+                continue;
+            }
+            let invoke = async |event| {
+                function.invoke(event, TIME_LEFT).await.body.ok_or_else(|| anyhow::anyhow!("the function failed"))
+            };
+            world.stream.poll(invoke).await.unwrap();
+        }
+        let took = start.elapsed();
+        let mut lags = std::mem::take(&mut *lags.lock().unwrap());
+        lags.sort_unstable();
+        let at = |percent: usize| lags[(lags.len() - 1) * percent / 100];
+        let rate = if a_second.is_none() {
+            format!("; {:.0} records a second", f64::from(u32::try_from(records).unwrap()) / took.as_secs_f64())
+        } else {
+            format!("; p50 {:?}, p99 {:?}, longest {:?}", at(50), at(99), at(100))
+        };
+        #[expect(clippy::print_stderr, reason = "the figures")]
+        let () = eprintln!("{what}: {} requests{rate}", world.bus.requests().len());
+    }
+}
