@@ -88,6 +88,7 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	@for workspace in benches fuzz; do cargo tree --quiet --locked --manifest-path $$workspace/Cargo.toml >/dev/null; done
 	$(call say,Template …)
 	sam validate --lint
+	sam validate --lint --template examples/publishing/consumer.yaml
 	AWS_DEFAULT_REGION=us-east-1 sam validate
 
 .PHONY: screenshots

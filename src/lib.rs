@@ -15,12 +15,13 @@
 //! Storing is idempotent: `storage::ledger` recognises a duplicate. `docs/reliability.md` traces a callback while DynamoDB is down.
 //!
 //! A room is a folder. `platform` and `storage` depend on `domain` only; `ingest` and `reading` on these three, not on each other;
-//! `host` on all of them; `cli` on all. `tests/architecture.rs` enforces this:
+//! `publish` on these and `reading`, whose form of a change it sends; `host` on all of them; `cli` on all. `tests/architecture.rs` enforces this:
 //!
 //! | room | what it is for |
 //! | --- | --- |
 //! | `cli` | the command line of users and operators (feature `cli`) |
 //! | [`host`] | what runs the rest: Lambda functions, AWS clients, log, metrics |
+//! | [`publish`] | records as events: the table's stream, an EventBridge bus, dead letters |
 //! | [`reading`] | the ledger's API: history, one change, the feed, quarantine |
 //! | [`ingest`] | the way itself: verify, parse, decode, store, respond, within the sender's timeout; replay |
 //! | [`platform`] | one folder for each platform: how it verifies, parses, decodes and answers; the list of platforms |
@@ -38,6 +39,7 @@ pub mod host;
 pub mod ingest;
 mod panics;
 pub mod platform;
+pub mod publish;
 pub mod reading;
 pub mod settings;
 pub mod storage;

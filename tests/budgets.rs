@@ -50,8 +50,8 @@ fn dependencies() -> BTreeSet<(String, String)> {
     String::from_utf8(output.stdout).unwrap().lines().filter_map(package).collect()
 }
 
-/// What only the reader needs is compiled for all and linked into none but the reader; what only the command line needs, into
-/// no function. A panic's place has its package's path.
+/// What only the reader or only the publisher needs is compiled for all and linked into it alone; what only the command line needs,
+/// into no function. A panic's place has its package's path.
 #[test]
 fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
     let links = |binary: &str, package: &str| {
@@ -59,11 +59,17 @@ fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
             fs::read(binary).unwrap_or_else(|_| panic!("there is no {binary}: `make build-functions` builds it"));
         String::from_utf8_lossy(&bytes).contains(&format!("/{package}-"))
     };
+    let receivers = || PLATFORMS.map(|platform| platform.name).into_iter();
     for package in ["axum", "axum-core", "matchit"] {
         assert!(links("target/release/reader", package), "{package}: the test would see nothing");
-        for name in PLATFORMS.map(|platform| platform.name).into_iter().chain(["replay"]) {
+        for name in receivers().chain(["publisher", "replay"]) {
             assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
         }
+    }
+    let package = "aws-sdk-eventbridge";
+    assert!(links("target/release/publisher", package), "{package}: the test would see nothing");
+    for name in receivers().chain(["reader", "replay"]) {
+        assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
     }
     for package in ["aws-config", "clap_builder", "indicatif", "signal-hook"] {
         assert!(!links("target/release/reader", package), "reader links {package}");

@@ -131,6 +131,20 @@ fn outcomes(output: &str) -> BTreeMap<&str, usize> {
     outcomes
 }
 
+/// How long records take to the bus.
+#[tokio::test]
+#[ignore = "takes a minute: make chaos"]
+async fn the_publishers_lag() {
+    crate::publish::print_lag().await;
+}
+
+/// The publisher, with faults at every stage.
+#[tokio::test]
+#[ignore = "takes a minute: make chaos"]
+async fn ten_thousand_changes_with_faults_are_published() {
+    crate::publish::changes_with_faults_at_every_stage_arrive(10_000).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a minute of load: make chaos"]
 async fn an_outage_of_dynamodb() {

@@ -243,6 +243,8 @@ async fn every_command_explains_itself() {
         "reprocess",
         "recover",
         "dead-letters",
+        "publish",
+        "events",
         "send",
         "smoke",
         "completions",

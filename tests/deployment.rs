@@ -12,6 +12,7 @@ use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
 use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::aws::PUBLISHER_TIMEOUTS;
 use group_ledger::host::metrics;
 use group_ledger::host::setup;
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
@@ -20,6 +21,7 @@ use group_ledger::settings::Settings;
 use group_ledger::storage::ledger::WARM_UP_TIMEOUT;
 use serde_json::Value;
 
+use crate::support::bus::BUS_ARN;
 use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, function_ids, parameters, translate};
 use crate::support::lambda::Function;
 use crate::support::recorder::Recorder;
@@ -70,6 +72,9 @@ const SET_UP: [SetUp; 2] = [
 /// The parameter that deploys a reader, with a secret.
 const READER_TOKENS: (&str, &str) = ("ReaderTokens", "alice:t0ken-of-a-reader");
 
+/// The parameter that deploys a publisher.
+const EVENT_BUS: (&str, &str) = ("EventBusArn", BUS_ARN);
+
 // What a stack may have besides: how it moves to a new version, and whether alarms are sent.
 const PREFERENCES: [&str; 3] = ["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"];
 const TOPICS: [&str; 2] = ["", "arn:aws:sns:us-east-1:123456789012:alarms"];
@@ -86,21 +91,26 @@ impl Variant {
         self.parameters.contains_key("ReaderTokens")
     }
 
+    fn has_publisher(&self) -> bool {
+        self.parameters.contains_key("EventBusArn")
+    }
+
     /// The binaries of its functions.
     fn functions(&self) -> BTreeSet<String> {
-        let reader = self.has_reader().then_some(READER);
-        self.platforms.iter().copied().chain([REPLAY]).chain(reader).map(str::to_owned).collect()
+        let (reader, publisher) = (self.has_reader().then_some(READER), self.has_publisher().then_some(PUBLISHER));
+        self.platforms.iter().copied().chain([REPLAY]).chain(reader).chain(publisher).map(str::to_owned).collect()
     }
 }
 
 fn variants() -> BTreeMap<String, Variant> {
-    let all = SET_UP.iter().flat_map(|set_up| set_up.with_secrets).copied().chain([READER_TOKENS]).collect();
+    let all = SET_UP.iter().flat_map(|set_up| set_up.with_secrets).copied().chain([READER_TOKENS, EVENT_BUS]).collect();
     let reader = vec![("ReaderTokens", "alice:t0ken-of-a-reader,alice:t0ken-of-tomorrow")];
     let each = SET_UP.iter().map(|set_up| (set_up.platform, vec![set_up.platform], set_up.open.to_vec()));
     let mut variants = BTreeMap::new();
     for (name, platforms, pairs) in each.chain([
         ("all", SET_UP.map(|set_up| set_up.platform).into(), all),
         ("reader", Vec::new(), reader),
+        ("publisher", Vec::new(), vec![EVENT_BUS]),
         ("none", Vec::new(), Vec::new()),
     ]) {
         for preference in PREFERENCES {
@@ -139,7 +149,7 @@ fn stacks() -> Vec<(String, Variant, Stack<'static>)> {
     variants().into_iter().map(stack).collect()
 }
 
-/// The stack with everything: all platforms, a reader, gradual deployments, a topic.
+/// The stack with everything: all platforms, a reader, a publisher, gradual deployments, a topic.
 fn whole_stack() -> Stack<'static> {
     let is_whole = |(name, ..): &(String, Variant, Stack)| name == "all, Canary10Percent5Minutes, a topic";
     stacks().into_iter().find(is_whole).unwrap().2
@@ -202,7 +212,9 @@ fn every_binary_is_a_function_and_every_function_a_binary() {
     assert_eq!(all.collect::<BTreeSet<_>>(), binaries);
     assert_eq!(receivers, PLATFORMS.map(|platform| platform.name));
     assert_eq!(readers, [READER]);
-    assert_eq!(others, [REPLAY]);
+    assert_eq!(others, [REPLAY, PUBLISHER]);
+    assert_eq!(template.replay_function().unwrap(), REPLAY);
+    assert_eq!(template.publisher_function().unwrap(), PUBLISHER);
 }
 
 #[test]
@@ -223,6 +235,12 @@ fn every_reference_resolves_in_every_variant() {
         // Nothing of a reader is left over where there is none.
         let of_the_reader = resources.iter().any(|resource| resource.id.starts_with("Reader"));
         assert_eq!(of_the_reader, variant.has_reader(), "{name}");
+
+        // Nor of a publisher, nor of the stream.
+        let of_the_publisher = resources.iter().any(|resource| resource.id.starts_with("Publisher"));
+        assert_eq!(of_the_publisher, variant.has_publisher(), "{name}");
+        let stream = &only(&stack, "AWS::DynamoDB::Table")["StreamSpecification"];
+        assert_eq!(!stream.is_null(), variant.has_publisher(), "{name}");
 
         let alarms = resources.iter().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
         let alarms: BTreeSet<String> = alarms.map(|alarm| format!("<{}.Arn>", alarm.id)).collect();
@@ -300,6 +318,9 @@ fn binary_of(alias: &str, stack: &Stack<'_>) -> String {
 /// The function that no API calls.
 const REPLAY: &str = "replay";
 
+/// The function that the table's stream is handed to.
+const PUBLISHER: &str = "publisher";
+
 /// The function that readers call.
 const READER: &str = "reader";
 
@@ -314,13 +335,40 @@ const READER_ACTIONS: [(&str, &str); 4] = [
 /// What Lambda's event source does in a function's name.
 const EVENT_SOURCE_ACTIONS: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
 
+/// The same for the table's stream.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html>
+const STREAM_ACTIONS: [&str; 4] =
+    ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
+
+/// A record, one whose body is in parts, and one that cannot be read.
+fn stream_event() -> String {
+    let event = fs::read_to_string("tests/publish/stream-event.json").unwrap();
+    let mut event: Value = serde_json::from_str(&event).unwrap();
+    let record = event["Records"][0].clone();
+    let mut in_parts = record.clone();
+    let image = in_parts["dynamodb"]["NewImage"].as_object_mut().unwrap();
+    image.remove("change");
+    image.remove("raw");
+    image.insert("group_key".to_owned(), serde_json::json!({ "S": "another" }));
+    image.insert("raw_key".to_owned(), serde_json::json!({ "S": "raw#1" }));
+    image.insert("raw_parts".to_owned(), serde_json::json!({ "N": "1" }));
+    let mut unreadable = record;
+    unreadable["dynamodb"]["NewImage"]["occurred_at"]["S"] = "yesterday".into();
+    event["Records"].as_array_mut().unwrap().extend([unreadable, in_parts]);
+    event.to_string()
+}
+
 /// The actions that the built function calls, with a DynamoDB that answers with `status`.
 async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
     let (dynamodb, sqs) = (Recorder::start(status).await, Recorder::start(200).await);
+    let bus = Recorder::start(200).await;
     let mut settings = local_settings(&dynamodb.endpoint);
     for (name, value) in [
         ("AWS_ENDPOINT_URL_SQS", sqs.endpoint.clone()),
         ("FALLBACK_QUEUE_URL", format!("{}/000000000000/fallback-queue", sqs.endpoint)),
+        ("EVENT_BUS_ARN", BUS_ARN.to_owned()),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus.endpoint.clone()),
+        ("PUBLISHER_DEAD_LETTER_QUEUE_URL", format!("{}/000000000000/dead-letters", sqs.endpoint)),
     ] {
         settings.insert(name.to_owned(), value);
     }
@@ -331,6 +379,8 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
         let body = String::from_utf8(change.body.clone()).unwrap();
         let large = body.replacen('{', &format!(r#"{{"further":[{}],"#, random_members(400_000)), 1);
         vec![change.event(), change_with(platform, large).event(), change_with(platform, "{").event()]
+    } else if binary == PUBLISHER {
+        vec![stream_event()]
     } else {
         let messages = files("tests/envelopes");
         let message = |(id, body): &(String, String)| serde_json::json!({ "messageId": id, "body": body.trim() });
@@ -340,10 +390,10 @@ async fn actions(binary: &str, status: u16) -> BTreeSet<String> {
         function.invoke(event, Duration::from_secs(3)).await.body.expect("the function failed");
     }
     function.kill().await;
-    dynamodb.actions().union(&sqs.actions()).cloned().collect()
+    [dynamodb, sqs, bus].iter().flat_map(Recorder::actions).collect()
 }
 
-/// Measured, but for the reader: what the built functions ask DynamoDB and SQS for, when all is well and when DynamoDB fails.
+/// Measured, but for the reader: what the built functions ask DynamoDB, EventBridge and SQS for, when all is well and when DynamoDB fails.
 #[tokio::test]
 async fn each_role_allows_what_its_function_calls_and_nothing_more() {
     let stack = whole_stack();
@@ -355,11 +405,18 @@ async fn each_role_allows_what_its_function_calls_and_nothing_more() {
         } else {
             let mut needed = actions(&binary, 200).await;
             needed.extend(actions(&binary, 500).await);
-            if binary == REPLAY {
-                needed.extend(EVENT_SOURCE_ACTIONS.map(str::to_owned));
+            match binary.as_str() {
+                REPLAY => needed.extend(EVENT_SOURCE_ACTIONS.map(str::to_owned)),
+                PUBLISHER => needed.extend(STREAM_ACTIONS.map(str::to_owned)),
+                _ => {}
             }
-            let own =
-                |action: &str| if action.starts_with("sqs:") { "<FallbackQueue.Arn>" } else { "<GroupChanges.Arn>" };
+            let own = |action: &str| match action {
+                _ if STREAM_ACTIONS.contains(&action) => "<GroupChanges.StreamArn>",
+                _ if action.starts_with("events:") => BUS_ARN,
+                _ if action.starts_with("dynamodb:") => "<GroupChanges.Arn>",
+                _ if binary == PUBLISHER => "<PublisherDeadLetterQueue.Arn>",
+                _ => "<FallbackQueue.Arn>",
+            };
             needed.into_iter().map(|action| (action.clone(), own(&action).to_owned())).collect()
         };
         let role = function["Role"].as_str().unwrap().trim_matches(['<', '>']).trim_end_matches(".Arn");
@@ -405,12 +462,15 @@ fn the_fallback_queue_keeps_what_it_is_given_until_it_is_written() {
     let stack = whole_stack();
     let queues: BTreeMap<String, Value> =
         stack.resources_of("AWS::SQS::Queue").into_iter().map(|queue| (queue.id, queue.properties)).collect();
-    assert!(queues.keys().eq(["DeadLetterQueue", "FallbackQueue"]));
+    assert!(queues.keys().eq(["DeadLetterQueue", "FallbackQueue", "PublisherDeadLetterQueue"]));
     for (id, queue) in &queues {
         assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{id}");
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
         assert_eq!(queue["MaximumMessageSize"], 1024 * 1024, "{id}");
-        assert_eq!(raw_resource(id)["DeletionPolicy"], "Retain", "{id}");
+        // The publisher's dead letters only tell of records, which stay in the table.
+        if id != "PublisherDeadLetterQueue" {
+            assert_eq!(raw_resource(id)["DeletionPolicy"], "Retain", "{id}");
+        }
     }
     // SQS takes one resource a statement, and one queue's only.
     let policies = stack.resources_of("AWS::SQS::QueuePolicy");
@@ -431,11 +491,48 @@ fn the_fallback_queue_keeps_what_it_is_given_until_it_is_written() {
     let function = &functions(&stack)[REPLAY];
     assert!(visibility >= 6 * function["Timeout"].as_u64().unwrap(), "Lambda asks for six times the time-out");
 
-    let source = only(&stack, "AWS::Lambda::EventSourceMapping");
+    let source = event_source("ReplayEventSource", &stack);
     assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures");
     assert!(source["ScalingConfig"]["MaximumConcurrency"].as_u64().unwrap() <= 10);
     // Each entry of a batch may take its second.
     assert!(source["BatchSize"].as_u64().unwrap() * 2 < function["Timeout"].as_u64().unwrap());
+}
+
+/// The properties of an event source.
+fn event_source(id: &str, stack: &Stack<'_>) -> Value {
+    let sources = stack.resources_of("AWS::Lambda::EventSourceMapping");
+    assert_eq!(sources.len(), 2);
+    sources.into_iter().find(|source| source.id == id).unwrap().properties
+}
+
+/// In order, for as long as the stream has them, and never without a word.
+#[test]
+fn the_stream_is_handed_over_until_each_record_is_done_or_told_of() {
+    let stack = whole_stack();
+    assert_eq!(only(&stack, "AWS::DynamoDB::Table")["StreamSpecification"]["StreamViewType"], "NEW_IMAGE");
+    let source = event_source("PublisherEventSource", &stack);
+    assert_eq!(source["EventSourceArn"], "<GroupChanges.StreamArn>");
+    assert_eq!(binary_of(source["FunctionName"].as_str().unwrap(), &stack), PUBLISHER);
+    assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
+    assert_eq!(source["ParallelizationFactor"], 1, "two batches of a shard at once keep no order");
+    assert_eq!(source["BisectBatchOnFunctionError"], true);
+    assert_eq!(source["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    assert_eq!(source["DestinationConfig"]["OnFailure"]["Destination"], "<PublisherDeadLetterQueue.Arn>");
+    let filters = source["FilterCriteria"]["Filters"].as_array().unwrap();
+    assert_eq!(filters.len(), 1, "any filter that matches lets a record through");
+    let age = source["MaximumRecordAgeInSeconds"].as_u64().unwrap();
+    assert!(age <= 23 * 60 * 60, "the stream has records for 24 hours, and one that is given up must still be told of");
+    let publishing = fs::read_to_string("docs/publishing.md").unwrap();
+    let (timeout, retries) =
+        (functions(&stack)[PUBLISHER]["Timeout"].as_u64().unwrap(), source["MaximumRetryAttempts"].as_u64().unwrap());
+    assert!(retries * (timeout - 10) / 3600 >= 4, "docs/publishing.md says 4 hours");
+    assert!(publishing.contains("4 hours") && publishing.contains(&format!("{} hours", age / 3600)));
+    // A batch has at most 6 MB, and a record up to 400 KB: Lambda sees to that by itself.
+    assert!(source["BatchSize"].as_u64().unwrap() <= 1_000);
+
+    let alarm = &alarms(&stack)["PublisherIteratorAgeAlarm"];
+    let threshold = alarm["Threshold"].as_u64().unwrap();
+    assert!(threshold < age * 1_000 / 10, "the alarm leaves no time to act");
 }
 
 /// A resource with its policies, as the template has it.
@@ -534,6 +631,19 @@ fn settings_read(platform: &Registration) -> BTreeSet<String> {
     read.into_inner()
 }
 
+/// Those that the publisher asks for.
+fn settings_read_by_publisher() -> BTreeSet<String> {
+    let (mut settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
+    settings.insert("EVENT_BUS_ARN".to_owned(), BUS_ARN.to_owned());
+    settings.insert("PUBLISHER_DEAD_LETTER_QUEUE_URL".to_owned(), "http://127.0.0.1:1/dead-letters".to_owned());
+    let lookup = |name: &str| {
+        read.borrow_mut().insert(name.to_owned());
+        settings.get(name).cloned()
+    };
+    setup::publisher(&Settings::new(&lookup)).unwrap();
+    read.into_inner()
+}
+
 /// Those that the replay asks for.
 fn settings_read_by_replay() -> BTreeSet<String> {
     let (settings, read) = (local_settings("http://127.0.0.1:1"), RefCell::new(BTreeSet::new()));
@@ -556,7 +666,11 @@ fn each_function_is_given_the_settings_it_reads() {
     }
     // It has the platforms' common ones too.
     let given = keys(&functions(&whole_stack())[REPLAY]["Environment"]["Variables"]);
-    assert!(settings_read_by_replay().difference(&own.into()).all(|name| given.contains(name)));
+    assert!(settings_read_by_replay().difference(&own.clone().into()).all(|name| given.contains(name)));
+    // The common ones and its own.
+    let read: BTreeSet<String> = settings_read_by_publisher().difference(&own.into()).cloned().collect();
+    let given_to_publisher = keys(&functions(&whole_stack())[PUBLISHER]["Environment"]["Variables"]);
+    assert_eq!(given_to_publisher, &given | &read);
     // The common ones and its own: no platform's secret.
     let own: BTreeSet<_> = ["OPENIM_APP_ID", "READER_TOKENS", "TENCENT_SDK_APP_ID"].map(str::to_owned).into();
     let given_to_reader = keys(&functions(&whole_stack())[READER]["Environment"]["Variables"]);
@@ -614,6 +728,8 @@ fn time_outs_and_memory_fit_into_each_other() {
         assert!(!holds_back || budget.until_given_up(now) > waits, "{binary} cannot be too late");
         assert!(timeout < Duration::from_secs(30), "{binary} outlasts API Gateway");
     }
+    // An invocation tries again until shortly before its end.
+    assert!(functions[PUBLISHER]["Timeout"].as_u64().unwrap() > 3 * PUBLISHER_TIMEOUTS.attempt.as_secs());
     let timeout = functions[READER]["Timeout"].as_u64().unwrap();
     assert!((11..30).contains(&timeout), "the reader gives DynamoDB 10 s, and API Gateway gives it 30 s");
     let readme = fs::read_to_string("README.md").unwrap();
@@ -775,7 +891,7 @@ async fn alarms_watch_metrics_that_are_written() {
             let (namespace, name, dimensions) = &metric;
             let dimensions: Vec<_> = dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             match (namespace.as_str(), name.as_str(), dimensions.as_slice()) {
-                ("AWS/Lambda", "Errors" | "Throttles", [("FunctionName", function)]) => {
+                ("AWS/Lambda", "Errors" | "IteratorAge" | "Throttles", [("FunctionName", function)]) => {
                     let whose = function.trim_matches(['<', '>']).strip_suffix("Function").unwrap();
                     assert!(id.starts_with(whose), "{id}: {function}");
                 }
@@ -785,7 +901,14 @@ async fn alarms_watch_metrics_that_are_written() {
                     "ApproximateAgeOfOldestMessage"
                     | "ApproximateNumberOfMessagesVisible"
                     | "ApproximateNumberOfMessagesNotVisible",
-                    [("QueueName", "<FallbackQueue.QueueName>" | "<DeadLetterQueue.QueueName>")],
+                    [
+                        (
+                            "QueueName",
+                            "<FallbackQueue.QueueName>"
+                            | "<DeadLetterQueue.QueueName>"
+                            | "<PublisherDeadLetterQueue.QueueName>",
+                        ),
+                    ],
                 )
                 | (
                     "AWS/DynamoDB",

@@ -1,9 +1,11 @@
 //! What the README promises is what the code does.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::platform::PLATFORMS;
+use serde_json::Value;
 
 fn readme() -> String {
     fs::read_to_string("README.md").unwrap()
@@ -71,6 +73,38 @@ fn the_documentation_shows_the_consumer_that_is_there() {
         documentation.contains(&format!("```python\n{consumer}```")),
         "docs/reading.md shows another examples/follow.py"
     );
+}
+
+/// The stack that is shown is the one that is validated.
+#[test]
+fn the_documentation_shows_the_stack_of_a_consumer_that_is_there() {
+    let documentation = fs::read_to_string("docs/publishing.md").unwrap();
+    let consumer = fs::read_to_string("examples/publishing/consumer.yaml").unwrap();
+    assert!(
+        documentation.contains(&format!("```yaml\n{consumer}```")),
+        "docs/publishing.md shows another examples/publishing/consumer.yaml"
+    );
+}
+
+/// An event's detail is the change of the reader's API, and why it is without `change`.
+#[test]
+fn the_schema_of_events_is_that_of_the_api() {
+    let schema = fs::read_to_string("docs/publishing/event.schema.json").unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let description = serde_json::to_value(group_ledger::reading::api::description()).unwrap();
+    let own = &description["components"]["schemas"]["Change"];
+    let names = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let mut of_api = names(own);
+    // The history adds what was before.
+    assert!(of_api.remove("previous"));
+    of_api.insert("change_omitted".to_owned());
+    let of_events = &schema["$defs"]["change"];
+    assert_eq!(names(of_events), of_api);
+    let required = |schema: &Value| {
+        let required = schema["required"].as_array().unwrap().iter();
+        required.map(|name| name.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(required(of_events), required(own));
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The built binaries as `make run` starts them: real processes, the Lambda API and DynamoDB over sockets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dynoxide::Database;
 use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY};
@@ -29,15 +29,15 @@ use crate::template::Template;
 /// The stack of `make run`, in a process group of its own.
 pub(crate) struct Stack {
     process: Child,
-    /// Of the callbacks, DynamoDB and SQS.
-    pub(crate) ports: [u16; 3],
+    /// Of the callbacks, DynamoDB, SQS and EventBridge.
+    pub(crate) ports: [u16; 4],
     folder: TempDir,
     /// What it and its functions print.
     output: tokio::task::JoinHandle<String>,
 }
 
 /// What the stack runs as: this test's own build, and the tools that `make` installed.
-fn command(ports: [u16; 3], ledger: &Path, settings: &[(&str, &str)]) -> Command {
+fn command(ports: [u16; 4], ledger: &Path, settings: &[(&str, &str)]) -> Command {
     let own_build = PathBuf::from(env!("CARGO_BIN_EXE_openim")).parent().unwrap().to_owned();
     let path = format!("{}/.tools/bin:{}", env!("CARGO_MANIFEST_DIR"), std::env::var("PATH").unwrap());
     let mut command = Command::new(own_build.join("examples/local"));
@@ -55,6 +55,7 @@ fn command(ports: [u16; 3], ledger: &Path, settings: &[(&str, &str)]) -> Command
         .env("PORT", ports[0].to_string())
         .env("DYNAMODB_PORT", ports[1].to_string())
         .env("SQS_PORT", ports[2].to_string())
+        .env("EVENTS_PORT", ports[3].to_string())
         .env("FUNCTIONS_DIR", functions_dir())
         .env("LEDGER_FILE", ledger)
         .envs(settings.iter().copied())
@@ -68,11 +69,11 @@ fn command(ports: [u16; 3], ledger: &Path, settings: &[(&str, &str)]) -> Command
 impl Stack {
     /// Starts a stack on a ledger in `folder`, and waits until it says that it is ready.
     pub(crate) async fn start(folder: TempDir, settings: &[(&str, &str)]) -> Self {
-        let ports = [free_port().await, free_port().await, free_port().await];
+        let ports = [free_port().await, free_port().await, free_port().await, free_port().await];
         Self::start_on(ports, folder, settings).await
     }
 
-    async fn start_on(ports: [u16; 3], folder: TempDir, settings: &[(&str, &str)]) -> Self {
+    async fn start_on(ports: [u16; 4], folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let mut process = command(ports, &folder.path().join("ledger.sqlite"), settings).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut printed = String::new();
@@ -269,6 +270,36 @@ async fn the_stack_says_that_an_older_ledger_got_the_index() {
     }
 }
 
+/// A callback comes out of the bus's rule, by the line that the stack prints; what was recorded before a start does not again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callback_is_an_event() {
+    let mut folder = TempDir::new().unwrap();
+    for (group, time) in [("@TGS#1", 1_715_049_600_123), ("@TGS#2", 1_715_049_600_456)] {
+        let stack = Stack::start(folder, &[]).await;
+        send(stack.ports[0], &info_changed(group, time)).await.unwrap();
+        let queue_url = format!("http://127.0.0.1:{}/000000000000/events", stack.ports[2]);
+        let args = ["events", "--queue-url", &queue_url, "--until-empty", "--json"];
+        let mut shown = String::new();
+        let start = Instant::now();
+        // The stream is read four times a second.
+        while shown.is_empty() {
+            assert!(start.elapsed() < TEST_TIMEOUT, "no event comes");
+            let ended = run(&BTreeMap::new(), &args, "").await;
+            ended.succeeded();
+            shown = ended.output;
+        }
+        let [event] = <[&str; 1]>::try_from(shown.lines().collect::<Vec<_>>()).unwrap();
+        let event: Value = serde_json::from_str(event).unwrap();
+        assert_eq!(event["detail"]["group_id"], group, "{shown}");
+        assert_eq!([&event["source"], &event["detail-type"]], ["group-ledger", "group.info_changed"]);
+        stack.signal("-INT", true).await;
+        let (status, output, left) = stack.end().await;
+        assert_eq!(status.code(), Some(0), "{output}");
+        assert!(output.contains(&format!("group-ledger events --queue-url {queue_url}")), "{output}");
+        folder = left;
+    }
+}
+
 /// Only whoever has a token: one that the stack makes and shows, or those that it is given, which it does not show.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledger_is_read_with_a_token() {
@@ -389,11 +420,12 @@ async fn what_keeps_the_stack_from_running_is_said() {
     let ledger = folder.path().join("ledger.sqlite");
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let taken = taken.local_addr().unwrap().port();
-    let free = [free_port().await, free_port().await, free_port().await];
+    let free = [free_port().await, free_port().await, free_port().await, free_port().await];
     for (ports, settings, message) in [
-        ([taken, free[1], free[2]], &[][..], format!("port {taken} for callbacks is taken")),
-        ([free[0], taken, free[2]], &[][..], format!("port {taken} for DynamoDB is taken")),
-        ([free[0], free[1], taken], &[][..], format!("port {taken} for SQS is taken")),
+        ([taken, free[1], free[2], free[3]], &[][..], format!("port {taken} for callbacks is taken")),
+        ([free[0], taken, free[2], free[3]], &[][..], format!("port {taken} for DynamoDB is taken")),
+        ([free[0], free[1], taken, free[3]], &[][..], format!("port {taken} for SQS is taken")),
+        ([free[0], free[1], free[2], taken], &[][..], format!("port {taken} for EventBridge is taken")),
         (free, &[("PORT", "x")][..], "PORT must be a port".to_owned()),
         (free, &[("FUNCTIONS_DIR", "/nowhere")][..], "there is no function /nowhere/".to_owned()),
         (free, &[("OPENIM_CREDENTIALS", "hunter2")][..], "openim ended (exit status: 1)".to_owned()),

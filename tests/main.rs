@@ -25,6 +25,7 @@ mod items;
 mod ledger;
 mod local;
 mod properties;
+mod publish;
 mod quarantine;
 mod reading;
 mod records;
@@ -35,6 +36,8 @@ mod state;
 mod support;
 mod third_platform;
 
+#[path = "../examples/local/bus.rs"]
+mod bus;
 #[path = "../examples/local/database.rs"]
 mod database;
 #[path = "../examples/local/event_source.rs"]
@@ -47,5 +50,7 @@ mod example_chat;
 mod fuzz;
 #[path = "../examples/local/queue.rs"]
 mod queue;
+#[path = "../examples/local/stream_source.rs"]
+mod stream_source;
 #[path = "../examples/local/template.rs"]
 mod template;

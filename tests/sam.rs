@@ -18,11 +18,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::cases::sample;
 use crate::records::{receive_sample, secrets, written};
+use crate::support::bus::{BUS_ARN, Reply, TestBus};
 use crate::support::cloudformation::function_ids;
 use crate::support::{Sent, TABLE, TEST_TIMEOUT, Table, files, free_port, platform_of, post, send};
 
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
-fn sam_local(subcommand: &str, table: &Table, secrets: Option<(&str, &str)>, folder: &TempDir) -> Command {
+fn sam_local(subcommand: &str, table: &Table, more: &[(&str, &str)], folder: &TempDir) -> Command {
     let port = table.endpoint.rsplit(':').next().unwrap();
     let settings = folder.path().join("settings.json");
     let mut environment: BTreeMap<&str, &str> = PLATFORMS
@@ -31,16 +32,17 @@ fn sam_local(subcommand: &str, table: &Table, secrets: Option<(&str, &str)>, fol
         .collect();
     let dynamodb = format!("http://host.docker.internal:{port}");
     environment.extend([("TABLE_NAME", TABLE), ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb), ("FALLBACK_QUEUE_URL", "")]);
-    environment.extend(secrets);
+    environment.extend(more.iter().copied());
     fs::write(&settings, json!({ "Parameters": environment }).to_string()).unwrap();
     let variable =
         |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run make verify-sam"));
+    let parameters = format!("Architecture={} EventBusArn={BUS_ARN}", variable("ARCHITECTURE"));
     // What runs in the background has inherited that it ignores an interrupt, which SAM would then ignore too.
     let mut command = Command::new("env");
     command
         .args(["--default-signal=INT", "sam"])
         .args(["local", subcommand, "--skip-pull-image", "--invoke-image", &variable("SAM_IMAGE")])
-        .args(["--parameter-overrides", &format!("Architecture={}", variable("ARCHITECTURE"))])
+        .args(["--parameter-overrides", &parameters])
         .args(["--add-host", "host.docker.internal:host-gateway", "--env-vars"])
         .arg(settings)
         .env("AWS_DEFAULT_REGION", "us-east-1")
@@ -55,7 +57,7 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
     for (name, event) in files("events") {
         let table = Table::start_at("0.0.0.0").await;
         let folder = TempDir::new().unwrap();
-        let mut invoke = sam_local("invoke", &table, Some(secrets(&name)), &folder);
+        let mut invoke = sam_local("invoke", &table, &[secrets(&name)], &folder);
         let function = &function_ids()[platform_of(&name).name];
         invoke.args([function, "--event", &format!("events/{name}.json")]);
         let output = timeout(TEST_TIMEOUT, invoke.output()).await.unwrap().unwrap();
@@ -74,6 +76,29 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
             result["records"].as_array().unwrap().len()
         );
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn the_publisher_puts_a_record_of_the_stream_on_the_bus() {
+    let table = Table::start_at("0.0.0.0").await;
+    let bus = TestBus::start_at("0.0.0.0", Reply::accept).await;
+    let folder = TempDir::new().unwrap();
+    let endpoint = format!("http://host.docker.internal:{}", bus.endpoint.rsplit(':').next().unwrap());
+    let settings = [
+        ("EVENT_BUS_ARN", BUS_ARN),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", &endpoint),
+        ("PUBLISHER_DEAD_LETTER_QUEUE_URL", "http://host.docker.internal:1/dead-letters"),
+    ];
+    let mut invoke = sam_local("invoke", &table, &settings, &folder);
+    invoke.args([&function_ids()["publisher"], "--event", "tests/publish/stream-event.json"]);
+    let output = timeout(TEST_TIMEOUT, invoke.output()).await.unwrap().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+    assert_eq!(answer, json!({ "batchItemFailures": [] }), "{log}");
+    let details = bus.details();
+    assert_eq!((details.len(), &details[0]["change"]["name"]), (1, &json!("Trail runners")), "{log}");
+    println!("  publisher: {} event of {}", details.len(), details[0]["kind"]);
 }
 
 #[tokio::test]
@@ -97,7 +122,7 @@ async fn a_sample_of_the_cases_is_answered_as_expected() {
 async fn through_api<F: Future<Output = ()> + Send + 'static>(table: &Table, send: fn(u16) -> F) {
     let folder = TempDir::new().unwrap();
     let port = free_port().await;
-    let mut api = sam_local("start-api", table, None, &folder)
+    let mut api = sam_local("start-api", table, &[], &folder)
         .args(["--warm-containers", "LAZY", "--host", "127.0.0.1", "--port", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(fs::File::create(folder.path().join("api.log")).unwrap())

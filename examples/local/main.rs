@@ -1,5 +1,5 @@
 //! Group Ledger on one's own machine: the function binaries, unchanged, behind a local Lambda API, an embedded DynamoDB
-//! on a file and an embedded SQS in memory. Runs in the foreground until Ctrl-C.
+//! on a file, and an embedded SQS and EventBridge in memory. Runs in the foreground until Ctrl-C.
 
 #![allow(clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
@@ -10,11 +10,13 @@ use anyhow::Result;
 
 use crate::stack::Options;
 
+mod bus;
 mod database;
 mod dynamodb;
 mod event_source;
 mod queue;
 mod stack;
+mod stream_source;
 mod template;
 
 const HELP: &str = "\
@@ -25,6 +27,7 @@ Settings, from the environment:
   DYNAMODB_PORT   DynamoDB's port, 8000 by default
   DYNAMODB_HOST   DynamoDB's address, 127.0.0.1 by default; 0.0.0.0 lets containers reach it
   SQS_PORT        SQS's port, 9324 by default
+  EVENTS_PORT     EventBridge's port, 9325 by default
   LEDGER_FILE     where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
   FUNCTIONS_DIR   where the function binaries are, target/release by default
   READER_TOKENS   who may read the ledger, as name:token; by default a token that is made at each start

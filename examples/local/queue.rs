@@ -68,6 +68,12 @@ impl Queues {
         Ok(Self { client, endpoint, fallback_queue, dead_letters })
     }
 
+    /// Makes another queue; its URL.
+    pub(crate) async fn add(&self, name: &str) -> Result<String> {
+        let created = self.client.create_queue().queue_name(name).send().await;
+        created.map_err(SdkError::into_service_error)?.queue_url.context("a queue has no URL")
+    }
+
     /// How many messages a queue holds, under way ones included.
     pub(crate) async fn depth(&self, queue_url: &str) -> Result<u32> {
         let names = [

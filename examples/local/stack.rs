@@ -1,5 +1,5 @@
-//! The local stack: the Lambda API (`cargo lambda watch`) and one process a function, DynamoDB and SQS, and the event
-//! source that hands the fallback queue's messages to the replay.
+//! The local stack: the Lambda API (`cargo lambda watch`) and one process a function, DynamoDB, SQS and EventBridge, and the event
+//! sources that hand the fallback queue's messages to the replay and the table's stream to the publisher.
 
 use std::env;
 use std::fs::{self, File};
@@ -17,10 +17,12 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::bus::{self, LocalBus};
 use crate::database;
 use crate::dynamodb::Dynamodb;
 use crate::event_source;
 use crate::queue::{self, Definitions, Queues};
+use crate::stream_source::{self, StreamSource};
 use crate::template::Template;
 
 /// How long the stack may take to answer.
@@ -35,6 +37,7 @@ pub(crate) struct Options {
     dynamodb_host: IpAddr,
     dynamodb_port: u16,
     sqs_port: u16,
+    events_port: u16,
     ledger_file: String,
     functions_dir: PathBuf,
     table: String,
@@ -80,6 +83,7 @@ impl Options {
                 .context("DYNAMODB_HOST must be an IP address")?,
             dynamodb_port: port("DYNAMODB_PORT", 8000)?,
             sqs_port: port("SQS_PORT", 9324)?,
+            events_port: port("EVENTS_PORT", 9325)?,
             ledger_file: setting("LEDGER_FILE", ".local/ledger.sqlite"),
             functions_dir: setting("FUNCTIONS_DIR", "target/release").into(),
             table: setting("TABLE_NAME", "group-changes"),
@@ -124,6 +128,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     // All ports first, so that nothing is started that would have to be stopped again. The Lambda API binds its own.
     let dynamodb = listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?;
     let sqs = listen("SQS_PORT", (options.dynamodb_host, options.sqs_port), "SQS").await?;
+    let events = listen("EVENTS_PORT", (options.dynamodb_host, options.events_port), "EventBridge").await?;
     drop(listen("PORT", (Ipv4Addr::LOCALHOST.into(), options.port), "callbacks").await?);
 
     let template = Template::read()?;
@@ -133,6 +138,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     let queues =
         queue::serve(sqs, Definitions { visibility_seconds: VISIBILITY_SECONDS, ..template.queues()? }).await?;
+    let events_queue = queues.add("events").await?;
+    let publishing = Publishing {
+        bus: bus::serve(events, queues.client.clone(), &events_queue)?,
+        dead_letters: queues.add("publisher-dead-letters").await?,
+        events_queue,
+    };
+    let start = stream_source::enable(&database, &template, &options.table)?;
+    let stream = StreamSource::open(database.clone(), &template, &options.table, start)?;
     let mut dynamodb = Dynamodb::serve(dynamodb, database);
     fs::write(options.pid_file(), std::process::id().to_string())
         .with_context(|| format!("cannot write {}", options.pid_file().display()))?;
@@ -145,7 +158,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         Ok(())
     };
     let ended = tokio::select! {
-        ended = serve(&options, &template, &queues, &mut processes) => ended,
+        ended = serve(&options, &template, &queues, &publishing, stream, &mut processes) => ended,
         failed = outages => failed,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
@@ -179,8 +192,22 @@ async fn toggle(dynamodb: &mut Dynamodb, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Where events go.
+struct Publishing {
+    bus: LocalBus,
+    dead_letters: String,
+    events_queue: String,
+}
+
 /// Starts the Lambda API and the functions, says when all of them answer, and watches them until one ends.
-async fn serve(options: &Options, template: &Template, queues: &Queues, processes: &mut Processes) -> Result<()> {
+async fn serve(
+    options: &Options,
+    template: &Template,
+    queues: &Queues,
+    publishing: &Publishing,
+    stream: StreamSource,
+    processes: &mut Processes,
+) -> Result<()> {
     let log = options.log_file();
     let see_log = format!("see {}", log.display());
     let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -193,10 +220,15 @@ async fn serve(options: &Options, template: &Template, queues: &Queues, processe
             }
         })
         .await?;
-    let (receivers, replay) = (template.callback_functions(), template.other_functions());
+    let (receivers, others) = (template.callback_functions(), template.other_functions());
+    let (replay, publisher) = (template.replay_function()?, template.publisher_function()?);
     let readers = template.reader_functions();
-    for name in receivers.iter().chain(&readers).chain(&replay) {
+    for name in receivers.iter().chain(&readers).chain(&others) {
         let mut function = function(name, options, queues)?;
+        function
+            .env("EVENT_BUS_ARN", &publishing.bus.arn)
+            .env("AWS_ENDPOINT_URL_EVENTBRIDGE", &publishing.bus.endpoint)
+            .env("PUBLISHER_DEAD_LETTER_QUEUE_URL", &publishing.dead_letters);
         if readers.contains(name) {
             function.env("READER_TOKENS", options.reader_tokens.setting());
         }
@@ -214,20 +246,37 @@ async fn serve(options: &Options, template: &Template, queues: &Queues, processe
             }
         })
         .await?;
-    println!("{}", greeting(options, &receivers));
+    println!("{}", greeting(options, &receivers, publishing));
     tokio::select! {
         error = processes.first_to_end() => Err(error),
         error = replays(options.port, queues, &replay) => Err(error),
+        error = publishes(options.port, stream, &publisher) => Err(error),
     }
 }
 
 /// Hands the fallback queue's messages to the replay, as Lambda's event source does.
-async fn replays(port: u16, queues: &Queues, functions: &[String]) -> anyhow::Error {
-    let Some(name) = functions.first() else { return anyhow!("the template has no replay") };
+async fn replays(port: u16, queues: &Queues, name: &str) -> anyhow::Error {
     loop {
         if let Err(error) = event_source::poll(queues, |event| invoke(port, name, event)).await {
             eprintln!("the replay failed, and is tried again: {error:#}");
             sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Hands the table's stream to the publisher, as Lambda's event source does, which asks for more four times a second.
+async fn publishes(port: u16, mut stream: StreamSource, name: &str) -> anyhow::Error {
+    loop {
+        let polled = match stream.is_done() {
+            Ok(true) => {
+                sleep(Duration::from_millis(250)).await;
+                Ok(())
+            }
+            Ok(false) => stream.poll(|event| invoke(port, name, event)).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = polled {
+            return error.context("the table's stream cannot be read");
         }
     }
 }
@@ -376,8 +425,8 @@ async fn answer(port: u16, request: &str) -> Option<u16> {
     str::from_utf8(answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?.parse().ok()
 }
 
-fn greeting(options: &Options, functions: &[String]) -> String {
-    let Options { port, dynamodb_port, sqs_port, table, .. } = options;
+fn greeting(options: &Options, functions: &[String], publishing: &Publishing) -> String {
+    let Options { port, dynamodb_port, sqs_port, events_port, table, .. } = options;
     let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
     let (token, reading) = match &options.reader_tokens {
@@ -393,6 +442,10 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     let following = format!(
         ".tools/bin/group-ledger follow --endpoint-url http://127.0.0.1:{dynamodb_port}{own_table}    # `make cli` installs it"
     );
+    let events = format!(
+        ".tools/bin/group-ledger events --queue-url {}    # as the bus's rule sends them on",
+        publishing.events_queue
+    );
     let app_id = setting("TENCENT_SDK_APP_ID", "1400000000");
     let command = "Group.CallbackAfterCreateGroup";
     let attempt = if setting("TENCENT_CALLBACK_TOKENS", "").is_empty() {
@@ -406,9 +459,10 @@ fn greeting(options: &Options, functions: &[String]) -> String {
     format!(
         "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{port}/ledger\n  \
          {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
-         {:13}http://127.0.0.1:{sqs_port} (the fallback queue)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n\
-         http://127.0.0.1:{port}/ledger    # the page, in a browser; sign in with {token}\n{reading}\n{following}\n\n\
+         {:13}http://127.0.0.1:{sqs_port} (the fallback queue; the queue of events)\n  \
+         {:13}http://127.0.0.1:{events_port} (the bus of events)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n\
+         http://127.0.0.1:{port}/ledger    # the page, in a browser; sign in with {token}\n{reading}\n{following}\n{events}\n\n\
          Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
-        "reader", "DynamoDB", "SQS",
+        "reader", "DynamoDB", "SQS", "EventBridge",
     )
 }

@@ -27,9 +27,57 @@ impl Template {
         self.functions_behind(Some("Reader"))
     }
 
-    /// The binaries of the functions that no API calls: the replay.
+    /// The binaries of the functions that no API calls: the replay and the publisher.
     pub(crate) fn other_functions(&self) -> Vec<String> {
         self.functions_behind(None)
+    }
+
+    /// The binary of the function that a queue's messages are handed to.
+    pub(crate) fn replay_function(&self) -> Result<String> {
+        self.function_of_source(|source| source.get("FilterCriteria").is_none())
+    }
+
+    /// The binary of the function that the table's stream is handed to.
+    pub(crate) fn publisher_function(&self) -> Result<String> {
+        self.function_of_source(|source| source.get("FilterCriteria").is_some())
+    }
+
+    /// The binary of the function of an event source.
+    fn function_of_source(&self, is_wanted: impl Fn(&Yaml) -> bool) -> Result<String> {
+        let source = self.source(is_wanted)?;
+        let alias = source.get("FunctionName").and_then(Yaml::as_str).context("an event source has no function")?;
+        let id = alias.strip_suffix("Aliaslive").context("an event source's function is no alias")?;
+        let function = self.0.get("Resources").and_then(|resources| resources.get(id));
+        let binary = function
+            .and_then(|function| function.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str())
+            .context("an event source's function has no binary")?;
+        Ok(binary.to_owned())
+    }
+
+    /// The properties of an event source.
+    fn source(&self, is_wanted: impl Fn(&Yaml) -> bool) -> Result<&Yaml> {
+        let mut sources = self.resources("AWS::Lambda::EventSourceMapping");
+        let source = sources.find_map(|source| source.get("Properties").filter(|properties| is_wanted(properties)));
+        source.context("the template lacks an event source")
+    }
+
+    /// The table's stream, and how it is handed to the publisher.
+    pub(crate) fn stream(&self) -> Result<StreamSettings> {
+        let table = self.resources("AWS::DynamoDB::Table").next().and_then(|table| table.get("Properties"));
+        let stream = table.and_then(|table| table.get("StreamSpecification"));
+        // Of `!If [condition, stream, none]`.
+        let stream = stream.and_then(|stream| stream.get(1)).context("the template's table has no stream")?;
+        let view = stream.get("StreamViewType").and_then(Yaml::as_str).context("the stream has no view")?;
+        let source = self.source(|source| source.get("FilterCriteria").is_some())?;
+        let number = |name: &str| source.get(name).and_then(Yaml::as_u64).with_context(|| format!("no {name}"));
+        let filter =
+            source.get("FilterCriteria").and_then(|criteria| criteria.get("Filters")?.get(0)?.get("Pattern")?.as_str());
+        Ok(StreamSettings {
+            view: view.to_owned(),
+            filter: filter.context("the event source has no filter")?.to_owned(),
+            batch_size: usize::try_from(number("BatchSize")?)?,
+            retries: number("MaximumRetryAttempts")?,
+        })
     }
 
     /// The binaries of the functions that an API calls.
@@ -62,7 +110,9 @@ impl Template {
 
     /// The definitions of the fallback queue and of its dead letters.
     pub(crate) fn queues(&self) -> Result<Definitions> {
-        let definitions = self.resources("AWS::SQS::Queue").map(|queue| {
+        // The publisher's is there only with a bus.
+        let queues = self.resources("AWS::SQS::Queue").filter(|queue| queue.get("Condition").is_none());
+        let definitions = queues.map(|queue| {
             let properties = queue.get("Properties").context("a queue has no properties")?;
             let retention = properties.get("MessageRetentionPeriod").and_then(Yaml::as_u64);
             let policy = properties.get("RedrivePolicy");
@@ -88,4 +138,16 @@ impl Template {
             .flat_map(|resources| resources.values())
             .filter(move |resource| resource.get("Type").and_then(Yaml::as_str) == Some(kind))
     }
+}
+
+/// What the template says of the table's stream.
+pub(crate) struct StreamSettings {
+    /// What its records have in them.
+    pub(crate) view: String,
+    /// Which of them reach the publisher.
+    pub(crate) filter: String,
+    /// The most records of a batch.
+    pub(crate) batch_size: usize,
+    /// How often a batch is tried again.
+    pub(crate) retries: u64,
 }

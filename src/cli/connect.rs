@@ -69,8 +69,7 @@ impl Options {
 
     /// A queue, at its own endpoint.
     pub(crate) async fn queue(&self, queue_url: &str, endpoint: Option<String>) -> Result<(FallbackQueue, Place)> {
-        let endpoint = endpoint.or_else(|| variable("AWS_ENDPOINT_URL_SQS")).or_else(|| variable("AWS_ENDPOINT_URL"));
-        let (config, place) = self.config(endpoint, WRITING).await?;
+        let (config, place) = self.service(endpoint, "AWS_ENDPOINT_URL_SQS", WRITING).await?;
         let lookup = |name: &str| match name {
             "FALLBACK_QUEUE_URL" => Some(queue_url.to_owned()),
             "AWS_ENDPOINT_URL_SQS" => place.endpoint.clone(),
@@ -79,6 +78,17 @@ impl Options {
         let queue = FallbackQueue::from_settings(&Settings::new(&lookup), &config).ok().flatten();
         let queue = queue.ok_or_else(|| Usage::new(format!("\"{queue_url}\" is not the URL of a queue")))?;
         Ok((queue, place))
+    }
+
+    /// What a client of a service is made from: at its own endpoint, or at that of a variable, or at AWS's own.
+    pub(crate) async fn service(
+        &self,
+        endpoint: Option<String>,
+        name: &str,
+        timeouts: Timeouts,
+    ) -> Result<(SdkConfig, Place)> {
+        let endpoint = endpoint.or_else(|| variable(name)).or_else(|| variable("AWS_ENDPOINT_URL"));
+        self.config(endpoint, timeouts).await
     }
 
     fn endpoint(&self) -> Option<String> {
@@ -206,6 +216,11 @@ impl Connection {
 }
 
 impl Place {
+    /// Its address, where it is not AWS's own.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
     /// What went wrong with a call, and what to do.
     pub(crate) fn failed(&self, service: &str, error: &CallError) -> Error {
         match error {

@@ -1,7 +1,8 @@
 //! The command line: `group-ledger`, for people who read the ledger and for operators who repair it.
 //!
 //! A file a subcommand: `follow`, `history`, `state` and `export` read with the reader's own queries; `quarantine`, `reprocess`,
-//! `recover` and `dead_letters` are the operator's; `send` plays the platforms. `connect` finds the table and the
+//! `recover` and `dead_letters` are the operator's; `publish` puts records on the event bus again, and `events` shows what a rule
+//! sends on; `send` plays the platforms. `connect` finds the table and the
 //! credentials, `output` writes, `interrupt` ends everything on Ctrl-C. May know every other room; none knows it, and the
 //! functions are built without it.
 
@@ -15,12 +16,14 @@ mod completions;
 mod connect;
 mod dead_letters;
 mod demo;
+mod events;
 mod export;
 mod follow;
 mod history;
 mod human;
 mod interrupt;
 mod output;
+mod publish;
 mod quarantine;
 mod recover;
 mod reprocess;
@@ -100,6 +103,8 @@ enum Command {
     Reprocess(reprocess::Args),
     Recover(recover::Args),
     DeadLetters(dead_letters::Args),
+    Publish(publish::Args),
+    Events(events::Args),
     Send(send::SendArgs),
     Smoke(send::SmokeArgs),
     Completions(completions::Args),
@@ -191,6 +196,8 @@ impl Command {
             Self::Reprocess(args) => reprocess::run(args, session).await,
             Self::Recover(args) => recover::run(args, session).await,
             Self::DeadLetters(args) => dead_letters::run(args, session).await,
+            Self::Publish(args) => publish::run(args, session).await,
+            Self::Events(args) => events::run(args, session).await,
             Self::Send(args) => send::send(args, session).await,
             Self::Smoke(args) => send::smoke(args, session).await,
             Self::Completions(args) => completions::run(&args, session),

@@ -26,6 +26,8 @@ pub struct Timeouts {
 pub const FUNCTION_TIMEOUTS: Timeouts = Timeouts { attempt: ATTEMPT_TIMEOUT, connect: Duration::from_millis(250) };
 /// The reader's: a page of a table is up to a megabyte.
 pub const READER_TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
+/// The publisher's: a request is up to a megabyte, and nobody waits for it.
+pub const PUBLISHER_TIMEOUTS: Timeouts = Timeouts { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
 /// The configuration of every client, with the region and credentials that Lambda sets. Loads the root certificates, so

@@ -1,12 +1,13 @@
-//! Builds a receiver, the store, the ledger and the reader from the settings.
+//! Builds a receiver, the store, the ledger, the reader and the publisher from the settings.
 
 use std::sync::Arc;
 
-use crate::host::aws::{self, FUNCTION_TIMEOUTS, READER_TIMEOUTS};
+use crate::host::aws::{self, FUNCTION_TIMEOUTS, PUBLISHER_TIMEOUTS, READER_TIMEOUTS};
 use crate::host::metrics::Emf;
 use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
+use crate::publish::publisher::Publisher;
 use crate::reading::api::Reader;
 use crate::settings::{SettingError, Settings};
 use crate::storage::fallback_queue::FallbackQueue;
@@ -52,4 +53,13 @@ pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
 /// Where a setting is missing or wrong.
 pub fn reader(settings: &Settings<'_>) -> Result<Reader, SettingError> {
     Reader::from_settings(settings, Ledger::from_settings(settings, &aws::config(settings, READER_TIMEOUTS)?)?)
+}
+
+/// The publisher that the settings describe.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn publisher(settings: &Settings<'_>) -> Result<Publisher, SettingError> {
+    Publisher::from_settings(settings, &aws::config(settings, PUBLISHER_TIMEOUTS)?)
 }

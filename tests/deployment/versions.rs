@@ -13,12 +13,14 @@ const PARAMETERS: [&[(&str, &str)]; 3] = [
         ("TencentCallbackTokens", "old"),
         ("OpenImCredentials", "user:password"),
         ("ReaderTokens", "alice:0123456789abcdef"),
+        ("EventBusArn", "arn:aws:events:us-east-1:123456789012:event-bus/groups"),
     ],
     &[
         ("TencentSdkAppId", "1400000000"),
         ("TencentCallbackTokens", "new"),
         ("OpenImCredentials", "user:password"),
         ("ReaderTokens", "alice:0123456789abcdef"),
+        ("EventBusArn", "arn:aws:events:us-east-1:123456789012:event-bus/groups"),
     ],
     &[
         ("TencentSdkAppId", "1"),
@@ -26,6 +28,7 @@ const PARAMETERS: [&[(&str, &str)]; 3] = [
         ("OpenImCredentials", "u:p"),
         ("LogRetentionDays", "7"),
         ("ReaderTokens", "bob:0123456789abcdef"),
+        ("EventBusArn", "arn:aws:events:us-east-1:123456789012:event-bus/groups"),
     ],
 ];
 

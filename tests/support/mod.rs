@@ -30,8 +30,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::database;
+use crate::stream_source::{self, StreamSource};
 use crate::template::Template;
 
+pub(crate) mod bus;
 pub(crate) mod cli;
 pub(crate) mod cloudformation;
 pub(crate) mod fault;
@@ -65,6 +67,15 @@ impl Table {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
         Self { endpoint, database }
+    }
+
+    /// One whose stream is on, and the stream from its beginning.
+    pub(crate) async fn with_stream() -> (Self, StreamSource) {
+        let table = Self::start().await;
+        let template = Template::read().unwrap();
+        let start = stream_source::enable(&table.database, &template, TABLE).unwrap();
+        let stream = StreamSource::open(table.database.clone(), &template, TABLE, start).unwrap();
+        (table, stream)
     }
 
     /// One that a stack has left behind, on no port.

@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// A stand-in for DynamoDB or SQS.
+/// A stand-in for DynamoDB, EventBridge or SQS.
 pub(crate) struct Recorder {
     pub(crate) endpoint: String,
     targets: Arc<Mutex<BTreeSet<String>>>,
@@ -48,6 +48,7 @@ impl Recorder {
         let action = |target: &String| {
             let (version, action) = target.split_once('.').unwrap();
             let service = match version {
+                "AWSEvents" => "events",
                 "DynamoDB_20120810" => "dynamodb",
                 "AmazonSQS" => "sqs",
                 other => panic!("{other} is no service of ours"),

@@ -1,4 +1,4 @@
-//! AWS Lambda: the receivers, the replay and the reader.
+//! AWS Lambda: the receivers, the replay, the reader and the publisher.
 //!
 //! `lambda_http` turns API Gateway's events into [`http::Request`]s, behind the guard in [`event`]; the handler in
 //! [`ingest`](crate::ingest) knows neither. Here alone are Lambda's types.
@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use lambda_http::Context;
 
 pub mod event;
+pub mod publisher;
 pub mod reader;
 pub mod receiver;
 pub mod replay;

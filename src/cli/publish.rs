@@ -1,0 +1,354 @@
+//! `group-ledger publish`: puts on a bus again what the ledger has, for consumers that missed it.
+//!
+//! Records go in the order of writing, as the publisher sends them. With a checkpoint file, replaced after each page, the same command
+//! goes on where it was stopped: at most a page is sent twice.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, IsTerminal, Write, stderr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueHint;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::cli::connect::{Connection, Place, READING, WRITING, is_permanent};
+use crate::cli::output::note;
+use crate::cli::span::point;
+use crate::cli::{Session, Usage};
+use crate::domain::record::{PARTITION_KEY, SORT_KEY};
+use crate::domain::timestamp::Timestamp;
+use crate::publish::bus::EventBus;
+use crate::publish::dead_letters::DeadLetter;
+use crate::publish::event::Event;
+use crate::publish::sender::{Pending, Rejects, Sent, send};
+use crate::reading::feed::Query;
+use crate::reading::format::Format;
+use crate::reading::parameters::Parameters;
+use crate::reading::records;
+use crate::settings::Settings;
+use crate::storage::call::CallError;
+use crate::storage::item::Item;
+use crate::storage::read::{MAX_BATCH, text_of};
+
+/// How long a page of records may take to be sent, with whatever fails meanwhile.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Put changes on the event bus again, by when they were recorded
+///
+/// For consumers that missed some: each event has the same keys as before, so that a consumer that has seen it can tell. Changes that
+/// were recorded while the feed was off are not among them: `export` has those.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  group-ledger publish --event-bus-arn arn:aws:events:us-east-1:123456789012:event-bus/groups --from 2h
+  group-ledger publish --from 2026-11-20T00:00:00Z --until 2026-11-21T00:00:00Z --checkpoint publish.checkpoint
+  EVENT_BUS_ARN=… group-ledger publish --from 24h --until 1h --kind 'member.*' --dry-run")]
+pub(crate) struct Args {
+    /// The bus: the parameter EventBusArn of the deployment
+    #[arg(long, env = "EVENT_BUS_ARN", hide_env_values = true, value_name = "ARN", value_hint = ValueHint::Other)]
+    event_bus_arn: Option<String>,
+    /// EventBridge's address, where it is not AWS's own; else AWS_ENDPOINT_URL_EVENTBRIDGE or AWS_ENDPOINT_URL
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    events_endpoint_url: Option<String>,
+    /// From when on, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
+    #[arg(long, value_name = "TIME")]
+    from: String,
+    /// Until when, exclusive; now by default
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    until: String,
+    /// Only changes of this kind, as group.created, or of a family, as 'member.*'; may be given again
+    #[arg(long, value_name = "KIND", value_hint = ValueHint::Other)]
+    kind: Vec<String>,
+    /// Only changes of this platform
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    platform: Option<String>,
+    /// A file that says how far it came: where it is there, this goes on
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    checkpoint: Option<PathBuf>,
+    /// Count what would be put, and put nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How far it came.
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
+struct Checkpoint {
+    of: Of,
+    /// The times that the first start understood.
+    from: Timestamp,
+    until: Timestamp,
+    /// The feed's cursor; none at the beginning.
+    after: Option<String>,
+    published: u64,
+    rejected: u64,
+}
+
+/// What is published, as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+struct Of {
+    table: String,
+    /// Its region or its address.
+    place: String,
+    bus: String,
+    from: String,
+    until: String,
+    kinds: Vec<String>,
+    platform: Option<String>,
+}
+
+/// An entry of the feed.
+#[derive(Deserialize)]
+struct Entry {
+    group_key: String,
+    change_key: String,
+    recorded_at: Timestamp,
+}
+
+/// Says which events EventBridge rejects.
+struct ToTerminal;
+
+impl Rejects for ToTerminal {
+    async fn take(&self, letter: &DeadLetter) -> Result<(), CallError> {
+        let [group, change] = [&letter.group_key, &letter.change_key].map(|key| key.as_deref().unwrap_or_default());
+        note(&format!("rejected, {}: {} {}", letter.reason, super::human::shown(group), super::human::shown(change)));
+        Ok(())
+    }
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
+    let bus_arn = args.event_bus_arn.clone().filter(|arn| !arn.trim().is_empty()).ok_or_else(|| {
+        Usage::new("no bus is named: pass --event-bus-arn ARN or set EVENT_BUS_ARN, the parameter EventBusArn")
+    })?;
+    let now = Timestamp::now();
+    let [from, until] =
+        [("--from", &args.from), ("--until", &args.until)].map(|(name, text)| -> Result<Timestamp, Usage> {
+            let must = "must be a time as 2022-12-09T12:40:14Z, or a time span before now, as 2h";
+            point(text, now).parse().map_err(|_| Usage::new(format!("{name} {must}")))
+        });
+    let (from, until) = (from?, until?);
+    if from >= until {
+        return Err(Usage::new("--from must be before --until").into());
+    }
+    query(&args, from, None, now)?;
+    let connection = session.options.connect(READING).await?;
+    let (bus, bus_place) = session.options.bus(&bus_arn, args.events_endpoint_url.clone()).await?;
+    let of = Of {
+        table: connection.ledger.table().to_owned(),
+        place: connection.place.to_string(),
+        bus: bus_arn,
+        from: args.from.clone(),
+        until: args.until.clone(),
+        kinds: args.kind.clone(),
+        platform: args.platform.clone(),
+    };
+    let start = Checkpoint { of, from, until, after: None, published: 0, rejected: 0 };
+    let checkpoint = match &args.checkpoint {
+        Some(path) => resumed(path, start)?,
+        None => start,
+    };
+    let mut publish = Publish {
+        args: &args,
+        connection: &connection,
+        bus: &bus,
+        bus_place,
+        progress: progress(&checkpoint),
+        checkpoint,
+        last: None,
+        is_finished: false,
+    };
+    publish.go_on().await?;
+    publish.is_finished = true;
+    let (published, rejected) = (publish.checkpoint.published, publish.checkpoint.rejected);
+    drop(publish);
+    if let Some(path) = args.checkpoint.as_ref().filter(|path| path.exists()) {
+        fs::remove_file(path).with_context(|| format!("cannot delete {}", path.display()))?;
+    }
+    if session.options.json {
+        session.output.json(&json!({ "published": published, "rejected": rejected, "dry_run": args.dry_run }))?;
+    } else {
+        let did = if args.dry_run { "would be put" } else { "were put" };
+        session.output.line(format!("{} events {did} on the bus.", HumanCount(published)))?;
+    }
+    ensure!(rejected == 0, "EventBridge rejected {rejected} events");
+    Ok(())
+}
+
+/// A publishing under way.
+struct Publish<'p> {
+    args: &'p Args,
+    connection: &'p Connection,
+    bus: &'p EventBus,
+    bus_place: Place,
+    progress: ProgressBar,
+    checkpoint: Checkpoint,
+    /// When the last record that was put was recorded.
+    last: Option<Timestamp>,
+    is_finished: bool,
+}
+
+impl Drop for Publish<'_> {
+    /// Removes the progress bar and, if it was interrupted, says how to resume.
+    fn drop(&mut self) {
+        self.progress.finish_and_clear();
+        let Some(last) = self.last.filter(|_| !self.is_finished) else { return };
+        let go_on = match &self.args.checkpoint {
+            Some(_) => "the same command goes on".to_owned(),
+            None => format!("the same command with --from {last} goes on"),
+        };
+        note(&format!("{} events are on the bus: {go_on}.", HumanCount(self.checkpoint.published)));
+    }
+}
+
+impl Publish<'_> {
+    async fn go_on(&mut self) -> Result<()> {
+        let ledger = &self.connection.ledger;
+        loop {
+            let now = Timestamp::now();
+            let query = query(self.args, self.checkpoint.from, self.checkpoint.after.as_deref(), now)?;
+            let page = query.page(ledger, ledger, now, Format::JsonLines).await;
+            let page = page.map_err(|error| self.connection.unreadable(error))?;
+            let mut entries = Vec::new();
+            for row in &page.rows {
+                let entry: Entry =
+                    serde_json::from_str(row).context("an entry of the feed cannot be read: this is a defect")?;
+                entries.push(entry);
+            }
+            let is_over = entries.iter().any(|entry| entry.recorded_at >= self.checkpoint.until);
+            entries.retain(|entry| entry.recorded_at < self.checkpoint.until);
+            self.put(&entries).await?;
+            self.checkpoint.after = page.next;
+            if is_over || !page.more {
+                return Ok(());
+            }
+            if let Some(path) = &self.args.checkpoint {
+                save(path, &self.checkpoint)?;
+            }
+        }
+    }
+
+    /// Puts the records of a page.
+    async fn put(&mut self, entries: &[Entry]) -> Result<()> {
+        let ledger = &self.connection.ledger;
+        let keys = entries.iter().map(|entry| (entry.group_key.as_str(), entry.change_key.as_str()));
+        let mut items = ledger.get_all(keys).await.map_err(|error| self.connection.unreadable(error))?;
+        let mut events = std::collections::BTreeMap::new();
+        for (position, entry) in entries.iter().enumerate() {
+            let is_its = |item: &Item| {
+                text_of(item, PARTITION_KEY) == Some(&entry.group_key)
+                    && text_of(item, SORT_KEY) == Some(&entry.change_key)
+            };
+            // What was deleted meanwhile is left out.
+            let Some(at) = items.iter().position(is_its) else { continue };
+            let change = records::change(ledger, items.swap_remove(at)).await;
+            let change = change.map_err(|error| {
+                let what = if is_permanent(&error) { "a record" } else { "the table" };
+                self.connection.unreadable(error).context(format!("{what} cannot be read"))
+            })?;
+            events.insert(position, Pending { event: Event::new(change), sequence_number: None });
+        }
+        let count = events.len() as u64;
+        if self.args.dry_run {
+            self.checkpoint.published += count;
+        } else {
+            let Sent { published, rejected, first_left, failure } =
+                send(self.bus, &ToTerminal, events, Instant::now() + PATIENCE).await;
+            self.checkpoint.published += published as u64;
+            self.checkpoint.rejected += rejected as u64;
+            if let Some(first) = first_left {
+                self.last = entries.get(first).map(|entry| entry.recorded_at);
+                let why = failure.unwrap_or_else(|| "it is too slow".to_owned());
+                anyhow::bail!("EventBridge {} does not take events: {why}", self.bus_place);
+            }
+        }
+        if let Some(last) = entries.last() {
+            self.last = Some(last.recorded_at);
+            let done = self.checkpoint.from.until(last.recorded_at).as_millis();
+            self.progress.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+            self.progress.set_message(HumanCount(self.checkpoint.published).to_string());
+        }
+        Ok(())
+    }
+}
+
+/// A page's query.
+fn query(args: &Args, from: Timestamp, after: Option<&str>, now: Timestamp) -> Result<Query, Usage> {
+    let mut pairs = vec![("limit".to_owned(), MAX_BATCH.to_string())];
+    let mut pair = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
+    match after {
+        Some(after) => pair("after", after),
+        None => pair("from", &from.to_string()),
+    }
+    args.kind.iter().for_each(|kind| pair("kind", kind));
+    if let Some(platform) = &args.platform {
+        pair("platform", platform);
+    }
+    let mut parameters = Parameters::of(pairs);
+    let query = Query::read(&mut parameters, now)?;
+    parameters.end()?;
+    Ok(query)
+}
+
+/// A progress bar over the time that is published, on a terminal.
+fn progress(checkpoint: &Checkpoint) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let length = checkpoint.from.until(checkpoint.until).as_millis();
+    let progress = ProgressBar::new(u64::try_from(length).unwrap_or(u64::MAX));
+    match ProgressStyle::with_template("{bar:30} {percent}% of the time, {msg} events, {eta} left") {
+        Ok(style) => progress.with_style(style),
+        Err(_) => progress,
+    }
+}
+
+/// The checkpoint that is there, else a new one.
+fn resumed(path: &Path, start: Checkpoint) -> Result<Checkpoint> {
+    let name = path.display();
+    let left = match fs::read(path) {
+        Ok(left) => left,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(start),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+    };
+    let left: Checkpoint = serde_json::from_slice(&left)
+        .with_context(|| format!("{name} is no checkpoint of a publishing: delete it, or name another file"))?;
+    if left.of != start.of {
+        return Err(Usage::new(format!(
+            "{name} is of a publishing with other options: give these again, or name another file"
+        ))
+        .into());
+    }
+    note(&format!("Going on after {} events.", HumanCount(left.published)));
+    Ok(left)
+}
+
+/// Replaces the checkpoint, at once.
+fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let save = || {
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(checkpoint)?)?;
+        file.sync_data()?;
+        fs::rename(&new, path)
+    };
+    save().with_context(|| format!("cannot write {}", path.display()))
+}
+
+impl crate::cli::Options {
+    /// A bus, at its own endpoint.
+    async fn bus(&self, arn: &str, endpoint: Option<String>) -> Result<(EventBus, Place)> {
+        let (config, place) = self.service(endpoint, "AWS_ENDPOINT_URL_EVENTBRIDGE", WRITING).await?;
+        let endpoint = place.endpoint().map(str::to_owned);
+        let lookup = |name: &str| match name {
+            "EVENT_BUS_ARN" => Some(arn.to_owned()),
+            "AWS_ENDPOINT_URL_EVENTBRIDGE" => endpoint.clone(),
+            _ => None,
+        };
+        let bus = EventBus::from_settings(&Settings::new(&lookup), &config);
+        Ok((bus.map_err(|error| Usage::new(error.to_string().replace("EVENT_BUS_ARN", "--event-bus-arn")))?, place))
+    }
+}
