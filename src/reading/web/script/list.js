@@ -5,6 +5,9 @@ import { el, fill } from './dom.js';
 import { button, failed, loading, reason } from './parts.js';
 import { local } from './texts.js';
 
+/** The usual heights of a row and of a day's heading, in pixels. */
+const [ROW, HEADING] = [41, 37];
+
 /** The changes of a list: newest first, with a heading for each day. */
 export class Days {
   /** `time` gives the time by which a change has its day. */
@@ -18,7 +21,9 @@ export class Days {
   append(changes) {
     return changes.map((change) => {
       const node = item(change, this.inFeed);
-      this.list(change, false).append(node);
+      const list = this.list(change, false);
+      list.append(node);
+      expect(list);
       return node;
     });
   }
@@ -26,7 +31,9 @@ export class Days {
   /** Adds a change at the top. */
   prepend(change) {
     const node = item(change, this.inFeed);
-    this.list(change, true).prepend(node);
+    const list = this.list(change, true);
+    list.prepend(node);
+    expect(list);
     return node;
   }
 
@@ -56,6 +63,11 @@ export class Days {
     }
     return extra > 0;
   }
+}
+
+/** Says how high a day will be, as far as that is known, so that the browser need not lay out what is out of view. */
+function expect(list) {
+  list.parentNode.style.containIntrinsicSize = `auto ${ROW * list.childElementCount + HEADING}px`;
 }
 
 /**
