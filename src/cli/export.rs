@@ -3,9 +3,8 @@
 //! After each page a checkpoint beside the file is replaced atomically. It holds the file's length and the table's next key. A
 //! resumed export truncates the file to that length and continues from that key, so that no record is missing or written twice.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, IsTerminal, Seek, SeekFrom, Write, stderr};
+use std::io::{IsTerminal, Seek, SeekFrom, Write, stderr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +15,7 @@ use clap::ValueHint;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::checkpoint;
 use crate::cli::connect::{Connection, READING};
 use crate::cli::output::note;
 use crate::cli::{Session, Usage};
@@ -142,8 +142,9 @@ impl Export {
             bail!("another export writes {name} at the moment");
         }
         let length = file.metadata().with_context(|| format!("cannot read {name}"))?.len();
-        let checkpoint_path = beside(path, ".checkpoint");
-        let left = if force { None } else { read(&checkpoint_path)? };
+        let checkpoint_path = checkpoint::beside(path, ".checkpoint");
+        let left: Option<Checkpoint> =
+            if force { None } else { checkpoint::read(&checkpoint_path, "an export: begin anew with --force")? };
         let is_new = left.is_none();
         let checkpoint = match left {
             Some(checkpoint) => {
@@ -174,7 +175,7 @@ impl Export {
         let export = Self { file, checkpoint, checkpoint_path };
         // Written before any record: a file without a checkpoint is a finished export.
         if is_new {
-            export.save()?;
+            checkpoint::save(&export.checkpoint_path, &export.checkpoint)?;
         }
         export.file.set_len(export.checkpoint.bytes).with_context(|| format!("cannot cut {name}"))?;
         (&export.file).seek(SeekFrom::End(0)).with_context(|| format!("cannot go on in {name}"))?;
@@ -204,43 +205,12 @@ impl Export {
             let key = text(PARTITION_KEY).zip(text(SORT_KEY));
             self.checkpoint.after = Some(key.ok_or_else(|| anyhow!("the table has other keys than a ledger's"))?);
             self.checkpoint.bytes += u64::try_from(lines.len()).unwrap_or(u64::MAX);
-            self.save()?;
+            checkpoint::save(&self.checkpoint_path, &self.checkpoint)?;
         }
         self.checkpoint.bytes = self.file.metadata().map_or(self.checkpoint.bytes, |metadata| metadata.len());
         fs::remove_file(&self.checkpoint_path)
             .with_context(|| format!("cannot delete {}", self.checkpoint_path.display()))
     }
-
-    /// Replaces the checkpoint, at once.
-    fn save(&self) -> Result<()> {
-        let path = &self.checkpoint_path;
-        let new = beside(path, ".new");
-        let save = || {
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec(&self.checkpoint)?)?;
-            file.sync_data()?;
-            fs::rename(&new, path)
-        };
-        save().with_context(|| format!("cannot write {}", path.display()))
-    }
-}
-
-/// A checkpoint that is there.
-fn read(path: &Path) -> Result<Option<Checkpoint>> {
-    match fs::read(path) {
-        Ok(json) => serde_json::from_slice(&json)
-            .map(Some)
-            .with_context(|| format!("{} is no checkpoint of an export: begin anew with --force", path.display())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-/// A path with more at its end.
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
 }
 
 /// A record's line.

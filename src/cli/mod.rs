@@ -12,6 +12,7 @@
     reason = "what documents a command is its help, which is no Markdown"
 )]
 
+mod checkpoint;
 mod completions;
 mod connect;
 mod dead_letters;

@@ -3,8 +3,9 @@
 //! Records go in the order of writing, as the publisher sends them. With a checkpoint file, replaced after each page, the same command
 //! goes on where it was stopped: at most a page is sent twice.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, IsTerminal, Write, stderr};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::cli::checkpoint;
 use crate::cli::connect::{Connection, Place, READING, WRITING, is_permanent};
 use crate::cli::output::note;
 use crate::cli::span::point;
@@ -35,7 +37,7 @@ use crate::storage::item::Item;
 use crate::storage::read::{MAX_BATCH, text_of};
 
 /// How long a page of records may take to be sent, with whatever fails meanwhile.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Put changes on the event bus again, by when they were recorded
 ///
@@ -225,7 +227,7 @@ impl Publish<'_> {
                 return Ok(());
             }
             if let Some(path) = &self.args.checkpoint {
-                save(path, &self.checkpoint)?;
+                checkpoint::save(path, &self.checkpoint)?;
             }
         }
     }
@@ -235,7 +237,7 @@ impl Publish<'_> {
         let ledger = &self.connection.ledger;
         let keys = entries.iter().map(|entry| (entry.group_key.as_str(), entry.change_key.as_str()));
         let mut items = ledger.get_all(keys).await.map_err(|error| self.connection.unreadable(error))?;
-        let mut events = std::collections::BTreeMap::new();
+        let mut events = BTreeMap::new();
         for (position, entry) in entries.iter().enumerate() {
             let is_its = |item: &Item| {
                 text_of(item, PARTITION_KEY) == Some(&entry.group_key)
@@ -255,7 +257,7 @@ impl Publish<'_> {
             self.checkpoint.published += count;
         } else {
             let Sent { published, rejected, first_left, failure } =
-                send(self.bus, &ToTerminal, events, Instant::now() + PATIENCE).await;
+                send(self.bus, &ToTerminal, events, Instant::now() + PAGE_TIMEOUT).await;
             self.checkpoint.published += published as u64;
             self.checkpoint.rejected += rejected as u64;
             if let Some(first) = first_left {
@@ -307,35 +309,17 @@ fn progress(checkpoint: &Checkpoint) -> ProgressBar {
 
 /// The checkpoint that is there, else a new one.
 fn resumed(path: &Path, start: Checkpoint) -> Result<Checkpoint> {
-    let name = path.display();
-    let left = match fs::read(path) {
-        Ok(left) => left,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(start),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
-    };
-    let left: Checkpoint = serde_json::from_slice(&left)
-        .with_context(|| format!("{name} is no checkpoint of a publishing: delete it, or name another file"))?;
+    let of = "a publishing: delete it, or name another file";
+    let Some(left) = checkpoint::read::<Checkpoint>(path, of)? else { return Ok(start) };
     if left.of != start.of {
         return Err(Usage::new(format!(
-            "{name} is of a publishing with other options: give these again, or name another file"
+            "{} is of a publishing with other options: give these again, or name another file",
+            path.display()
         ))
         .into());
     }
     note(&format!("Going on after {} events.", HumanCount(left.published)));
     Ok(left)
-}
-
-/// Replaces the checkpoint, at once.
-fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let save = || {
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(checkpoint)?)?;
-        file.sync_data()?;
-        fs::rename(&new, path)
-    };
-    save().with_context(|| format!("cannot write {}", path.display()))
 }
 
 impl crate::cli::Options {

@@ -50,7 +50,7 @@ export class Feed {
   /** Those of the changes that were not seen yet. */
   fresh(changes) {
     return changes.filter((change) => {
-      const key = `${change.group_key}\n${change.change_key}`;
+      const key = keyOf(change);
       if (this.seen.has(key)) return false;
       this.seen.set(key, change.recorded_at);
       return true;
@@ -82,7 +82,7 @@ export class Feed {
     const skipped = [];
     for (let more = true; more;) {
       const page = await this.ask({ ...place, settle: 10, limit: 1_000 }, signal);
-      skipped.push(...page.changes.filter((change) => !this.seen.has(`${change.group_key}\n${change.change_key}`)));
+      skipped.push(...page.changes.filter((change) => !this.seen.has(keyOf(change))));
       place = { after: page.next };
       more = page.more;
     }
@@ -111,4 +111,9 @@ export class Feed {
     const before = new Date(Date.parse(newest) - 60_000).toISOString();
     for (const [key, time] of this.seen) if (time !== undefined && time < before) this.seen.delete(key);
   }
+}
+
+/** The key of a change among all groups'. */
+function keyOf(change) {
+  return `${change.group_key}\n${change.change_key}`;
 }

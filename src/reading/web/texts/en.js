@@ -278,7 +278,6 @@ export const en = {
   "history.all": "Show all changes",
   "csv": "CSV",
   "ndjson": "JSON lines",
-  "download": "Download {format}",
   "download.how": "Download {format}, the oldest first. In CSV, cells that a spreadsheet would run begin with an apostrophe",
   "download.busy": "{count} changes…",
   "download.cancel": "Cancel",
@@ -286,7 +285,6 @@ export const en = {
   "before_after": "{before} → {after}",
   "to_empty": "empty",
 
-  "details": "Details",
   "details.changed": "What changed",
   "details.field": "Field",
   "details.before": "Before",

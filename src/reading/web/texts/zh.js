@@ -254,7 +254,6 @@ export const zh = {
   "history.all": "显示全部变更",
   "csv": "CSV",
   "ndjson": "JSON lines",
-  "download": "下载 {format}",
   "download.how": "下载 {format}，从最早的变更开始。CSV 中可能被电子表格当作公式执行的单元格以撇号开头",
   "download.busy": "{count} 条变更…",
   "download.cancel": "取消",
@@ -262,7 +261,6 @@ export const zh = {
   "before_after": "{before} → {after}",
   "to_empty": "空",
 
-  "details": "详情",
   "details.changed": "变更内容",
   "details.field": "字段",
   "details.before": "之前",
