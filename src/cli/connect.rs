@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::config::{
 use aws_types::SdkConfig;
 
 use crate::cli::{Options, Usage};
-use crate::host::aws::{Timeouts, http_client, retry_config, timeout_config};
+use crate::host::aws::{Timeouts, chain, http_client, retry_config, timeout_config};
 use crate::platform::PLATFORMS;
 use crate::settings::Settings;
 use crate::storage::call::CallError;
@@ -157,11 +157,7 @@ impl Options {
 
     /// What the SDK's own chain of providers finds.
     async fn usual(&self, timeouts: Timeouts) -> Result<SdkConfig> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client())
-            .timeout_config(timeout_config(timeouts))
-            .retry_config(retry_config())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let mut loader = chain(timeouts);
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }

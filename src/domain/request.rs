@@ -19,6 +19,8 @@ pub struct Received {
     pub at: Timestamp,
     /// The host's id of this request; empty where it has none.
     pub request_id: String,
+    /// The id that whoever sent it gave the request (`X-Request-Id`), for the log alone: nobody vouches for it.
+    pub caller_request_id: Option<String>,
     /// When the host ends what is not answered, where it does.
     pub deadline: Option<Instant>,
 }

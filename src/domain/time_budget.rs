@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// The part of the sender's timeout that the network and API Gateway take.
 const MARGIN: Duration = Duration::from_millis(400);
-/// The part of the function's time that is kept for answering and for the log.
-const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
+/// The part of the function's time that is kept for answering and for the log: a function that has no more stores nothing.
+pub const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
 /// The least that a callback has, even where its sender has nearly timed out, as after a slow start: it is better stored late
 /// than never.
 const LEAST: Duration = Duration::from_millis(600);

@@ -57,6 +57,17 @@ pub fn config(settings: &Settings<'_>, timeouts: Timeouts) -> Result<SdkConfig, 
         .build())
 }
 
+/// The same for whoever is no Lambda function: region and credentials are found by the SDK's usual chain (environment, profiles,
+/// web identity, ECS, EC2), and credentials are refreshed.
+#[cfg(any(feature = "cli", feature = "server"))]
+pub(crate) fn chain(timeouts: Timeouts) -> aws_config::ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client())
+        .timeout_config(timeout_config(timeouts))
+        .retry_config(retry_config())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
 /// The HTTP client, over TLS of ring.
 pub(crate) fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()

@@ -14,7 +14,7 @@ use crate::storage::fallback_queue::FallbackQueue;
 use crate::storage::ledger::Ledger;
 use crate::storage::store::Store;
 
-/// The receiver that the settings describe.
+/// A function's receiver.
 ///
 /// # Errors
 ///
@@ -22,7 +22,20 @@ use crate::storage::store::Store;
 pub fn receiver(platform: &Registration, settings: &Settings<'_>) -> Result<Receiver, SettingError> {
     let observer =
         settings.text("METRICS_NAMESPACE").map(|namespace| Box::new(Emf::new(namespace)) as Box<dyn Observer>);
-    let store = Arc::new(store(settings)?);
+    receiver_over(Arc::new(store(settings)?), platform, settings, observer)
+}
+
+/// A receiver over a store, which it may share with others.
+///
+/// # Errors
+///
+/// Where a setting is missing or wrong.
+pub fn receiver_over(
+    store: Arc<Store>,
+    platform: &Registration,
+    settings: &Settings<'_>,
+    observer: Option<Box<dyn Observer>>,
+) -> Result<Receiver, SettingError> {
     Ok(Receiver::new((platform.from_settings)(settings)?, store, settings.days("RETENTION_DAYS")?, observer))
 }
 

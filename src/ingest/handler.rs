@@ -41,7 +41,11 @@ impl Receiver {
             Err(rejection) => Receipt::of(Outcome::Rejected(*rejection)),
         };
         let duration = start.elapsed();
-        log(self.platform().name(), &receipt, request.as_ref().map_or("", |request| &request.request_id), duration);
+        let ids = Ids {
+            request_id: request.as_ref().map_or("", |request| &request.request_id),
+            caller_request_id: received.and_then(|received| received.caller_request_id.as_deref()).map(loggable_id),
+        };
+        log(self.platform().name(), &receipt, ids, duration);
         if let Some(observer) = self.observer() {
             observer.observe(self.platform().name(), &receipt, duration, now);
         }
@@ -55,21 +59,34 @@ impl Receiver {
     }
 }
 
-fn log(platform: &str, receipt: &Receipt, request_id: &str, duration: Duration) {
+/// What the log calls a request.
+#[derive(Clone, Copy)]
+struct Ids<'r> {
+    request_id: &'r str,
+    caller_request_id: Option<&'r str>,
+}
+
+fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) {
+    let Ids { request_id, caller_request_id } = ids;
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (kind, outcome) = (receipt.kind, receipt.outcome.as_str());
     let command = receipt.command.as_deref().map(loggable);
     let error = receipt.fault.as_ref().map(tracing::field::display);
     match &receipt.outcome {
         Outcome::NotStored | Outcome::Defect => {
-            error!(platform, command, kind, outcome, error, duration_us, request_id, "callback");
+            error!(platform, command, kind, outcome, error, duration_us, request_id, caller_request_id, "callback");
         }
         Outcome::Rejected(rejection) | Outcome::RejectedKnownCaller(rejection) | Outcome::Quarantined(rejection) => {
             let (code, reason) = (rejection.code(), tracing::field::display(rejection));
-            warn!(platform, command, kind, outcome, code, reason, error, duration_us, request_id, "callback");
+            warn!(
+                platform,
+                command, kind, outcome, code, reason, error, duration_us, request_id, caller_request_id, "callback"
+            );
         }
-        Outcome::Queued => warn!(platform, command, kind, outcome, error, duration_us, request_id, "callback"),
-        _ => info!(platform, command, kind, outcome, duration_us, request_id, "callback"),
+        Outcome::Queued => {
+            warn!(platform, command, kind, outcome, error, duration_us, request_id, caller_request_id, "callback");
+        }
+        _ => info!(platform, command, kind, outcome, duration_us, request_id, caller_request_id, "callback"),
     }
     // The last resort.
     for envelope in receipt.unstored.iter().flat_map(|text| pieces(text)) {
@@ -83,9 +100,31 @@ fn loggable(command: &str) -> &str {
     if is_word { command } else { "other" }
 }
 
+/// An id as it may be logged: a stranger may have sent anything.
+fn loggable_id(id: &str) -> &str {
+    let is_id = !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_id { id } else { "other" }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::loggable;
+    use super::{loggable, loggable_id};
+
+    #[test]
+    fn an_id_is_logged_only_where_it_looks_like_one() {
+        let (longest, longer) = ("i".repeat(128), "i".repeat(129));
+        for (id, logged) in [
+            ("0197f0c2-7d", "0197f0c2-7d"),
+            ("Root=1-67891233;Sampled=1", "Root=1-67891233;Sampled=1"),
+            (&longest, &longest),
+            (&longer, "other"),
+            ("", "other"),
+            ("two words", "other"),
+            ("\u{7fa4}", "other"),
+        ] {
+            assert_eq!(loggable_id(id), logged);
+        }
+    }
 
     #[test]
     fn a_command_is_logged_only_where_it_is_a_short_word() {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Config;
+#[cfg(feature = "server")]
+use aws_sdk_dynamodb::config::Intercept;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, ThrottlingReason};
@@ -76,6 +78,14 @@ impl Ledger {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same ledger, whose calls an interceptor sees.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn intercepted(self, interceptor: impl Intercept + 'static) -> Self {
+        let config = self.client.config().to_builder().interceptor(interceptor);
+        Self { client: Client::from_conf(config.build()), ..self }
     }
 
     /// The client, for tools that do more than a function may.

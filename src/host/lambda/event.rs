@@ -64,6 +64,8 @@ impl Event {
         let received = Received {
             at: Timestamp::from_unix_millis(context.time_epoch).unwrap_or(now),
             request_id: context.request_id.clone().unwrap_or_default(),
+            // API Gateway's own is the one that its log has.
+            caller_request_id: None,
             deadline,
         };
         let (mut parts, _) = request.into_parts();

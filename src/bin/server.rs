@@ -1,0 +1,7 @@
+//! The functions' handlers as one ordinary HTTP server.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    group_ledger::host::server::run()
+}

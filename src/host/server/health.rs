@@ -1,0 +1,74 @@
+//! `GET /healthz`: the process answers. `GET /readyz`: DynamoDB takes writes.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use http::StatusCode;
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use crate::storage::ledger::Ledger;
+
+/// How long an answer of DynamoDB's counts: asking is a write that is billed.
+const COUNTS_FOR: Duration = Duration::from_secs(5);
+/// How long a health check waits.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether the ledger takes records.
+#[derive(Debug)]
+pub(super) struct Health {
+    ledger: Ledger,
+    /// What was found last, and when.
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Health {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self { ledger, last: Mutex::default() }
+    }
+
+    /// Whether DynamoDB would take a record, as of a few seconds ago at most. Whoever asks meanwhile waits for the same answer.
+    pub(super) async fn is_ready(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, is_ready)) = *last
+            && at.elapsed() < COUNTS_FOR
+        {
+            return is_ready;
+        }
+        let result = self.ledger.warm_up().await;
+        if let Err(error) = &result {
+            warn!(%error, "not ready");
+        }
+        *last = Some((Instant::now(), result.is_ok()));
+        result.is_ok()
+    }
+}
+
+pub(super) fn router(health: Arc<Health>) -> Router {
+    Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(health)
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    if health.is_ready().await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "DynamoDB does not take records\n")
+    }
+}
+
+/// Whether a server at this machine's `port` is alive: for images that have no other client.
+pub(super) fn is_alive(port: u16) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CHECK_TIMEOUT)?;
+        stream.set_read_timeout(Some(CHECK_TIMEOUT))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).map(|()| answer)
+    };
+    ask().is_ok_and(|answer: [u8; 12]| &answer == b"HTTP/1.1 200")
+}

@@ -1,0 +1,258 @@
+//! The same handlers as one ordinary HTTP server: for Tencent's serverless functions (SCF), containers, a machine of one's own.
+//!
+//! ```text
+//! connection   TCP, HTTP/1.1, time limits against slow senders, an orderly end
+//!  └─ routes   which handler a path has; body, request id, bounds
+//!      ├─ a Receiver for each platform that is configured, over one store
+//!      ├─ the reader, where READER_TOKENS is set
+//!      └─ health: /healthz, /readyz
+//! beside it: replay (REPLAY=on), metrics (METRICS_PORT), clock
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_types::SdkConfig;
+use axum::Router;
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use crate::host::aws::{self, FUNCTION_TIMEOUTS, READER_TIMEOUTS};
+use crate::host::server::clock::ClockCheck;
+use crate::host::server::health::Health;
+use crate::host::server::metrics::Metrics;
+use crate::host::server::replay::Replay;
+use crate::host::server::routes::Callbacks;
+use crate::host::{logging, setup};
+use crate::platform::{PLATFORMS, Registration};
+use crate::reading::api::{self, Reader};
+use crate::settings::{SettingError, Settings};
+use crate::storage::fallback_queue::FallbackQueue;
+use crate::storage::ledger::Ledger;
+use crate::storage::store::Store;
+
+mod clock;
+mod connection;
+mod health;
+mod metrics;
+mod replay;
+mod routes;
+mod signals;
+
+/// How long what is under way may take after a SIGTERM: containers are killed 10 s after it.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
+/// SCF's port.
+const DEFAULT_PORT: u16 = 9000;
+
+/// Receives the callbacks of chat platforms, and serves the ledger, over plain HTTP
+///
+/// Everything is set in the environment; docs/server.md lists the settings. Needs TABLE_NAME, a region, credentials and the
+/// settings of one platform at least.
+#[derive(Parser)]
+#[allow(clippy::doc_markdown, reason = "what documents a command is its help, which is no Markdown")]
+#[command(
+    name = "server",
+    version,
+    after_help = "\
+Settings:
+  HOST, PORT               where to listen: 0.0.0.0, 9000
+  TABLE_NAME               the ledger's table
+  FALLBACK_QUEUE_URL       the SQS queue that takes what DynamoDB does not
+  TENCENT_SDK_APP_ID, TENCENT_CALLBACK_TOKENS    Tencent Chat's app, and its console's token
+  OPENIM_CREDENTIALS       user:password of OpenIM's callback URL
+  READER_TOKENS            name:token; serves the ledger's API and page too
+  REPLAY                   on: writes what waits in the fallback queue
+  METRICS_PORT             serves metrics for Prometheus there
+
+Exit codes: 0 ended after a signal, 1 failed, 2 wrong usage."
+)]
+struct Arguments {
+    /// Ask the server at PORT of this machine whether it is alive; the exit code says
+    #[arg(long)]
+    health_check: bool,
+}
+
+/// Runs the server until a signal ends it.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let settings = Settings::from_env();
+    if arguments.health_check {
+        let is_alive = port(&settings, "PORT").is_ok_and(|port| health::is_alive(port.unwrap_or(DEFAULT_PORT)));
+        return if is_alive { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    logging::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(serve(&settings));
+    // What is left has had its time.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            error!(%error, "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("cannot listen on {address}: {error}")]
+    Listen { address: SocketAddr, error: std::io::Error },
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// What the settings describe, ready to listen.
+struct Server {
+    address: SocketAddr,
+    routes: Router,
+    callbacks: Callbacks,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    metrics_address: Option<SocketAddr>,
+    replay: Option<Replay>,
+    store: Arc<Store>,
+}
+
+async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
+    let mut signals = signals::Signals::watch().map_err(StartError::Signals)?;
+    let server = Server::from_settings(settings).await?;
+    let listener = listen(server.address).await?;
+    let metrics_listener = match server.metrics_address {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < connection::MAX_CONNECTIONS as u64 => {
+            warn!(limit, "fewer files may be open than connections: raise the limit (ulimit -n)");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the limit of open files cannot be raised"),
+    }
+    if !server.store.has_fallback_queue() {
+        warn!("FALLBACK_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
+    }
+    let (stop, stopped) = watch::channel(false);
+    let wait = |mut stopped: watch::Receiver<bool>| async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let metrics = Arc::clone(&server.metrics);
+    let serving = tokio::spawn(connection::serve(listener, server.routes, wait(stopped.clone()), Arc::clone(&metrics)));
+    // Not before it listens: SCF takes the port as the sign that the function has started. Nor does a sender wait for this.
+    if !server.health.is_ready().await {
+        warn!("DynamoDB would not take a record now: /readyz says when it does");
+    }
+    if let Some(listener) = metrics_listener {
+        tokio::spawn(connection::serve(listener, metrics::router(metrics), wait(stopped.clone()), Arc::default()));
+    }
+    let replaying = server.replay.map(|replay| tokio::spawn(replay.run(wait(stopped))));
+
+    let signal = signals.next().await;
+    info!(signal, "ending: no more connections are accepted");
+    let _ = stop.send(true);
+    let end = async {
+        let _ = serving.await;
+        server.callbacks.finished().await;
+        if let Some(replaying) = replaying {
+            let _ = replaying.await;
+        }
+    };
+    tokio::select! {
+        ended = timeout(SHUTDOWN_TIMEOUT, end) => {
+            if ended.is_err() {
+                warn!(seconds = SHUTDOWN_TIMEOUT.as_secs(), "ended before everything was answered");
+            }
+        }
+        _ = signals.next() => warn!("ended at once, at a second signal"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+}
+
+impl Server {
+    async fn from_settings(settings: &Settings<'_>) -> Result<Self, StartError> {
+        let host = match settings.text("HOST") {
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Some(host) => host.parse().map_err(|_| SettingError::new("HOST", "must be an IP address, as 0.0.0.0"))?,
+        };
+        let address = SocketAddr::new(host, port(settings, "PORT")?.unwrap_or(DEFAULT_PORT));
+        let metrics_address = port(settings, "METRICS_PORT")?.map(|port| SocketAddr::new(host, port));
+        let metrics = Arc::new(Metrics::default());
+
+        let config = aws::chain(FUNCTION_TIMEOUTS).load().await;
+        if config.region().is_none() {
+            return Err(SettingError::new("AWS_REGION", "is not set: set it to the table's region").into());
+        }
+        let ledger = Ledger::from_settings(settings, &config)?.intercepted(ClockCheck::new(Arc::clone(&metrics)));
+        let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
+        let store = Arc::new(Store::new(ledger.clone(), fallback_queue.clone()));
+        let replay = match (settings.switch_or("REPLAY", false)?, fallback_queue) {
+            (false, _) => None,
+            (true, Some(queue)) => Some(Replay::new(queue, ledger.clone(), Arc::clone(&metrics))),
+            (true, None) => {
+                return Err(SettingError::new("REPLAY", "is on, and FALLBACK_QUEUE_URL is not set").into());
+            }
+        };
+
+        let callbacks = Callbacks::default();
+        let health = Arc::new(Health::new(ledger));
+        let mut routes = health::router(Arc::clone(&health));
+        let platforms: Vec<_> = PLATFORMS.into_iter().filter(|platform| is_configured(platform, settings)).collect();
+        for platform in &platforms {
+            let observer = Some(metrics.observer());
+            let receiver = Arc::new(setup::receiver_over(Arc::clone(&store), platform, settings, observer)?);
+            routes = routes.merge(callbacks.router(platform, receiver));
+        }
+        let reader = settings.text("READER_TOKENS").is_some();
+        if reader {
+            routes = routes.merge(reader_routes(settings, &config)?);
+        }
+        let names: Vec<_> = platforms.iter().map(|platform| platform.name).collect();
+        if names.is_empty() && !reader {
+            return Err(SettingError::new(
+                "TENCENT_SDK_APP_ID",
+                "is not set, nor is anything of another platform, nor READER_TOKENS: there is nothing to serve",
+            )
+            .into());
+        }
+        info!(%address, platforms = names.join(","), reader, replay = replay.is_some(), "starting");
+        let routes = routes.fallback(routes::not_found);
+        Ok(Self { address, routes, callbacks, health, metrics, metrics_address, replay, store })
+    }
+}
+
+/// Whether a setting of a platform is there; then all that it needs must be.
+fn is_configured(platform: &Registration, settings: &Settings<'_>) -> bool {
+    let names = platform.sample_app.iter().map(|(name, _)| *name);
+    names.chain([platform.secrets, platform.allow_anybody]).any(|name| settings.text(name).is_some())
+}
+
+/// The ledger's API and page. Its pages of the table take longer than a callback may, so its client is its own.
+fn reader_routes(settings: &Settings<'_>, config: &SdkConfig) -> Result<Router, SettingError> {
+    let config = config.to_builder().timeout_config(aws::timeout_config(READER_TIMEOUTS)).build();
+    let reader = Reader::from_settings(settings, Ledger::from_settings(settings, &config)?)?;
+    Ok(routes::reader(api::router(Arc::new(reader))))
+}
+
+fn port(settings: &Settings<'_>, name: &'static str) -> Result<Option<u16>, SettingError> {
+    let wrong = |_| SettingError::new(name, "must be a port, 1 to 65535");
+    settings.text(name).map(|port| port.parse::<std::num::NonZeroU16>().map(u16::from).map_err(wrong)).transpose()
+}

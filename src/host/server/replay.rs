@@ -1,0 +1,95 @@
+//! Writes what waits in the fallback queue, in this process: for a server without the function `replay`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::config::Config;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
+use tokio::time::sleep;
+use tracing::{error, info};
+
+use crate::host::server::metrics::Metrics;
+use crate::ingest::replay::replay;
+use crate::storage::call::CallError;
+use crate::storage::fallback_queue::FallbackQueue;
+use crate::storage::ledger::Ledger;
+
+/// How long to wait for a message, in seconds: the most that SQS allows.
+const WAIT_SECONDS: i32 = 20;
+/// How long an answer may take, which waits for messages.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long one message may take, as in the function.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause where SQS or DynamoDB does not take part.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The replay of a queue to a ledger.
+pub(super) struct Replay {
+    queue: FallbackQueue,
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+}
+
+impl Replay {
+    pub(super) fn new(queue: FallbackQueue, ledger: Ledger, metrics: Arc<Metrics>) -> Self {
+        Self { queue, ledger, metrics }
+    }
+
+    /// Replays until `stopped`. Messages that were received by then are still written.
+    pub(super) async fn run(self, stopped: impl Future<Output = ()>) {
+        tokio::pin!(stopped);
+        loop {
+            let pause = tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                received = self.receive() => match received {
+                    Ok(messages) => !self.write(messages).await,
+                    Err(error) => {
+                        error!(%error, "the fallback queue cannot be read");
+                        true
+                    }
+                },
+            };
+            if pause {
+                tokio::select! {
+                    () = &mut stopped => return,
+                    () = sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    async fn receive(&self) -> Result<Vec<Message>, CallError> {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(RECEIVE_TIMEOUT).build();
+        let receive = self.queue.client().receive_message().queue_url(self.queue.queue_url());
+        let receive = receive.max_number_of_messages(10).wait_time_seconds(WAIT_SECONDS).customize();
+        let received = receive.config_override(Config::builder().timeout_config(timeouts)).send().await?;
+        Ok(received.messages.unwrap_or_default())
+    }
+
+    /// Writes messages, and takes those out of the queue that are in the table; whether all are. The others are hidden for the
+    /// queue's visibility timeout, and then there again.
+    async fn write(&self, messages: Vec<Message>) -> bool {
+        let (received, mut written) = (messages.len(), Vec::new());
+        for message in messages {
+            let (id, body) = (message.message_id.unwrap_or_default(), message.body.unwrap_or_default());
+            let is_written = replay(&self.ledger, &id, &body, MESSAGE_TIMEOUT).await;
+            self.metrics.count_replayed(is_written);
+            if is_written && let Some(receipt) = message.receipt_handle {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(written.len().to_string());
+                written.extend(entry.receipt_handle(receipt).build());
+            }
+        }
+        let all = written.len() == received;
+        if !written.is_empty() {
+            let delete = self.queue.client().delete_message_batch().queue_url(self.queue.queue_url());
+            // One that stays is written again, which changes nothing.
+            match delete.set_entries(Some(written)).send().await {
+                Ok(deleted) => info!(deleted = deleted.successful.len(), "replayed"),
+                Err(error) => error!(error = %CallError::from(error), "a replayed message cannot be deleted"),
+            }
+        }
+        all
+    }
+}
