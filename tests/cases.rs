@@ -6,6 +6,7 @@ use std::fs;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use group_ledger::platform::{PLATFORMS, Registration};
+use http::Response;
 use serde_json::{Map, Value, json};
 
 use crate::records::snapshot;
@@ -17,18 +18,30 @@ const NOW_UNIX: i64 = 1_715_049_600;
 #[tokio::test]
 async fn every_case_comes_to_what_it_expects() {
     for platform in PLATFORMS {
-        run(platform).await;
+        run(platform, async |case| {
+            let table = Table::start().await;
+            let receiver = table.receiver(platform, &[(platform.secrets, token(case))]);
+            (sent(case).to(&receiver).await, table.records())
+        })
+        .await;
     }
 }
 
-async fn run(platform: &Registration) {
+/// The token that a case's receiver has; empty where it takes anybody's callbacks.
+pub(crate) fn token(case: &Value) -> &str {
+    case["config"]["token"].as_str().unwrap_or_default()
+}
+
+/// Holds every case of a platform to its expectation, given who delivers it: what was answered, and what is recorded then.
+pub(crate) async fn run(platform: &Registration, deliver: impl AsyncFn(&Value) -> (Response<String>, Vec<Value>)) {
     let file = format!("tests/cases/{}.jsonl", platform.name);
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut understood = BTreeMap::new();
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let name = case["name"].as_str().unwrap();
-        if let Some(mut record) = check(platform, &case, name).await {
+        let (response, records) = deliver(&case).await;
+        if let Some(mut record) = check(platform, &case, &response, records) {
             let named = ["change", "group_type", "operator", "source"];
             record.as_object_mut().unwrap().retain(|name, _| named.contains(&name.as_str()));
             understood.insert(name.to_owned(), record);
@@ -39,15 +52,9 @@ async fn run(platform: &Registration) {
 }
 
 /// Holds one case to its expectation; the record that it makes.
-async fn check(platform: &Registration, case: &Value, name: &str) -> Option<Value> {
-    let table = Table::start().await;
-    let tokens = case["config"]["token"].as_str().unwrap_or_default();
-    let receiver = table.receiver(platform, &[(platform.secrets, tokens)]);
-    let response = sent(case).to(&receiver).await;
-
-    let expect = &case["expect"];
-    let records = table.records();
-    assert_answer(platform, &response, u32::try_from(expect["status"].as_u64().unwrap()).unwrap(), name);
+fn check(platform: &Registration, case: &Value, response: &Response<String>, records: Vec<Value>) -> Option<Value> {
+    let (name, expect) = (case["name"].as_str().unwrap(), &case["expect"]);
+    assert_answer(platform, response, u32::try_from(expect["status"].as_u64().unwrap()).unwrap(), name);
     assert_eq!(records.len(), usize::from(expect["recorded"] == true), "{name}");
     let record = records.into_iter().next()?;
 
@@ -100,7 +107,8 @@ pub(crate) fn recorded(platform: &str) -> Vec<Sent> {
     cases.filter(|case| case["expect"]["recorded"] == true).map(|case| sent(&case)).collect()
 }
 
-fn sent(case: &Value) -> Sent {
+/// The request of a case.
+pub(crate) fn sent(case: &Value) -> Sent {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in case["query"].as_object().unwrap() {
         match value {

@@ -23,6 +23,8 @@ use crate::reliability::sample;
 use crate::support::lambda::Function;
 use crate::support::{self, OPENIM, Sent, TENCENT_CHAT, Table, has_time, post, send};
 
+mod server;
+
 const OPENIM_OK: &str = r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#;
 const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -54,7 +54,7 @@ async fn what_is_no_api_gateway_event_is_rejected() {
 }
 
 /// Hosts, protocols, stages, paths, queries and bodies on which `lambda_http` panics, or which it reads as something else.
-fn odd_events(platform: &Registration) -> Vec<Value> {
+pub(crate) fn odd_events(platform: &Registration) -> Vec<Value> {
     let event = |make_odd: &dyn Fn(&mut Value)| {
         let mut event: Value = serde_json::from_str(&change(platform).event()).unwrap();
         make_odd(&mut event);
@@ -123,7 +123,8 @@ async fn the_function_answers_whatever_it_is_invoked_with() {
 /// Invokes a platform's function with what is odd, and with what is no event.
 pub(crate) async fn function_answers(platform: &Registration) {
     let table = Table::start().await;
-    let function = Function::start(platform.name, &table.settings(&[])).await;
+    let function = Function::start(platform.name, &table.settings(&[("METRICS_NAMESPACE", "Here")])).await;
+    let mut answered = 0;
     let no_events =
         [json!(null), json!(1), json!({}), json!({ "headers": { "群": "x" } }), json!({ "requestContext": 1 })];
     for (status, events) in [(200, odd_events(platform)), (400, no_events.into())] {
@@ -131,9 +132,12 @@ pub(crate) async fn function_answers(platform: &Registration) {
             let answer =
                 function.invoke(event.to_string(), TEST_TIMEOUT).await.body.unwrap_or_else(|| panic!("{event}"));
             assert_answer(platform, &response(&answer), status, &event.to_string());
+            answered += 1;
         }
     }
-    assert!(!function.kill().await.contains("panic"));
+    let log = function.kill().await;
+    assert!(!log.contains("panic"));
+    assert_eq!(log.lines().filter(|line| line.contains(r#"{"_aws":"#)).count(), answered, "a line of metrics each");
 }
 
 /// The server sends it in a header, in whatever characters the caller chose; the digest has it.

@@ -36,7 +36,7 @@ async fn raw_openim_requests() {
 }
 
 /// What comes of an event: the answer, and the records.
-async fn receive(platform: &Registration, sent: &str, settings: &[(&str, &str)]) -> Value {
+pub(crate) async fn receive(platform: &Registration, sent: &str, settings: &[(&str, &str)]) -> Value {
     let table = Table::start().await;
     let response = crate::support::handle(&table.receiver(platform, settings), sent).await;
     json!({ "answer": event::response(response), "records": written(table.records()) })
@@ -54,7 +54,7 @@ pub(crate) fn written(mut records: Vec<Value>) -> Vec<Value> {
 }
 
 /// The request that a raw one is.
-fn sent(raw: &str) -> Sent {
+pub(crate) fn sent(raw: &str) -> Sent {
     let (head, body) = raw.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
     let path = lines.next().unwrap().split(' ').nth(1).unwrap();

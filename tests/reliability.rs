@@ -116,7 +116,7 @@ pub(crate) struct Case {
 /// A table, a fallback queue, and a way to each on which things go wrong.
 pub(crate) struct World {
     pub(crate) table: Table,
-    queues: Queues,
+    pub(crate) queues: Queues,
     pub(crate) to_ledger: Proxy,
     pub(crate) to_fallback_queue: Proxy,
     /// The certificates of the authorities that the functions trust.
@@ -138,7 +138,7 @@ impl World {
         Self { table, queues, to_ledger, to_fallback_queue, trusted }
     }
 
-    fn settings(&self) -> BTreeMap<String, String> {
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
         let fallback_queue =
             self.queues.fallback_queue.replace(&self.queues.endpoint, &self.to_fallback_queue.endpoint);
         self.table.settings(&[

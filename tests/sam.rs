@@ -20,7 +20,7 @@ use crate::cases::sample;
 use crate::records::{receive_sample, secrets, written};
 use crate::support::bus::{BUS_ARN, Reply, TestBus};
 use crate::support::cloudformation::function_ids;
-use crate::support::{Sent, TABLE, TEST_TIMEOUT, Table, files, free_port, platform_of, post, send};
+use crate::support::{TABLE, TEST_TIMEOUT, Table, files, free_port, platform_of, post, send};
 
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
 fn sam_local(subcommand: &str, table: &Table, more: &[(&str, &str)], folder: &TempDir) -> Command {
@@ -145,14 +145,7 @@ async fn through_api<F: Future<Output = ()> + Send + 'static>(table: &Table, sen
 
 async fn cases(port: u16) {
     for (name, sent, status) in PLATFORMS.into_iter().flat_map(|platform| sample(platform.name)) {
-        let Sent { method, path, query, headers, body, .. } = &sent;
-        let own = ["connection", "content-length", "transfer-encoding"];
-        let headers = headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
-        let headers =
-            headers.map(|(name, value)| format!("{name}: {}\r\n", value.as_str().unwrap())).collect::<Vec<_>>();
-        let head = format!("{method} {path}?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n", body.len());
-        let request = [head.as_bytes(), headers.concat().as_bytes(), b"\r\n", body].concat();
-        let (answered, body) = send(port, &request).await.unwrap();
+        let (answered, body) = send(port, &sent.http()).await.unwrap();
         assert_eq!(answered, status, "{name}: {body}");
     }
 }

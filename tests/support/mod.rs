@@ -40,6 +40,7 @@ pub(crate) mod fault;
 pub(crate) mod lambda;
 pub(crate) mod platforms;
 pub(crate) mod recorder;
+pub(crate) mod server;
 
 pub(crate) use platforms::*;
 
@@ -142,6 +143,14 @@ impl Table {
     pub(crate) fn delete(&self, key: &Map<String, Value>) {
         let request = json!({ "TableName": TABLE, "Key": key });
         self.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+    }
+
+    /// Deletes everything, past every receiver.
+    pub(crate) fn clear(&self) {
+        for item in self.items() {
+            let key = ["group_key", "change_key"].map(|name| (name.to_owned(), item[name].clone()));
+            self.delete(&Map::from_iter(key));
+        }
     }
 
     /// A ledger over this table that waits as long as a busy machine takes, which a function must not.
@@ -276,6 +285,18 @@ impl Sent {
         .to_string()
     }
 
+    /// The bytes of the request, from any HTTP client; what these say of the connection is the client's own.
+    pub(crate) fn http(&self) -> Vec<u8> {
+        let own = ["connection", "content-length", "transfer-encoding"];
+        let headers = self.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+        let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {}\r\n", value.as_str().unwrap())).collect();
+        let headers = headers.concat();
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
+        let (method, path, length) = (&self.method, &self.path, self.body.len());
+        let head = format!("{method} {path}{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{headers}\r\n");
+        [head.as_bytes(), &self.body].concat()
+    }
+
     pub(crate) async fn to(&self, receiver: &Receiver) -> Response<String> {
         handle(receiver, &self.event()).await
     }
@@ -340,6 +361,12 @@ pub(crate) async fn free_port() -> u16 {
 
 /// Sends a request as its bytes are; the answer's status and body, or `None` where there is none.
 pub(crate) async fn send(port: u16, request: &[u8]) -> Option<(u16, String)> {
+    let (parts, body) = exchange(port, request).await?.into_parts();
+    Some((parts.status.as_u16(), body))
+}
+
+/// Sends a request as its bytes are; the answer, or `None` where there is none.
+pub(crate) async fn exchange(port: u16, request: &[u8]) -> Option<Response<String>> {
     let request_line = request.windows(2).position(|bytes| bytes == b"\r\n")?;
     let (request_line, rest) = request.split_at(request_line);
     let exchange = async {
@@ -350,7 +377,12 @@ pub(crate) async fn send(port: u16, request: &[u8]) -> Option<(u16, String)> {
     };
     let answer = timeout(TEST_TIMEOUT, exchange).await.unwrap().ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    let (status_line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    let mut response = Response::builder().status(status_line.split(' ').nth(1)?);
+    for (name, value) in headers.lines().filter_map(|line| line.split_once(": ")) {
+        response = response.header(name, value);
+    }
+    response.body(body.to_owned()).ok()
 }
 
 /// The bytes of a POST.

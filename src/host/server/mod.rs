@@ -120,6 +120,8 @@ enum StartError {
 /// What the settings describe, ready to listen.
 struct Server {
     address: SocketAddr,
+    platforms: Vec<&'static str>,
+    has_reader: bool,
     routes: Router,
     callbacks: Callbacks,
     health: Arc<Health>,
@@ -132,9 +134,15 @@ struct Server {
 async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
     let mut signals = signals::Signals::watch().map_err(StartError::Signals)?;
     let server = Server::from_settings(settings).await?;
-    let listener = listen(server.address).await?;
+    let (listener, address) = listen(server.address).await?;
+    let (platforms, reader, replay) = (server.platforms.join(","), server.has_reader, server.replay.is_some());
+    info!(%address, platforms, reader, replay, "listening");
     let metrics_listener = match server.metrics_address {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => {
+            let (listener, address) = listen(address).await?;
+            info!(%address, "metrics");
+            Some(listener)
+        }
         None => None,
     };
     match rlimit::increase_nofile_limit(u64::MAX) {
@@ -183,8 +191,12 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+/// Listens at an address; the address that it came to, where the port was 0.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 impl Server {
@@ -215,27 +227,26 @@ impl Server {
         let callbacks = Callbacks::default();
         let health = Arc::new(Health::new(ledger));
         let mut routes = health::router(Arc::clone(&health));
-        let platforms: Vec<_> = PLATFORMS.into_iter().filter(|platform| is_configured(platform, settings)).collect();
-        for platform in &platforms {
+        let mut platforms = Vec::new();
+        for platform in PLATFORMS.into_iter().filter(|platform| is_configured(platform, settings)) {
+            platforms.push(platform.name);
             let observer = Some(metrics.observer());
             let receiver = Arc::new(setup::receiver_over(Arc::clone(&store), platform, settings, observer)?);
             routes = routes.merge(callbacks.router(platform, receiver));
         }
-        let reader = settings.text("READER_TOKENS").is_some();
-        if reader {
+        let has_reader = settings.text("READER_TOKENS").is_some();
+        if has_reader {
             routes = routes.merge(reader_routes(settings, &config)?);
         }
-        let names: Vec<_> = platforms.iter().map(|platform| platform.name).collect();
-        if names.is_empty() && !reader {
+        if platforms.is_empty() && !has_reader {
             return Err(SettingError::new(
                 "TENCENT_SDK_APP_ID",
                 "is not set, nor is anything of another platform, nor READER_TOKENS: there is nothing to serve",
             )
             .into());
         }
-        info!(%address, platforms = names.join(","), reader, replay = replay.is_some(), "starting");
         let routes = routes.fallback(routes::not_found);
-        Ok(Self { address, routes, callbacks, health, metrics, metrics_address, replay, store })
+        Ok(Self { address, platforms, has_reader, routes, callbacks, health, metrics, metrics_address, replay, store })
     }
 }
 
@@ -253,6 +264,6 @@ fn reader_routes(settings: &Settings<'_>, config: &SdkConfig) -> Result<Router, 
 }
 
 fn port(settings: &Settings<'_>, name: &'static str) -> Result<Option<u16>, SettingError> {
-    let wrong = |_| SettingError::new(name, "must be a port, 1 to 65535");
-    settings.text(name).map(|port| port.parse::<std::num::NonZeroU16>().map(u16::from).map_err(wrong)).transpose()
+    let wrong = |_| SettingError::new(name, "must be a port, up to 65535");
+    settings.text(name).map(|port| port.parse().map_err(wrong)).transpose()
 }

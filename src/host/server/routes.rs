@@ -84,18 +84,20 @@ impl Callbacks {
     }
 
     async fn read(&self, mut body: Body) -> Result<Bytes, NoBody> {
-        let (mut read, mut permit) = (BytesMut::new(), None);
+        let (mut read, mut permit, mut is_too_large) = (BytesMut::new(), None, false);
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| NoBody::Broken)?.into_data() else { continue };
-            if read.len() + data.len() > MAX_READ_BYTES {
-                return Err(NoBody::TooLarge);
+            if is_too_large || read.len() + data.len() > MAX_READ_BYTES {
+                // The rest is read all the same: who is still sending would not see the answer.
+                (read, permit, is_too_large) = (BytesMut::new(), None, true);
+                continue;
             }
             if read.len() + data.len() > SMALL_BYTES && permit.is_none() {
                 permit = self.large.acquire().await.ok();
             }
             read.extend_from_slice(&data);
         }
-        Ok(read.freeze())
+        if is_too_large { Err(NoBody::TooLarge) } else { Ok(read.freeze()) }
     }
 }
 
@@ -125,7 +127,6 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
     };
     parts.extensions = http::Extensions::new();
     parts.extensions.insert(receipt);
-    let is_read_whole = body.is_ok();
     let request = body.map(|body| http::Request::from_parts(parts, body));
     // A task of its own: a sender that goes takes its connection along, and not the record.
     let handling = tokio::spawn(async move {
@@ -133,12 +134,7 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
         receiver.handle(request).await
     });
     // A handler does not panic, and nobody aborts it but the end of the process.
-    let Ok(answer) = handling.await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let mut answer = answer.map(Body::from);
-    if !is_read_whole {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    answer
+    handling.await.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |answer| answer.map(Body::from))
 }
 
 /// The reader's paths, and a bound on how many requests read at a time.
