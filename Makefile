@@ -77,13 +77,13 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES) && tests/browser/node_modules/.bin/prettier --log-level warn --check src/reading/web/script)
 	$(call say,Lints …)
 	cargo clippy --locked --lib --bins -- -D warnings
-	cargo clippy --locked --all-targets --features cli -- -D warnings
+	cargo clippy --locked --all-targets --features cli,server -- -D warnings
 	$(call say,Tests …)
 	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
 	@$(if $(SKIP_BROWSER),echo 'The page is not tested in a browser: that takes Chromium with chromedriver and npm.')
-	INSTA_UPDATE=no cargo test --locked --features cli $(SKIP_BROWSER)
+	INSTA_UPDATE=no cargo test --locked --features cli,server $(SKIP_BROWSER)
 	$(call say,Documentation …)
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --features cli
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --features cli,server
 	$(call say,Lock files of benches and fuzz targets …)
 	@for workspace in benches fuzz; do cargo tree --quiet --locked --manifest-path $$workspace/Cargo.toml >/dev/null; done
 	$(call say,Template …)
@@ -94,14 +94,14 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 .PHONY: screenshots
 screenshots: tools build-functions ## Take the pictures of docs/page from the demo's week, with Chromium
 	@$(MAKE) --silent $(BROWSER_MODULES)
-	@cargo build --quiet --locked --features cli --bins --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored browser::screenshots
+	@cargo build --quiet --locked --features cli,server --bins --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored browser::screenshots
 
 .PHONY: chaos
-chaos: tools build-functions ## Load, an outage, a storm and 200 kills, on this machine: some 8 minutes
+chaos: tools build-functions build-server ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
 	$(call say,Building the tests …)
-	@cargo build --quiet --locked --features cli --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture --test-threads=1 chaos::
+	@cargo build --quiet --locked --features cli,server --bins --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
 
 .PHONY: bench
 bench: tools build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: BEFORE=<another commit's target/release>; some 25 minutes; needs Node 20
@@ -122,10 +122,10 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
 	$(call say,Measuring reading …)
 	@cargo build --quiet --locked --release --features cli --bin group-ledger
-	@cargo build --quiet --locked --features cli --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture --test-threads=1 reading::bench
+	@cargo build --quiet --locked --features cli,server --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 reading::bench
 	$(call say,Measuring the page …)
-	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli --test main -- --ignored --nocapture browser::bench)
+	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture browser::bench)
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -167,8 +167,8 @@ coverage: tools ## Count the lines of the library that the tests run in process
 audit: ## Check the dependencies: advisories, licences, duplicates, sources
 	$(call install,cargo-deny,$(CARGO_DENY))
 	cargo deny --locked check $(AUDIT)
-	@# The command line may have a crate twice: it is no function.
-	cargo deny --locked --features cli check advisories licenses sources
+	@# The command line and the server may have a crate twice: they are no functions.
+	cargo deny --locked --features cli,server check advisories licenses sources
 
 ##@ Building
 
@@ -176,6 +176,11 @@ audit: ## Check the dependencies: advisories, licences, duplicates, sources
 build-functions: ## Build the functions for this machine
 	$(call say,Building the functions (the first time takes some minutes) …)
 	@cargo build --release --locked --bins
+
+.PHONY: build-server
+build-server: ## Build the server for this machine: target/release/server
+	$(call say,Building the server (the first time takes some minutes) …)
+	@cargo build --release --locked --features server --bin server
 
 .PHONY: cli
 cli: ## Install the command line, group-ledger, into .tools/bin

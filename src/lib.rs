@@ -3,7 +3,7 @@
 //! A callback passes these steps in order. No step depends on a later one:
 //!
 //! ```text
-//! API Gateway event ─► lambda_http ─► http::Request
+//! API Gateway event ─► lambda_http ─► http::Request    (or from a connection of `host::server`)
 //!                   ─► verify    (is it genuine, is it ours?)             platform, constant time
 //!                   ─► parse     (what of the request decoding needs)     platform ─► Callback
 //!                   ─► decode    (bytes ─► GroupChange | Ignored)         platform, pure
@@ -20,7 +20,7 @@
 //! | room | what it is for |
 //! | --- | --- |
 //! | `cli` | the command line of users and operators (feature `cli`) |
-//! | [`host`] | what runs the rest: Lambda functions, AWS clients, log, metrics |
+//! | [`host`] | what runs the rest: Lambda functions, the HTTP server (feature `server`), AWS clients, log, metrics |
 //! | [`publish`] | records as events: the table's stream, an EventBridge bus, dead letters |
 //! | [`reading`] | the ledger's API: history, one change, the feed, quarantine |
 //! | [`ingest`] | the way itself: verify, parse, decode, store, respond, within the sender's timeout; replay |

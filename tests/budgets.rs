@@ -71,7 +71,7 @@ fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
     for name in receivers().chain(["reader", "replay"]) {
         assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
     }
-    for package in ["aws-config", "clap_builder", "indicatif", "signal-hook"] {
+    for package in ["aws-config", "clap_builder", "indicatif", "prometheus-client", "signal-hook"] {
         assert!(!links("target/release/reader", package), "reader links {package}");
     }
 }
@@ -94,6 +94,20 @@ fn the_command_line_changes_no_crate_of_the_functions() {
     assert!(changed.is_empty(), "other features with `cli`: {changed:?}");
     let has = |package: &str| command_line.iter().any(|line| line.starts_with(&format!("{package} v")));
     assert!(["aws-config", "clap"].into_iter().all(has), "the test would see nothing");
+}
+
+/// The functions are built without the server, and are what they would be if it did not exist. Built with it they would have the
+/// serving half of hyper, for one.
+#[test]
+fn the_server_is_in_no_function() {
+    let (functions, server) = (features(&[]), features(&["--features", "server"]));
+    let name = |line: &str| line.split(' ').next().unwrap().to_owned();
+    let changed: Vec<_> = functions.difference(&server).map(|line| name(line)).collect();
+    assert_eq!(changed, ["hyper", "hyper-util", "tokio", "uuid"], "with the feature `server` they have more features");
+    let has = |lines: &BTreeSet<String>, package| lines.iter().any(|line| name(line) == package);
+    for package in ["aws-config", "clap", "prometheus-client", "rlimit"] {
+        assert!(has(&server, package) && !has(&functions, package), "{package}");
+    }
 }
 
 #[test]
