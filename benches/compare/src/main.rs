@@ -143,7 +143,7 @@ fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
             callback: create_group,
             floor: FLOOR,
-            deployed: vec![node.join("function.mjs"), node.join("node_modules")],
+            deployed: ["function.mjs", "callback.mjs", "node_modules"].map(|path| node.join(path)).into(),
             folder: node,
             kind: Kind::Peer,
         },
