@@ -58,6 +58,8 @@ const FIGURES: [(&str, &[(&str, Reading)]); 3] = [
     ),
 ];
 
+/// The part of the open loop's rate below which a server has not kept up.
+const KEPT_UP: f64 = 0.99;
 /// One callback in so many takes longer, where the plot has a point.
 const ONE_IN: [usize; 9] = [2, 3, 5, 10, 20, 50, 100, 200, 1_000];
 
@@ -87,6 +89,17 @@ pub(super) fn write(
                 table,
                 "| {name} | {server} | {peer} | {:.2} ({:.2} to {:.2}) |",
                 ratio.median, ratio.least, ratio.most
+            )?;
+        }
+    }
+    for (subject, rounds) in subjects.iter().zip(rounds) {
+        let behind = rounds.iter().filter(|round| round.open.load.rate() < f64::from(RATE) * KEPT_UP).count();
+        if behind > 0 {
+            writeln!(
+                table,
+                "\n**{} did not keep up with {RATE} callbacks a second in {behind} of {ROUNDS} rounds.** Its latencies there grow with \
+                 the length of the round, and their ratio says nothing.",
+                subject.name
             )?;
         }
     }
