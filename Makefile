@@ -104,7 +104,7 @@ chaos: tools build-functions build-server ## Load, outages, a storm, kills and S
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
 
 .PHONY: bench
-bench: tools build-functions ## Measure the functions against a floor, a limit and peers, and decoding by itself: BEFORE=<another commit's target/release>; some 25 minutes; needs Node 20
+bench: tools build-functions ## Measure the functions against a floor, a limit and peers, the server, and decoding by itself: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20
 	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
 	$(call say,Building the floor and the peers …)
 	@# One by one: together they would share features, and the floor would link what its other form and the default peer ask for.
@@ -117,6 +117,7 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 		-r benches/peers/aws-cli/requirements.txt
 	$(call say,Measuring …)
 	@benches/target/release/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
+	@$(MAKE) --silent bench-server
 	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
 	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
@@ -126,6 +127,17 @@ bench: tools build-functions ## Measure the functions against a floor, a limit a
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 reading::bench
 	$(call say,Measuring the page …)
 	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture browser::bench)
+
+.PHONY: bench-server
+bench-server: ## Measure the server alone, against the same handlers in Node with Express: some 4 minutes; needs Node 20
+	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
+	$(call say,Building the server and its peer …)
+	@# By itself: beside the functions, they would link what its feature asks for.
+	@cargo build --quiet --locked --release --features server --bin server
+	@cd benches && cargo build --quiet --locked --release --package compare
+	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
+	$(call say,Putting the server under load …)
+	@benches/target/release/compare --server target/release benches docs/performance
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

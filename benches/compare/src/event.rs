@@ -1,4 +1,4 @@
-//! The callbacks that are sent: as API Gateway makes them, signed now.
+//! The callbacks that are sent: as API Gateway makes events of them, or as they are; signed now.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,6 +7,14 @@ use sha2::{Digest, Sha256};
 
 pub(crate) const APP_ID: &str = "1400000000";
 pub(crate) const TOKEN: &str = "a-token-of-no-app";
+
+/// OpenIM's, where they are asked for.
+pub(crate) const CREDENTIALS: &str = "user:password";
+/// The header that these come to.
+pub(crate) const AUTHORIZATION: &str = "Basic dXNlcjpwYXNzd29yZA==";
+
+const TENCENT_CHAT: &str = "/tencent-chat";
+const OPENIM: &str = "/openim/callbackAfterSetGroupInfoExCommand";
 
 /// Tencent's callback of a created group with so many members.
 pub(crate) fn create_group(members: usize) -> String {
@@ -34,18 +42,32 @@ fn body(members: usize, introduction: &str) -> String {
 }
 
 fn tencent_chat(body: &str) -> String {
+    event(TENCENT_CHAT, &query(), body)
+}
+
+fn query() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let sign: String = Sha256::digest(format!("{TOKEN}{now}")).iter().map(|byte| format!("{byte:02x}")).collect();
-    let query = format!(
+    format!(
         "SdkAppid={APP_ID}&CallbackCommand=Group.CallbackAfterCreateGroup&contenttype=json&ClientIP=203.0.113.7&OptPlatform=RESTAPI&Sign={sign}&RequestTime={now}"
-    );
-    event("/tencent-chat", &query, body)
+    )
 }
 
 /// OpenIM's callback of a renamed group.
 pub(crate) fn set_group_info() -> String {
-    let body = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","operationID":"","groupID":"2559562921","groupName":"NewGroupName","notification":"","introduction":null,"faceURL":null,"ex":null,"needVerification":null,"lookMemberInfo":null,"applyMemberFriend":null}"#;
-    event("/openim/callbackAfterSetGroupInfoExCommand", "", body)
+    event(OPENIM, "", RENAMED)
+}
+
+const RENAMED: &str = r#"{"callbackCommand":"callbackAfterSetGroupInfoExCommand","operationID":"","groupID":"2559562921","groupName":"NewGroupName","notification":"","introduction":null,"faceURL":null,"ex":null,"needVerification":null,"lookMemberInfo":null,"applyMemberFriend":null}"#;
+
+/// The path, query and body of [`create_group`]'s callback, as Tencent sends them.
+pub(crate) fn sent_create_group(members: usize) -> (String, String) {
+    (format!("{TENCENT_CHAT}?{}", query()), body(members, ""))
+}
+
+/// The path and body of [`set_group_info`]'s callback, as OpenIM sends them.
+pub(crate) fn sent_set_group_info() -> (String, String) {
+    (OPENIM.to_owned(), RENAMED.to_owned())
 }
 
 /// A second delivery of the same callback.

@@ -1,12 +1,13 @@
 //! Measures the functions, the floor, the limit and peers in turn, in one run on one machine, against the same stubs of Lambda's
-//! Runtime API and of DynamoDB; writes a table, plots and the figures themselves to a folder. `make bench` builds what it
-//! needs and runs it.
+//! Runtime API and of DynamoDB; writes a table, plots and the figures themselves to a folder. With `--server`, the same of the
+//! server and its peer. `make bench` builds what it needs and runs both.
 
 mod event;
 mod growth;
 mod measure;
 mod process;
 mod report;
+mod server;
 mod stub;
 
 use std::collections::BTreeMap;
@@ -35,11 +36,12 @@ const FLOOR: &str = "floor";
 const OPENIM_FLOOR: &str = "floor, OpenIM's callback";
 
 const HELP: &str = "\
-Measures the functions, the floor and peers. `make bench` builds what it needs.
+Measures the functions, the floor and peers, or the server and its peer. `make bench` builds what they need.
 
   compare FUNCTIONS BENCHES OUTPUT [BEFORE]
+  compare --server FUNCTIONS BENCHES OUTPUT
 
-  FUNCTIONS   the folder of the function binaries
+  FUNCTIONS   the folder of the function binaries, and of the server's
   BENCHES     the folder of the floor's and the peers' sources, built
   OUTPUT      the folder that the table, the plots and the figures are written to
   BEFORE      the folder of another commit's function binaries, to compare with";
@@ -47,7 +49,11 @@ Measures the functions, the floor and peers. `make bench` builds what it needs.
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
+    let folder = |path: &String| Path::new(path).canonicalize().with_context(|| format!("there is no {path}"));
     let (functions, benches, output, before) = match args.as_slice() {
+        [flag, functions, benches, output] if flag == "--server" => {
+            return server::measure(&folder(functions)?, &folder(benches)?, Path::new(output)).await;
+        }
         [functions, benches, output] => (functions, benches, output, None),
         [functions, benches, output, before] => (functions, benches, output, Some(before)),
         _ => {
@@ -55,7 +61,6 @@ async fn main() -> Result<()> {
             std::process::exit(if args.iter().any(|arg| arg == "--help") { 0 } else { 2 });
         }
     };
-    let folder = |path: &String| Path::new(path).canonicalize().with_context(|| format!("there is no {path}"));
     let before = before.map(folder).transpose()?;
     let (functions, benches) = (folder(functions)?, folder(benches)?);
     fs::create_dir_all(output)?;
@@ -143,7 +148,7 @@ fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
             callback: create_group,
             floor: FLOOR,
-            deployed: vec![node.join("function.mjs"), node.join("node_modules")],
+            deployed: ["function.mjs", "callback.mjs", "node_modules"].map(|path| node.join(path)).into(),
             folder: node,
             kind: Kind::Peer,
         },

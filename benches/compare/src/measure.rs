@@ -1,6 +1,6 @@
 //! Starts a function, sends it callbacks, and counts what that costs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -85,45 +85,24 @@ impl Started {
     ) -> Result<Self> {
         let runtime_api = RuntimeApi::start().await?;
         let endpoint = if transport == Transport::Tls { &dynamodb.tls } else { &dynamodb.clear };
-        let mut command = Command::new(&subject.program[0]);
+        let mut command = command(&subject.program, &subject.folder, endpoint, dynamodb);
         command
-            .args(&subject.program[1..])
-            .current_dir(&subject.folder)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("AWS_LAMBDA_RUNTIME_API", &runtime_api.address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "here")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
-            .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
-            // As long as Lambda's.
-            .env("AWS_SESSION_TOKEN", "token".repeat(200))
-            .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
-            .env("TABLE_NAME", "group-changes")
-            .envs([("TENCENT_SDK_APP_ID", event::APP_ID), ("TENCENT_CALLBACK_TOKENS", event::TOKEN)])
             .env("OPENIM_ALLOW_ANONYMOUS", "true")
-            // As the template has them.
+            // As the template has it.
             .env("METRICS_NAMESPACE", "GroupLedger/here")
-            .env("FALLBACK_QUEUE_URL", format!("{}/000000000000/fallback-queue", dynamodb.sqs))
-            .env("AWS_ENDPOINT_URL_SQS", &dynamodb.sqs)
             // As each of the clients is told of them; Node has the others built in.
             .env("SSL_CERT_FILE", &authorities.all)
             .env("AWS_CA_BUNDLE", &authorities.all)
             .env("NODE_EXTRA_CA_CERTS", &authorities.own)
             // Where the Python peer's packages are.
-            .env("PYTHONPATH", ".packages")
-            .stdin(Stdio::null())
-            // A pipe that is read, as Lambda's.
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
+            .env("PYTHONPATH", ".packages");
         let start = Instant::now();
         let mut process = command.spawn().with_context(|| format!("cannot start {}", subject.name))?;
-        if let Some(mut log) = process.stdout.take() {
-            tokio::spawn(async move { tokio::io::copy(&mut log, &mut tokio::io::sink()).await });
-        }
+        read_log(&mut process);
         let pid = process.id().context("it has ended")?;
         let ready = timeout(TIMEOUT, runtime_api.ready()).await;
         let ready = ready.with_context(|| format!("{} does not start", subject.name))??;
@@ -162,6 +141,39 @@ impl Started {
 
     pub(crate) async fn end(mut self) -> Result<()> {
         Ok(self.process.kill().await?)
+    }
+}
+
+/// A program in an environment that has the stubs, the table, an app, and nothing else.
+pub(crate) fn command(program: &[String], folder: &Path, endpoint: &str, dynamodb: &Dynamodb) -> Command {
+    let mut command = Command::new(&program[0]);
+    command
+        .args(&program[1..])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
+        .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
+        // As long as Lambda's.
+        .env("AWS_SESSION_TOKEN", "token".repeat(200))
+        .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+        .env("TABLE_NAME", "group-changes")
+        .envs([("TENCENT_SDK_APP_ID", event::APP_ID), ("TENCENT_CALLBACK_TOKENS", event::TOKEN)])
+        .env("FALLBACK_QUEUE_URL", format!("{}/000000000000/fallback-queue", dynamodb.sqs))
+        .env("AWS_ENDPOINT_URL_SQS", &dynamodb.sqs)
+        .stdin(Stdio::null())
+        // A pipe that is read, as Lambda's and a container's.
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Reads what a process writes to its log, which would else wait.
+pub(crate) fn read_log(process: &mut Child) {
+    if let Some(mut log) = process.stdout.take() {
+        tokio::spawn(async move { tokio::io::copy(&mut log, &mut tokio::io::sink()).await });
     }
 }
 

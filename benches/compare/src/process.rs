@@ -15,7 +15,34 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
 
 /// The most memory that it has had, in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    bytes(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
+/// The memory that it has now, in bytes.
+pub(crate) fn memory(pid: u32) -> Result<u64> {
+    bytes(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+/// The same, with what it shares with other processes divided among them.
+pub(crate) fn proportional_memory(pid: u32) -> Result<u64> {
+    bytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// A line of a file that counts kilobytes.
+fn bytes(file: &str, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in {file}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
+
+/// A process and those that it has started.
+pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
+    let mut family = vec![pid];
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let children = fs::read_to_string(thread?.path().join("children"))?;
+        for child in children.split_whitespace() {
+            family.push(child.parse()?);
+        }
+    }
+    Ok(family)
 }

@@ -1,7 +1,7 @@
 //! The figures as a table, as plots, and as they are.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +19,9 @@ type Runs = BTreeMap<(usize, &'static str), Vec<Run>>;
 
 const SIZE: (u32, u32) = (820, 460);
 /// By the subjects' names, so that one has the same colour in every plot.
-const COLOURS: [(&str, RGBColor); 11] = [
+const COLOURS: [(&str, RGBColor); 13] = [
+    ("server", RGBColor(0, 92, 175)),
+    ("Node 20, Express", RGBColor(60, 140, 60)),
     ("tencent-chat", RGBColor(0, 92, 175)),
     ("openim", RGBColor(60, 150, 220)),
     ("tencent-chat (before)", RGBColor(110, 95, 185)),
@@ -39,12 +41,12 @@ fn colour(subject: &str) -> RGBColor {
 
 /// One figure over all starts.
 #[derive(Clone, Copy)]
-struct Figure {
-    least: f64,
+pub(crate) struct Figure {
+    pub(crate) least: f64,
     lower: f64,
-    median: f64,
+    pub(crate) median: f64,
     upper: f64,
-    most: f64,
+    pub(crate) most: f64,
 }
 
 impl Figure {
@@ -52,10 +54,22 @@ impl Figure {
         Self::among(runs.iter().map(figure).collect())
     }
 
-    fn among(mut figures: Vec<f64>) -> Self {
+    pub(crate) fn among(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let at = |quarter: usize| figures[(figures.len() - 1) * quarter / 4];
         Self { least: at(0), lower: at(1), median: at(2), upper: at(3), most: at(4) }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { median, least, most, .. } = self;
+        let digits = match median {
+            ..1.0 => 3,
+            ..100.0 => 1,
+            _ => 0,
+        };
+        write!(formatter, "{median:.digits$} ({least:.digits$} to {most:.digits$})")
     }
 }
 
@@ -69,21 +83,21 @@ const FIGURES: [(&str, &str, Reading); 10] = [
     ("first callback", "ms", |run| ms(run.first_wall)),
     ("first callback, CPU", "ms", |run| ms(run.first_cpu)),
     ("start and first callback", "ms", |run| ms(run.start_wall + run.first_wall)),
-    ("warm, p50", "ms", |run| ms(quantile(&run.warm_wall, 50))),
-    ("warm, p99", "ms", |run| ms(quantile(&run.warm_wall, 99))),
+    ("warm, p50", "ms", |run| ms(quantile(&run.warm_wall, 500))),
+    ("warm, p99", "ms", |run| ms(quantile(&run.warm_wall, 990))),
     ("warm, CPU a callback", "ms", |run| ms(run.warm_cpu) / run.warm_wall.len() as f64),
     ("callbacks a second", "", |run| run.warm_wall.len() as f64 / run.warm_wall.iter().sum::<Duration>().as_secs_f64()),
     ("peak memory", "MB", |run| run.peak_memory as f64 / 1e6),
 ];
 
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-fn quantile(durations: &[Duration], percent: usize) -> Duration {
+pub(crate) fn quantile(durations: &[Duration], permille: usize) -> Duration {
     let mut durations = durations.to_vec();
     durations.sort();
-    durations[(durations.len() - 1) * percent / 100]
+    durations[(durations.len() - 1) * permille / 1000]
 }
 
 pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &Runs, growth: &Growth) -> Result<()> {
@@ -187,13 +201,7 @@ fn rows(table: &mut String, subjects: &[Subject], runs: &Runs, transport: &'stat
     for (name, unit, figure) in FIGURES {
         write!(table, "| {name}{}{unit} |", if unit.is_empty() { "" } else { ", " })?;
         for number in 0..subjects.len() {
-            let Figure { median, least, most, .. } = Figure::of(&runs[&(number, transport)], figure);
-            let digits = match median {
-                ..1.0 => 3,
-                ..100.0 => 1,
-                _ => 0,
-            };
-            write!(table, " {median:.digits$} ({least:.digits$} to {most:.digits$}) |")?;
+            write!(table, " {} |", Figure::of(&runs[&(number, transport)], figure))?;
         }
         writeln!(table)?;
     }
@@ -276,33 +284,47 @@ fn size(path: &Path) -> Result<u64> {
 
 /// When and on which machine this was, and with what it ran.
 fn machine(benches: &Path) -> Result<String> {
-    let cpu = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
-    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
-    let said = |program: &str, argument: &str| -> Result<String> {
-        let output = Command::new(program).arg(argument).output().with_context(|| format!("{program} is missing"))?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let node: Value = serde_json::from_slice(&fs::read(benches.join("peers/node/package.json"))?)?;
-    let node = node["dependencies"].as_object().into_iter().flatten();
-    let node: Vec<_> = node.map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or_default())).collect();
     let python = fs::read_to_string(benches.join("peers/python/requirements.txt"))?;
     let python = python.split('#').next().unwrap_or_default();
     Ok(format!(
-        "{}, {cores} cores of {}, Linux {}, {}, Node {} with {}, {} with {}.",
-        said("date", "--iso-8601")?,
-        model.trim_start_matches([':', '\t', ' ']).trim(),
-        kernel.trim(),
-        said("rustc", "--version")?,
+        "{}, Node {} with {}, {} with {}.",
+        host()?,
         said("node", "--version")?,
-        node.join(" and "),
+        packages(&benches.join("peers/node"))?.join(" and "),
         said("python3", "--version")?,
         python.trim().replace("==", " ").replace('\n', " and "),
     ))
 }
 
-type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+/// The day, the machine and the compiler.
+pub(crate) fn host() -> Result<String> {
+    let cpu = fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!(
+        "{}, {cores} cores of {}, Linux {}, {}",
+        said("date", "--iso-8601")?,
+        model.trim_start_matches([':', '\t', ' ']).trim(),
+        kernel.trim(),
+        said("rustc", "--version")?,
+    ))
+}
+
+/// What a program says of itself.
+pub(crate) fn said(program: &str, argument: &str) -> Result<String> {
+    let output = Command::new(program).arg(argument).output().with_context(|| format!("{program} is missing"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The packages that a peer in Node asks for, with their versions.
+pub(crate) fn packages(peer: &Path) -> Result<Vec<String>> {
+    let package: Value = serde_json::from_slice(&fs::read(peer.join("package.json"))?)?;
+    let packages = package["dependencies"].as_object().into_iter().flatten();
+    Ok(packages.map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or_default())).collect())
+}
+
+pub(crate) type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 
 fn area(path: &Path) -> std::result::Result<DrawingArea<SVGBackend<'_>, Shift>, Box<dyn std::error::Error>> {
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
@@ -340,7 +362,7 @@ fn plot_bars(path: &Path, title: &str, bars: &[(&str, Figure)]) -> Drawn {
 }
 
 /// One line a subject, both axes logarithmic.
-fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>)]) -> Drawn {
+pub(crate) fn plot_lines(path: &Path, title: &str, x: &str, lines: &[(&str, Vec<(f64, f64)>)]) -> Drawn {
     let area = area(path)?;
     let points = || lines.iter().flat_map(|(_, points)| points);
     let range = |of: fn(&(f64, f64)) -> f64| {
