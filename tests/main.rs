@@ -31,6 +31,7 @@ mod reading;
 mod records;
 mod reliability;
 mod sam;
+mod scf;
 mod settings;
 mod state;
 mod support;
