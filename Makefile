@@ -262,7 +262,7 @@ invoke: ## Invoke a function with a sample event, in Docker: EVENT=events/tencen
 		--parameter-overrides $(SAM_PARAMETERS) --add-host host.docker.internal:host-gateway $(INVOKE_FLAGS)
 
 .PHONY: verify-sam
-verify-sam: tools ## Prove the deployed shape with the real SAM CLI, in Docker
+verify-sam: tools ## Prove the deployed shapes in Docker: the functions with the real SAM CLI, the server's image, the SCF package
 	@ARCHITECTURE=$(ARCHITECTURE) tests/sam/verify.sh
 
 ##@ Tools

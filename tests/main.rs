@@ -16,6 +16,7 @@ mod chaos;
 mod circuit_breaker;
 mod cli;
 mod commands;
+mod container;
 mod deployment;
 mod documentation;
 mod envelopes;
