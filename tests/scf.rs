@@ -16,7 +16,7 @@ use crate::support::cloudformation::PYTHON;
 
 const PACKAGE: &str = "target/scf/group-ledger.zip";
 
-/// The C library of CentOS 7.6, on which SCF runs.
+/// The C library of the system on which SCF runs.
 const GLIBC: [u32; 2] = [2, 17];
 
 /// What such a system has of a program's libraries.
