@@ -98,8 +98,9 @@ screenshots: tools build-functions ## Take the pictures of docs/page from the de
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored browser::screenshots
 
 .PHONY: chaos
-chaos: tools build-functions build-server ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
-	$(call say,Building the tests …)
+chaos: tools build-functions ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
+	$(call say,Building the server and the tests …)
+	@cargo build --quiet --release --locked --features server --bin server
 	@cargo build --quiet --locked --features cli,server --bins --examples
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
 
@@ -188,11 +189,6 @@ audit: ## Check the dependencies: advisories, licences, duplicates, sources
 build-functions: ## Build the functions for this machine
 	$(call say,Building the functions (the first time takes some minutes) …)
 	@cargo build --release --locked --bins
-
-.PHONY: build-server
-build-server: ## Build the server for this machine: target/release/server
-	$(call say,Building the server (the first time takes some minutes) …)
-	@cargo build --release --locked --features server --bin server
 
 .PHONY: cli
 cli: ## Install the command line, group-ledger, into .tools/bin

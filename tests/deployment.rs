@@ -13,12 +13,12 @@ use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::aws::PUBLISHER_TIMEOUTS;
+use group_ledger::host::lambda::receiver::WARM_UP_TIMEOUT;
 use group_ledger::host::metrics;
 use group_ledger::host::setup;
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
 use group_ledger::platform::{PLATFORMS, Registration};
 use group_ledger::settings::Settings;
-use group_ledger::storage::ledger::WARM_UP_TIMEOUT;
 use serde_json::Value;
 
 use crate::support::bus::BUS_ARN;
