@@ -99,10 +99,10 @@ screenshots: tools build-functions ## Take the pictures of docs/page from the de
 
 .PHONY: chaos
 chaos: tools build-functions ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
-	$(call say,Building the server and the tests …)
+	$(call say,Building the server and the load (the first time takes some minutes) …)
 	@cargo build --quiet --release --locked --features server --bin server
-	@cargo build --quiet --locked --features cli,server --bins --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
+	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
+	@FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
 
 .PHONY: bench
 bench: tools build-functions ## Measure the functions against a floor, a limit and peers, the server, and decoding by itself: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20

@@ -134,14 +134,14 @@ pub(crate) fn queues(stack: &Stack) -> Queues {
     }
 }
 
-/// Waits until the fallback queue is empty.
+/// Waits until the fallback queue is empty, which takes a while per thousand messages.
 pub(crate) async fn drained(queues: &Queues) {
     let drained = async {
         while queues.depth(&queues.fallback_queue).await.unwrap() > 0 {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(2 * TEST_TIMEOUT, drained).await.expect("the replay does not keep up");
+    timeout(10 * TEST_TIMEOUT, drained).await.expect("the replay does not keep up");
 }
 
 /// The records in a stopped stack's ledger.

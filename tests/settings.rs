@@ -1,11 +1,13 @@
 //! Who may call: settings that stop the start, several live secrets, and the edges of Tencent's minute.
 
+use std::time::Duration;
+
 use group_ledger::domain::rejection::Rejection;
 use sha2::{Digest, Sha256};
 
 use crate::ledger::receipt;
 use crate::support::{
-    OPENIM, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, local_settings, receiver,
+    OPENIM, Sent, TENCENT_CHAT, Table, all, assert_answer, change, change_with, local_settings, platform, receiver,
 };
 
 const BODY: &str =
@@ -248,4 +250,12 @@ async fn a_sender_that_retries_is_tencent_unless_its_switch_is_off() {
         assert_eq!(receiver.platform().retries_after_timeout(), retries, "{value}");
     }
     assert!(!table.receiver(OPENIM, &[]).platform().retries_after_timeout());
+}
+
+/// "Webhook Overview" on time-outs, and `timeout` of each event in `webhooks.yml`.
+#[test]
+fn a_sender_waits_as_long_as_its_platform_says() {
+    for (registration, seconds) in [(TENCENT_CHAT, 2), (OPENIM, 5)] {
+        assert_eq!(platform(registration, &[]).sender_timeout(), Duration::from_secs(seconds));
+    }
 }

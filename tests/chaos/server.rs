@@ -37,17 +37,18 @@ async fn a_thousand_callbacks_a_second_with_an_outage() {
     };
     let (answers, ()) = tokio::join!(send_at_rate(server.port, A_SECOND, SECONDS, change), outage);
     let log = server.end().await;
+    figures(&format!("Server, {A_SECOND} a second for {SECONDS} s, 20 s of them without DynamoDB"), &answers);
+    let start = Instant::now();
     drained(&queues).await;
+    let drained_after = start.elapsed();
     assert_eq!(queues.depth(&queues.dead_letters).await.unwrap(), 0);
     stack.signal("-INT", true).await;
     let (_, _, folder) = stack.end().await;
-
-    figures(&format!("Server, {A_SECOND} a second for {SECONDS} s, 20 s of them without DynamoDB"), &answers);
     let groups = records_by_group(&folder);
     let lost = (0..answers.len()).filter(|number| !groups.contains_key(&format!("g{number}"))).count();
     let doubled = groups.values().filter(|records| **records > 1).count();
     let outcomes = outcomes(&log);
-    println!("  {lost} lost, {doubled} doubled; {outcomes:?}");
+    println!("  {lost} lost, {doubled} doubled; the fallback queue empty after {drained_after:.1?}; {outcomes:?}");
     assert_eq!((lost, doubled), (0, 0));
     assert!(outcomes["queued"] >= 10_000, "the outage was none");
 }
