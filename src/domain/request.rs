@@ -21,8 +21,19 @@ pub struct Received {
     pub request_id: String,
     /// The id that whoever sent it gave the request (`X-Request-Id`), for the log alone: nobody vouches for it.
     pub caller_request_id: Option<String>,
-    /// When the host ends what is not answered, where it does.
-    pub deadline: Option<Instant>,
+    /// When the host ends what is not answered.
+    pub deadline: Deadline,
+}
+
+/// When the host ends what is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// It does not.
+    None,
+    /// Then.
+    At(Instant),
+    /// There is no time for any store, only for the log.
+    Passed,
 }
 
 /// One request of a sender, as verifying and decoding read it.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// The part of the sender's timeout that the network and API Gateway take.
 const MARGIN: Duration = Duration::from_millis(400);
-/// The part of the function's time that is kept for answering and for the log: a function that has no more stores nothing.
-pub const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
+/// The part of the function's time that is kept for answering and for the log.
+const FUNCTION_MARGIN: Duration = Duration::from_millis(100);
 /// The least that a callback has, even where its sender has nearly timed out, as after a slow start: it is better stored late
 /// than never.
 const LEAST: Duration = Duration::from_millis(600);
@@ -39,6 +39,12 @@ impl TimeBudget {
             ends: now + left.saturating_sub(MARGIN).max(LEAST).min(function_left),
             given_up: now + (sender_timeout + TOO_LATE).min(function_left),
         }
+    }
+
+    /// No time for any store, and as long as any other callback's until its sender has given up.
+    #[must_use]
+    pub fn none(now: Instant, sender_timeout: Duration) -> Self {
+        Self { ends: now, given_up: now + sender_timeout + TOO_LATE }
     }
 
     /// How long the ledger may take, with its retries: five eighths. Of Tencent's 1.6 s that leaves the fallback queue 0.6 s, two
@@ -106,6 +112,14 @@ mod tests {
             let shares = shares.map(|share| u64::try_from(share.as_millis()).unwrap());
             assert_eq!(shares, expected, "{sender_timeout} {waited} {function_left:?}");
         }
+    }
+
+    #[test]
+    fn where_there_is_no_time_only_the_sender_is_waited_for() {
+        let now = Instant::now();
+        let budget = TimeBudget::none(now, ms(2000));
+        assert_eq!([budget.for_ledger(now), budget.for_fallback_queue(now)], [ms(0), ms(0)]);
+        assert_eq!(budget.until_given_up(now), ms(2100));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::domain::rejection::Rejection;
-use crate::domain::request::{Received, Request};
+use crate::domain::request::{Deadline, Received, Request};
 use crate::domain::time_budget::TimeBudget;
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::receive::{Outcome, Receipt, Receiver};
@@ -30,11 +30,15 @@ impl Receiver {
     pub async fn handle(&self, request: Result<http::Request<Bytes>, Rejection>) -> http::Response<String> {
         let (start, now) = (Instant::now(), Timestamp::now());
         let received = request.as_ref().ok().and_then(|request| request.extensions().get::<Received>());
-        let time_left = received.and_then(|received| received.deadline).map(|deadline| deadline - start);
         let request = request.as_ref().map_err(|rejection| *rejection);
         let request = request.and_then(|request| unwound(|| Request::of(request, now)).ok_or(Rejection::DEFECT));
         let waited = request.as_ref().map_or(Duration::ZERO, |request| request.received_at.until(now));
-        let budget = TimeBudget::new(start, self.platform().sender_timeout(), waited, time_left);
+        let sender_timeout = self.platform().sender_timeout();
+        let budget = match received.map_or(Deadline::None, |received| received.deadline) {
+            Deadline::None => TimeBudget::new(start, sender_timeout, waited, None),
+            Deadline::At(deadline) => TimeBudget::new(start, sender_timeout, waited, Some(deadline - start)),
+            Deadline::Passed => TimeBudget::none(start, sender_timeout),
+        };
         let receipt = match &request {
             Ok(request) => caught(self.receive(request, &budget)).await.unwrap_or(Receipt::of(Outcome::Defect)),
             Err(Rejection::DEFECT) => Receipt::of(Outcome::Defect),

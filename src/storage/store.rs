@@ -109,10 +109,14 @@ impl Store {
     async fn send(&self, texts: &[String], budget: &TimeBudget) -> Result<(), Option<FallbackQueueError>> {
         let queue = self.fallback_queue.as_ref().ok_or(None)?;
         let now = Instant::now();
+        let time = budget.for_fallback_queue(now);
+        // Nothing is begun that cannot end: it would take the trial of a half-open breaker, and a connection.
+        if time.is_zero() {
+            return Err(Some(CallError::TimedOut.into()));
+        }
         if !self.queue_breaker.admits(ALL, now) {
             return Err(Some(FallbackQueueError::LeftAlone));
         }
-        let time = budget.for_fallback_queue(now);
         let sent = queue.send(texts, time).await;
         match &sent {
             Ok(()) => self.queue_breaker.succeeded(ALL),
@@ -129,10 +133,13 @@ impl Store {
     async fn write(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Written, Option<LedgerError>> {
         let group = envelopes.last().map_or("", Envelope::group_key);
         let now = Instant::now();
+        let time = budget.for_ledger(now);
+        if time.is_zero() {
+            return Err(Some(CallError::TimedOut.into()));
+        }
         if self.fallback_queue.is_some() && !self.breaker.admits(group, now) {
             return Err(None);
         }
-        let time = budget.for_ledger(now);
         let written = caught(self.ledger.write(envelopes, time)).await.unwrap_or(Err(CallError::Defect.into()));
         match &written {
             Ok(_) => self.breaker.succeeded(group),

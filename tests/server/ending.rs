@@ -46,9 +46,10 @@ async fn what_is_under_way_is_answered() {
         timeout(TEST_TIMEOUT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
     }
-    drop(idle);
     let (code, log) = server.ended().await;
+    drop(idle);
     assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("ended before everything was answered"), "{log}");
     assert!(log.contains(r#""signal":"SIGTERM""#), "{log}");
     assert!(send(port, &change(OPENIM).http()).await.is_none(), "it still listens");
     assert_eq!(world.replay().await, 20);

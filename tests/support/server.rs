@@ -106,6 +106,7 @@ impl Server {
         let (code, log) = self.ended().await;
         assert_eq!(code, Some(0), "{log}");
         assert!(!log.contains(r#""message":"panic""#), "{log}");
+        assert!(!log.contains("ended before everything was answered"), "{log}");
         log
     }
 }

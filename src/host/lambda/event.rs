@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::domain::rejection::Rejection;
-use crate::domain::request::Received;
+use crate::domain::request::{Deadline, Received};
 use crate::domain::timestamp::Timestamp;
 
 /// What a query of [`http::Uri`] must not have in it.
@@ -66,7 +66,7 @@ impl Event {
             request_id: context.request_id.clone().unwrap_or_default(),
             // API Gateway's own is the one that its log has.
             caller_request_id: None,
-            deadline,
+            deadline: deadline.map_or(Deadline::None, Deadline::At),
         };
         let (mut parts, _) = request.into_parts();
         parts.extensions = http::Extensions::new();

@@ -1,7 +1,7 @@
 //! Which handler a path has, and what a callback's request is bounded by before its handler sees it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,18 +9,17 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_TYPE};
+use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::domain::rejection::Rejection;
-use crate::domain::request::Received;
-use crate::domain::time_budget::FUNCTION_MARGIN;
+use crate::domain::request::{Deadline, Received};
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
@@ -35,7 +34,7 @@ const MAX_LARGE_BODIES: usize = 16;
 /// How long a body may take: as long as the most patient sender waits for its answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many callbacks are handled at a time; an outage of DynamoDB holds each for a second until the circuit breaker opens.
-const MAX_CALLBACKS: u32 = 2_048;
+const MAX_CALLBACKS: usize = 2_048;
 /// How long one more waits.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 /// How many requests read the ledger at a time; an answer has up to 4 MB.
@@ -52,13 +51,16 @@ const CALLERS_IDS: [HeaderName; 2] =
 pub(super) struct Callbacks {
     handled: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    /// Held for reading by each callback from its body on.
+    under_way: Arc<RwLock<()>>,
 }
 
 impl Default for Callbacks {
     fn default() -> Self {
         Self {
-            handled: Arc::new(Semaphore::new(MAX_CALLBACKS as usize)),
+            handled: Arc::new(Semaphore::new(MAX_CALLBACKS)),
             large: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
+            under_way: Arc::default(),
         }
     }
 }
@@ -82,7 +84,7 @@ impl Callbacks {
 
     /// Waits until every callback that was read is handled: those too whose senders have gone.
     pub(super) async fn finished(&self) {
-        let _ = self.handled.acquire_many(MAX_CALLBACKS).await;
+        drop(self.under_way.write().await);
     }
 
     async fn read(&self, mut body: Body) -> Result<Bytes, NoBody> {
@@ -114,26 +116,25 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
             return (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, HeaderValue::from_static("close"))]).into_response();
         }
     };
-    let permit = timeout(MAX_WAIT, Arc::clone(&callbacks.handled).acquire_owned()).await.ok().and_then(Result::ok);
-    // Then there is no time for DynamoDB or SQS: the log keeps the callback.
-    let deadline = permit.is_none().then(|| Instant::now() + FUNCTION_MARGIN);
-    if permit.is_none() {
-        error!(platform = receiver.platform().name(), "too many callbacks at a time");
-    }
-    let caller_request_id = CALLERS_IDS.iter().find_map(|name| parts.headers.get(name)).map(HeaderValue::as_bytes);
-    let receipt = Received {
-        at,
-        request_id: Uuid::new_v4().to_string(),
-        deadline,
-        caller_request_id: caller_request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
-    };
-    parts.extensions = http::Extensions::new();
-    parts.extensions.insert(receipt);
-    let request = body.map(|body| http::Request::from_parts(parts, body));
-    // A task of its own: a sender that goes takes its connection along, and not the record.
+    let under_way = Arc::clone(&callbacks.under_way).read_owned().await;
+    // A task of its own: a sender that disconnects takes its connection along, and not the record.
     let handling = tokio::spawn(async move {
-        let _permit = permit;
-        receiver.handle(request).await
+        let _under_way = under_way;
+        let permit = timeout(MAX_WAIT, callbacks.handled.acquire()).await.ok();
+        if permit.is_none() {
+            error!(platform = receiver.platform().name(), "too many callbacks at a time");
+        }
+        let caller_request_id = CALLERS_IDS.iter().find_map(|name| parts.headers.get(name)).map(HeaderValue::as_bytes);
+        let receipt = Received {
+            at,
+            request_id: Uuid::new_v4().to_string(),
+            // Then the log keeps the callback.
+            deadline: if permit.is_some() { Deadline::None } else { Deadline::Passed },
+            caller_request_id: caller_request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
+        };
+        parts.extensions = http::Extensions::new();
+        parts.extensions.insert(receipt);
+        receiver.handle(body.map(|body| http::Request::from_parts(parts, body))).await
     });
     // A handler does not panic, and nobody aborts it but the end of the process.
     handling.await.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |answer| answer.map(Body::from))
@@ -155,8 +156,7 @@ pub(super) fn reader(reader: Router) -> Router {
     Router::new().route("/ledger", handler.clone()).route("/ledger/{*path}", handler)
 }
 
-/// As API Gateway answers where it has no route.
+/// What has no route. No JSON, as API Gateway's is: `OpenIM` takes the fields of any JSON for those of a hook's answer.
 pub(super) async fn not_found() -> Response {
-    let headers = [(CONTENT_TYPE, "application/json")];
-    (StatusCode::NOT_FOUND, headers, r#"{"message":"Not Found"}"#).into_response()
+    (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response()
 }
