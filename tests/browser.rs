@@ -52,12 +52,6 @@ fn page(stack: &Stack, fragment: &str) -> String {
     format!("http://127.0.0.1:{}/ledger{fragment}", stack.ports[0])
 }
 
-/// Opens the page anew, as a browser does that is told to load it again.
-async fn reload(browser: &Browser) {
-    browser.evaluate("window.is_old = true; location.reload();").await;
-    browser.wait_until("!window.is_old && document.querySelector('main')").await;
-}
-
 /// Makes the page's own timers run 20 times as fast, from the next document on.
 async fn hurry(browser: &Browser) {
     let source = "{ const after = window.setTimeout; window.setTimeout = (run, wait = 0) => after(run, wait / 20); }";

@@ -21,6 +21,8 @@ use crate::support::TEST_TIMEOUT;
 
 /// How many run at once: each takes 400 MB, and a whole processor while it starts.
 static BROWSERS: Semaphore = Semaphore::const_new(2);
+/// How often a browser is started that does not come up.
+const START_ATTEMPTS: u32 = 3;
 
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules/axe-core/axe.min.js");
 
@@ -74,18 +76,16 @@ impl Drop for Browser {
 impl Browser {
     /// Starts a browser, as soon as there are few enough others.
     pub(crate) async fn open(view: View) -> Self {
-        let permit = BROWSERS.acquire().await.unwrap();
-        let profile = TempDir::new().unwrap();
-        let (driver, port) = timeout(TEST_TIMEOUT, start(&profile)).await.expect("chromedriver does not start");
-        // Chromedriver's own time limits are shorter than this one, and say more.
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent = config.timeout_global(Some(2 * TEST_TIMEOUT)).build().new_agent();
-        let url = format!("http://127.0.0.1:{port}/session");
-        let capabilities = json!({ "capabilities": { "alwaysMatch": capabilities(view, &profile) } });
-        let session = send(&agent, url.clone(), Some(capabilities)).await;
-        let session = session.unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
-        let session = format!("{url}/{}", session["sessionId"].as_str().unwrap());
-        let browser = Self { agent, session, _driver: driver, _profile: profile, _permit: permit };
+        let mut attempts = 1;
+        let browser = loop {
+            match Self::start(view).await {
+                Ok(browser) => break browser,
+                // On a machine that is busy it ends at times while it starts.
+                Err(error) if attempts < START_ATTEMPTS => eprintln!("Chromium does not start: {error}"),
+                Err(error) => panic!("Chromium does not start: {error}"),
+            }
+            attempts += 1;
+        };
         let View { width, height, is_mobile, language, is_dark, time_zone } = view;
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_mobile });
         browser.cdp("Emulation.setDeviceMetricsOverride", screen).await;
@@ -98,9 +98,30 @@ impl Browser {
         browser
     }
 
+    /// Starts a browser with nothing set but what cannot be set later.
+    async fn start(view: View) -> Result<Self, Value> {
+        let permit = BROWSERS.acquire().await.unwrap();
+        let profile = TempDir::new().unwrap();
+        let (driver, port) =
+            timeout(TEST_TIMEOUT, start_driver(&profile)).await.map_err(|_| json!("nor does chromedriver"))?;
+        // Chromedriver's own time limits are shorter than this one, and say more.
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.timeout_global(Some(2 * TEST_TIMEOUT)).build().new_agent();
+        let url = format!("http://127.0.0.1:{port}/session");
+        let capabilities = json!({ "capabilities": { "alwaysMatch": capabilities(view, &profile) } });
+        let session = send(&agent, url.clone(), Some(capabilities)).await?;
+        let session = format!("{url}/{}", session["sessionId"].as_str().unwrap());
+        Ok(Self { agent, session, _driver: driver, _profile: profile, _permit: permit })
+    }
+
     /// Opens a page, and waits until it is loaded.
     pub(crate) async fn goto(&self, url: &str) {
         self.command("url", json!({ "url": url })).await;
+    }
+
+    /// Opens the page anew, and waits until it is loaded.
+    pub(crate) async fn reload(&self) {
+        self.command("refresh", json!({})).await;
     }
 
     /// Waits until the page has an element that matches a CSS selector.
@@ -198,8 +219,11 @@ impl Browser {
         assert!(messages.is_empty(), "the console says: {messages:#?}");
     }
 
-    /// What axe-core finds against WCAG 2.1, levels A and AA, and against best practices.
+    /// What axe-core finds against WCAG 2.1, levels A and AA, and against best practices, as soon as the page rests: what is
+    /// still appearing, or about to be replaced, is fainter.
     pub(crate) async fn violations(&self) -> Vec<Violation> {
+        let has_ended = "document.getAnimations().every(animation => animation.playState === 'finished')";
+        self.wait_until(&format!("!document.querySelector('[aria-busy=true]') && {has_ended}")).await;
         if self.evaluate("return typeof axe;").await == "undefined" {
             let axe = std::fs::read_to_string(AXE);
             let axe = axe.unwrap_or_else(|error| panic!("{AXE}: {error}; `npm ci` in tests/browser installs it"));
@@ -274,6 +298,8 @@ fn capabilities(view: View, profile: &TempDir) -> Value {
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
+        // Containers have 64 MB of it, and a page that finds it full ends.
+        "--disable-dev-shm-usage",
         "--disable-quic",
         "--no-first-run",
         "--disable-background-networking",
@@ -307,7 +333,7 @@ fn key(name: &str) -> &str {
 }
 
 /// Starts chromedriver, and another one where it ends at once: the port that it chooses may be taken on the other loopback address.
-async fn start(profile: &TempDir) -> (Child, u16) {
+async fn start_driver(profile: &TempDir) -> (Child, u16) {
     loop {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::driver::{Browser, View};
-use super::{TOKEN, deliver, end, page, reload, stack, wait_for_text};
+use super::{TOKEN, deliver, end, page, stack, wait_for_text};
 use crate::local::info_changed;
 
 /// What has the focus, after it was found to be seen: outlined, in view and covered by nothing.
@@ -34,7 +34,7 @@ async fn the_page_is_used_with_the_keyboard_alone() {
     browser.type_text("#token", TOKEN).await;
     browser.press(&["Enter"]).await;
     browser.wait_for(".feed summary").await;
-    reload(&browser).await;
+    browser.reload().await;
     browser.wait_for(".feed summary").await;
 
     let sentence = "summary u-secret renamed the group to “n-secret”";
@@ -60,7 +60,7 @@ async fn the_page_is_used_with_the_keyboard_alone() {
     }
 
     // Straight to the content.
-    reload(&browser).await;
+    browser.reload().await;
     browser.wait_for(".feed summary").await;
     browser.press(&["Tab"]).await;
     browser.press(&["Enter"]).await;

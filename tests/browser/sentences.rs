@@ -7,7 +7,7 @@ use group_ledger::platform::PLATFORMS;
 use serde_json::Value;
 
 use super::driver::{Browser, View};
-use super::{TOKEN, deliver, demo, end, open, reload, stack};
+use super::{TOKEN, deliver, demo, end, open, stack};
 use crate::cases::recorded;
 use crate::support::Sent;
 
@@ -46,7 +46,7 @@ async fn the_sentences_of_every_kind_can_be_read_in_both_languages() {
     open(&browser, &stack, "").await;
     let english = sentences(&browser).await;
     browser.evaluate("sessionStorage.setItem('group-ledger.language', 'zh-CN');").await;
-    reload(&browser).await;
+    browser.reload().await;
     let chinese = sentences(&browser).await;
     let script = format!(
         "const kinds = [];

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::driver::{Browser, View};
-use super::{TOKEN, click_named, end, hurry, page, reload, stack, wait_for_text};
+use super::{TOKEN, click_named, end, hurry, page, stack, wait_for_text};
 
 const WRONG: &str = "0123456789abcdef-wrong";
 
@@ -34,12 +34,12 @@ async fn a_token_is_in_its_tab_alone_and_until_the_reader_signs_out() {
     assert_eq!(browser.evaluate(&script).await, json!([[TOKEN], 0, null, true, false]));
     assert_eq!(browser.cdp("Network.getAllCookies", json!({})).await["cookies"], json!([]));
 
-    reload(&browser).await;
+    browser.reload().await;
     browser.wait_for("main.quarantine .state h2").await;
     click_named(&browser, ".bar", "Sign out").await;
     browser.wait_for("#token").await;
     assert_eq!(browser.evaluate("return sessionStorage.length;").await, 0);
-    reload(&browser).await;
+    browser.reload().await;
     browser.wait_for("#token").await;
     browser.assert_quiet(&["401"]).await;
     end(stack).await;

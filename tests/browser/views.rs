@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::driver::{Browser, View};
-use super::{TOKEN, demo, end, group_at, page, reload, stack};
+use super::{TOKEN, demo, end, group_at, page, stack};
 use crate::local::Stack;
 use crate::support::{post, send};
 
@@ -66,7 +66,7 @@ async fn look(stack: &Stack, night_shift: &str, view: View) {
             json!(group_at(night_shift, &[]))
         );
         browser.evaluate(&start).await;
-        reload(&browser).await;
+        browser.reload().await;
         let gap = "document.querySelector('.gaps li a') && new URLSearchParams(document.querySelector('.gaps li a').hash.split('?')[1]).get('change')";
         let gap = browser.wait_until(gap).await;
         for (name, fragment, ready, action) in views(night_shift, gap.as_str().unwrap()) {
