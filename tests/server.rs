@@ -1,5 +1,5 @@
 //! The same handlers outside Lambda: the built `server` over real sockets, held to what the functions are held to, and to what
-//! only a server meets: slow senders, wrong HTTP, signals, senders that go.
+//! only a server meets: slow senders, wrong HTTP, signals, senders that disconnect.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,6 +8,8 @@ use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::platform::PLATFORMS;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::hostile::odd_events;
@@ -24,6 +26,14 @@ mod operating;
 /// A GET without a body.
 fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes()
+}
+
+/// Waits until the server reads the body of a request that expects `100-continue`.
+async fn assert_continues(stream: &mut TcpStream) {
+    let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut answer = [0; 25];
+    timeout(TEST_TIMEOUT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, expected);
 }
 
 /// Sends a good callback of each platform, which must be answered as success.
@@ -210,6 +220,7 @@ async fn a_setting_that_is_missing_or_wrong_stops_the_start() {
         (vec![("TENCENT_ALLOW_UNSIGNED", "")], "TENCENT_CALLBACK_TOKENS is not set"),
         (vec![("OPENIM_CREDENTIALS", "user")], "OPENIM_CREDENTIALS must be user:password"),
         (nobody.to_vec(), "there is nothing to serve"),
+        ([&nobody[..], &[("OPENIM_APP_ID", "chat")]].concat(), "OPENIM_CREDENTIALS is not set"),
         (vec![("HOST", "192.0.2.1")], "cannot listen on 192.0.2.1:0"),
     ] {
         let output = timeout(TEST_TIMEOUT, command(&table.settings(&more)).output()).await.unwrap().unwrap();
@@ -227,10 +238,7 @@ async fn a_platform_without_settings_is_not_served() {
     let table = Table::start().await;
     for platform in PLATFORMS {
         let others = PLATFORMS.into_iter().filter(|other| other.name != platform.name);
-        let unset = others.flat_map(|other| {
-            let names = other.sample_app.iter().map(|(name, _)| *name);
-            names.chain([other.allow_anybody, other.secrets]).map(|name| (name, ""))
-        });
+        let unset = others.flat_map(|other| other.settings).map(|name| (*name, ""));
         let server = Server::start(&table.settings(&unset.collect::<Vec<_>>())).await;
         for other in PLATFORMS {
             let status = if other.name == platform.name { 200 } else { 404 };

@@ -47,7 +47,7 @@ pub fn receiver_over(
 pub fn store(settings: &Settings<'_>) -> Result<Store, SettingError> {
     let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
     let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
-    Ok(Store::new(Ledger::from_settings(settings, &config)?, fallback_queue))
+    Ok(Store::new(Ledger::from_settings(settings, &config)?, fallback_queue, FUNCTION_TIMEOUTS.attempt))
 }
 
 /// The ledger that the settings describe.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::domain::callback::Callback;
 use crate::domain::change::GroupChange;
 use crate::domain::quarantine::{Quarantined, Undecodable, Undecoded};
@@ -10,6 +12,7 @@ use crate::domain::record::Record;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::Request;
 use crate::domain::time_budget::TimeBudget;
+use crate::domain::timestamp::Timestamp;
 use crate::ingest::handler::Observer;
 use crate::ingest::read::{self, Unread};
 use crate::panics::unwound;
@@ -136,6 +139,12 @@ impl Receiver {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Whether a request's head alone says that it is genuine. Says nothing of a platform that signs bodies.
+    #[must_use]
+    pub fn vouches_for(&self, head: &http::Request<Bytes>) -> bool {
+        unwound(|| self.platform.verify(&Request::of(head, Timestamp::now())).is_ok()).unwrap_or(false)
     }
 
     /// Verifies, decodes and records one request, within its budget.

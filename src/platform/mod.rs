@@ -104,6 +104,8 @@ pub struct Registration {
     pub commands: &'static [Command],
     /// The rejections that only this platform has.
     pub rejections: &'static [Rejection],
+    /// The names of its settings: it is configured where one of them is there.
+    pub settings: &'static [&'static str],
     /// The setting that, where it is `true`, takes anybody's callbacks while there are no secrets.
     pub allow_anybody: &'static str,
     /// The setting whose secrets, separated by commas, say who may call.

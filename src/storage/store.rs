@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::time_budget::TimeBudget;
 use crate::panics::{caught, unwound};
-use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
+use crate::storage::call::{CallError, Scope};
 use crate::storage::circuit_breaker::{Breaker, Failure};
 use crate::storage::envelope::Envelope;
 use crate::storage::fallback_queue::{FallbackQueue, FallbackQueueError};
@@ -19,6 +19,8 @@ pub struct Store {
     fallback_queue: Option<FallbackQueue>,
     breaker: Breaker,
     queue_breaker: Breaker,
+    /// How long one attempt of a call may take.
+    attempt_timeout: Duration,
 }
 
 /// What the queue's circuit breaker is for: all groups.
@@ -62,10 +64,11 @@ impl fmt::Display for Fault {
 }
 
 impl Store {
-    /// A store that sends what `ledger` does not take to `fallback_queue`, where there is one.
+    /// A store that sends what `ledger` does not take to `fallback_queue`, where there is one. `attempt_timeout` is that of
+    /// their clients: a service is left alone only where it did not answer a whole attempt.
     #[must_use]
-    pub fn new(ledger: Ledger, fallback_queue: Option<FallbackQueue>) -> Self {
-        Self { ledger, fallback_queue, breaker: Breaker::default(), queue_breaker: Breaker::default() }
+    pub fn new(ledger: Ledger, fallback_queue: Option<FallbackQueue>, attempt_timeout: Duration) -> Self {
+        Self { ledger, fallback_queue, breaker: Breaker::default(), queue_breaker: Breaker::default(), attempt_timeout }
     }
 
     /// The ledger.
@@ -121,7 +124,7 @@ impl Store {
         match &sent {
             Ok(()) => self.queue_breaker.succeeded(ALL),
             // Only waiting costs the sender something; an error comes at once.
-            Err(FallbackQueueError::Call(CallError::TimedOut)) if time >= ATTEMPT_TIMEOUT => {
+            Err(FallbackQueueError::Call(CallError::TimedOut)) if time >= self.attempt_timeout => {
                 self.queue_breaker.failed(Failure::Service, ALL, Instant::now());
             }
             Err(_) => {}
@@ -143,7 +146,10 @@ impl Store {
         let written = caught(self.ledger.write(envelopes, time)).await.unwrap_or(Err(CallError::Defect.into()));
         match &written {
             Ok(_) => self.breaker.succeeded(group),
-            Err(LedgerError::Call(error)) => self.breaker.failed(failure(error, time), group, Instant::now()),
+            Err(LedgerError::Call(error)) => {
+                let failure = failure(error, time >= self.attempt_timeout);
+                self.breaker.failed(failure, group, Instant::now());
+            }
             Err(LedgerError::TooLarge) => {}
         }
         written.map_err(Some)
@@ -164,10 +170,10 @@ fn messages<'e>(
     texts.ok_or(CallError::Defect)?.ok_or(LedgerError::TooLarge)
 }
 
-/// What a failed call, which had `time`, says of the next ones.
-fn failure(error: &CallError, time: Duration) -> Failure {
+/// What a failed call says of the next ones, which had the time of one attempt at least, or had not.
+fn failure(error: &CallError, had_an_attempt: bool) -> Failure {
     match error {
-        CallError::TimedOut if time < ATTEMPT_TIMEOUT => Failure::Nothing,
+        CallError::TimedOut if !had_an_attempt => Failure::Nothing,
         CallError::Defect => Failure::Nothing,
         CallError::Throttled { scope: Scope::Partition, .. } => Failure::PartitionThrottled,
         CallError::Throttled { scope: Scope::Unknown, .. } => Failure::Throttled,
@@ -179,7 +185,7 @@ fn failure(error: &CallError, time: Duration) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::{Fault, failure, messages};
-    use crate::storage::call::{ATTEMPT_TIMEOUT, CallError, Scope};
+    use crate::storage::call::{CallError, Scope};
     use crate::storage::circuit_breaker::Failure;
     use crate::storage::envelope::Envelope;
     use crate::storage::fallback_queue::FallbackQueueError;
@@ -187,21 +193,20 @@ mod tests {
 
     #[test]
     fn only_service_failures_and_throttling_open_the_circuit_breaker() {
-        let attempt = ATTEMPT_TIMEOUT;
         let rejected = |code: &str| CallError::Rejected(code.to_owned());
         let throttled = |scope| CallError::Throttled { code: "ThrottlingException".to_owned(), scope };
-        for (error, time, expected) in [
-            (CallError::TimedOut, attempt, Failure::Service),
-            (CallError::TimedOut, attempt / 2, Failure::Nothing),
-            (CallError::Unreachable, attempt / 2, Failure::Service),
-            (throttled(Scope::Table), attempt, Failure::Service),
-            (throttled(Scope::Partition), attempt, Failure::PartitionThrottled),
-            (throttled(Scope::Unknown), attempt, Failure::Throttled),
-            (rejected("AccessDeniedException"), attempt, Failure::Service),
-            (rejected("ValidationException"), attempt, Failure::Request),
-            (CallError::Defect, attempt, Failure::Nothing),
+        for (error, had_an_attempt, expected) in [
+            (CallError::TimedOut, true, Failure::Service),
+            (CallError::TimedOut, false, Failure::Nothing),
+            (CallError::Unreachable, false, Failure::Service),
+            (throttled(Scope::Table), true, Failure::Service),
+            (throttled(Scope::Partition), true, Failure::PartitionThrottled),
+            (throttled(Scope::Unknown), true, Failure::Throttled),
+            (rejected("AccessDeniedException"), true, Failure::Service),
+            (rejected("ValidationException"), true, Failure::Request),
+            (CallError::Defect, true, Failure::Nothing),
         ] {
-            assert_eq!(failure(&error, time), expected, "{error} after {time:?}");
+            assert_eq!(failure(&error, had_an_attempt), expected, "{error} {had_an_attempt}");
         }
     }
 

@@ -81,7 +81,7 @@ impl Browser {
             match Self::start(view).await {
                 Ok(browser) => break browser,
                 // On a machine that is busy it ends at times while it starts.
-                Err(error) if attempts < START_ATTEMPTS => eprintln!("Chromium does not start: {error}"),
+                Err(_) if attempts < START_ATTEMPTS => {}
                 Err(error) => panic!("Chromium does not start: {error}"),
             }
             attempts += 1;

@@ -163,9 +163,16 @@ fn every_platforms_settings_are_parameters_that_are_shown_and_documented() {
     let groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].as_array().unwrap();
     for platform in PLATFORMS {
         let settings = own_settings(platform);
+        let registered: BTreeSet<&str> = platform.settings.iter().copied().collect();
+        let given: BTreeSet<&str> = settings.keys().map(String::as_str).collect();
+        assert_eq!(
+            registered, given,
+            "{}: the registered settings, and those that its function is given",
+            platform.name
+        );
         let needed = platform.sample_app.iter().map(|(name, _)| *name);
         for name in needed.chain([platform.secrets, platform.allow_anybody]) {
-            assert!(settings.contains_key(name), "{}'s function is not given {name}", platform.name);
+            assert!(registered.contains(name), "{}: {name} is no registered setting", platform.name);
         }
         let parameters: BTreeSet<String> = settings.keys().map(|name| parameter(platform, name)).collect();
         let is_its = |group: &&Value| strings(&group["Parameters"]) == parameters;

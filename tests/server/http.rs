@@ -2,14 +2,15 @@
 //! from an answer.
 
 use std::net::Ipv4Addr;
+use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::{
-    Duration, OPENIM, PLATFORMS, Server, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_takes_callbacks, change, get, post,
-    sleep, timeout,
+    Duration, OPENIM, PLATFORMS, Sent, Server, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_continues,
+    assert_takes_callbacks, change, command, get, post, sleep, timeout,
 };
 
 /// Sends parts, with a pause after each, and reads until the server closes the connection.
@@ -135,7 +136,7 @@ async fn a_request_may_come_in_pieces_and_several_at_once() {
     server.end().await;
 }
 
-/// Some never say anything, some stop in the head, some in the body.
+/// Some stop in the request line, some in the head, some in the body.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_senders_are_ended_and_keep_nobody_waiting() {
     let table = Table::start().await;
@@ -144,7 +145,7 @@ async fn slow_senders_are_ended_and_keep_nobody_waiting() {
     let head = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
     let mut slow = JoinSet::new();
     for number in 0..100 {
-        let sent = request[..[0, 10, head, head + 4, request.len() - 1][number % 5]].to_vec();
+        let sent = request[..[1, 10, head, head + 4, request.len() - 1][number % 5]].to_vec();
         let port = server.port;
         slow.spawn(async move { (sent.len(), converse(port, &[&sent]).await) });
     }
@@ -167,17 +168,81 @@ async fn an_idle_connection_stays_open() {
     let server = Server::start(&table.settings(&[])).await;
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
     for _ in 0..2 {
-        stream.write_all(&change(OPENIM).http()).await.unwrap();
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
         // Longer than a head may take.
         let ended = timeout(Duration::from_secs(6), async {
             let mut rest = [0; 1_024];
             while stream.read(&mut rest).await.unwrap() > 0 {}
         });
         assert!(ended.await.is_err(), "the idle connection was closed");
+        assert_is_answered(&mut stream).await;
     }
+    server.end().await;
+}
+
+/// Sends a good callback over a connection, which must be answered as success.
+async fn assert_is_answered(stream: &mut TcpStream) {
+    stream.write_all(&change(OPENIM).http()).await.unwrap();
+    let mut answer = [0; 12];
+    timeout(TEST_TIMEOUT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+/// Half of 64 files are 32 connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_there_is_no_room_the_longest_idle_connection_is_closed() {
+    let table = Table::start().await;
+    let settings = table.settings(&[]);
+    let mut few_files = command(&settings);
+    let program = few_files.as_std().get_program().to_owned();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 64 && exec \"$0\""]).arg(program);
+    let own = few_files.as_std_mut();
+    shell.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    *own = shell;
+    few_files.stdout(Stdio::piped());
+    let server = Server::of(few_files).await;
+    assert!(server.logged("listening").await.contains(r#""connections":32"#), "{}", server.log());
+    let mut open = Vec::new();
+    for _ in 0..34 {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
+        assert_is_answered(&mut stream).await;
+        open.push(stream);
+    }
+    for stream in &mut open[2..] {
+        assert_is_answered(stream).await;
+    }
+    for stream in &mut open[..2] {
+        timeout(TEST_TIMEOUT, stream.read_to_end(&mut Vec::new())).await.expect("it is still open").unwrap();
+    }
+    server.end().await;
+}
+
+/// Who is not known to be genuine fills the room of others alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bodies_of_strangers_do_not_take_the_room_of_genuine_ones() {
+    let table = Table::start().await;
+    let settings = [(OPENIM.secrets, "user:hunter2")];
+    let server = Server::start(&table.settings(&settings)).await;
+    let mut strangers = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
+        stream
+            .write_all(b"POST /openim HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n")
+            .await
+            .unwrap();
+        assert_continues(&mut stream).await;
+        stream.write_all(" ".repeat(50_000).as_bytes()).await.unwrap();
+        strangers.push(stream);
+    }
+    let large = format!(r#"{{"groupID":"g1","groupName":"{}"}}"#, "n".repeat(500_000));
+    let path = "/openim/callbackAfterSetGroupInfoExCommand";
+    let genuine = Sent::post(path, "", large).signed(OPENIM, &settings);
+    assert_eq!(crate::support::send(server.port, &genuine.http()).await.unwrap().0, 200);
+    for stream in &strangers {
+        let answer = stream.try_read(&mut [0; 1]);
+        assert!(answer.is_err(), "strangers were answered before: they may have been in the way");
+    }
+    drop(strangers);
     server.end().await;
 }
 

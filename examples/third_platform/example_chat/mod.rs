@@ -48,6 +48,7 @@ pub(crate) static REGISTRATION: Registration = Registration {
     app_id: |settings| settings.text("EXAMPLE_CHAT_APP_ID"),
     commands: &decode::COMMANDS,
     rejections: &[verify::BAD_TOKEN, verify::FOREIGN_APP],
+    settings: &["EXAMPLE_CHAT_APP_ID", "EXAMPLE_CHAT_TOKENS", "EXAMPLE_CHAT_ALLOW_ANYBODY"],
     allow_anybody: "EXAMPLE_CHAT_ALLOW_ANYBODY",
     secrets: "EXAMPLE_CHAT_TOKENS",
     sample_app: &[("EXAMPLE_CHAT_APP_ID", "demo")],

@@ -1,12 +1,13 @@
 //! Connections: accepts them, ends those of slow senders, and ends all in order.
 //!
-//! A connection that is idle between two requests stays open: OpenIM never closes one, and a callback that it sends while we
-//! close the connection is lost. A request that has begun must come at once.
+//! A connection that awaits a request stays open as long as there is room: OpenIM never closes one, and a callback that it
+//! sends while we close the connection is lost. A request that has begun must come at once.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Sleep, sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Sleep, sleep, timeout};
 use tower::ServiceExt;
 use tracing::error;
 
@@ -30,17 +31,17 @@ use crate::host::server::metrics::Metrics;
 
 /// How many connections there are at most; more wait in the kernel.
 pub(super) const MAX_CONNECTIONS: usize = 8_192;
-/// How long the first byte of a connection, and then the head of a request from its first byte on, may take.
+/// How long the head of a request may take, from its first byte on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the other side may take none of an answer.
+/// How long the peer may take none of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request. API Gateway takes 10,240 bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// How many headers a request may have.
 const MAX_HEADERS: usize = 128;
-/// How long requests are still taken that were on their way when the end began.
-const LINGER: Duration = Duration::from_millis(50);
-/// The pause after an accept that failed, as where too many files are open.
+/// How long requests are still taken that were on their way when the shutdown began.
+const GRACE_PERIOD: Duration = Duration::from_millis(50);
+/// The pause after an accept that failed, as where too many files are open, and between two looks for a connection to close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves so many connections at a time until `stopped`; then until every request that has begun is answered.
@@ -49,26 +50,33 @@ pub(super) async fn serve(
     router: Router,
     max_connections: usize,
     stopped: impl Future<Output = ()>,
-    metrics: Arc<Metrics>,
+    metrics: Option<Arc<Metrics>>,
 ) {
-    let (graceful, connections) = (GracefulShutdown::new(), Arc::new(Semaphore::new(max_connections)));
+    let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(max_connections)));
+    let idle = Arc::new(Idle::default());
     let begin = |stream: TcpStream, permit| {
         // Else the second part of an answer waits for the first one's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let counted = metrics.connection();
-        let connection = graceful.watch(connection(stream, router.clone()));
+        let counted = metrics.as_ref().map(Metrics::connection);
+        let connection = graceful.watch(connection(stream, router.clone(), Arc::clone(&idle)));
         tokio::spawn(async move {
-            // What the other side did wrong, or that it has gone.
+            // What the peer did wrong, or that it has disconnected.
             let _ = connection.await;
             drop((permit, counted));
         });
     };
+    let accepted = Mutex::new(None);
     let accept_all = async {
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => begin(stream, Some(permit)),
-                Err(error) if is_of_the_other_side(&error) => {}
+                Ok((stream, _)) => {
+                    *lock(&accepted) = Some(stream);
+                    let permit = make_room(&room, &idle).await;
+                    if let Some(stream) = lock(&accepted).take() {
+                        begin(stream, permit);
+                    }
+                }
+                Err(error) if is_peer_error(&error) => {}
                 Err(error) => {
                     error!(%error, "a connection cannot be accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -80,25 +88,105 @@ pub(super) async fn serve(
         () = stopped => {}
         () = accept_all => {}
     }
-    // Senders that the kernel has told that they are connected.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+    // One that waits for room, and those that only the kernel has accepted: their peers take themselves for connected.
+    if let Some(stream) = lock(&accepted).take() {
         begin(stream, None);
     }
-    drop(listener);
-    sleep(LINGER).await;
+    for stream in backlog(listener) {
+        begin(stream, None);
+    }
+    sleep(GRACE_PERIOD).await;
     graceful.shutdown().await;
 }
 
-/// Whether an accept failed because the other side has gone already.
-fn is_of_the_other_side(error: &io::Error) -> bool {
+/// A permit for one more connection. Where there is none, the longest idle connection is closed for it.
+async fn make_room(room: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
+            return Some(permit);
+        }
+        idle.close_longest();
+        if let Ok(permit) = timeout(ACCEPT_PAUSE, Arc::clone(room).acquire_owned()).await {
+            return permit.ok();
+        }
+    }
+}
+
+/// Closes a listener; the connections that nobody had accepted.
+fn backlog(listener: TcpListener) -> Vec<TcpStream> {
+    // What it takes for not ready tokio does not ask for again.
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = std::iter::from_fn(|| {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if is_peer_error(&error) => {}
+                Err(_) => return None,
+            }
+        }
+    });
+    accepted.filter_map(|stream| stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)).ok()).collect()
+}
+
+/// Whether an accept failed because the peer has disconnected already.
+fn is_peer_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that holds one panics.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The connections that await a request, in the order in which they began to.
+#[derive(Debug, Default)]
+struct Idle(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    /// Dropping one closes its connection.
+    open: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+impl Idle {
+    /// Closes the connection that has been idle for longest.
+    fn close_longest(&self) {
+        lock(&self.0).open.pop_first();
+    }
+
+    /// One more connection is idle until this is dropped.
+    fn begin(self: &Arc<Self>) -> Turn {
+        let (open, closed) = oneshot::channel();
+        let mut waiting = lock(&self.0);
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.open.insert(number, open);
+        Turn { idle: Arc::clone(self), number, closed }
+    }
+}
+
+/// A connection's place among the idle ones.
+#[derive(Debug)]
+struct Turn {
+    idle: Arc<Idle>,
+    number: u64,
+    /// Ready where the connection is to be closed.
+    closed: oneshot::Receiver<()>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.idle.0).open.remove(&self.number);
+    }
 }
 
 /// A connection of HTTP/1.1.
 fn connection(
     stream: TcpStream,
     router: Router,
+    idle: Arc<Idle>,
 ) -> http1::Connection<
     TokioIo<Paced<TcpStream>>,
     impl hyper::service::Service<
@@ -108,8 +196,8 @@ fn connection(
         Future: Send,
     >,
 > {
-    let steps = Arc::new(AtomicU64::new(AWAITS_FIRST));
-    let paced = Paced::new(stream, Arc::clone(&steps));
+    let steps = Arc::new(AtomicU64::new(0));
+    let paced = Paced::new(stream, Arc::clone(&steps), idle);
     let service = service_fn(move |request: Request<Incoming>| {
         steps.fetch_add(1, Ordering::Relaxed);
         let (answer, steps) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&steps));
@@ -127,23 +215,23 @@ fn connection(
         .serve_connection(TokioIo::new(paced), service)
 }
 
-/// The first step of a connection: it awaits the head of a request. At the next one the request is answered, and so on.
-const AWAITS_FIRST: u64 = 0;
-
-/// A stream that fails where the other side is slow.
+/// A stream that fails where the peer is slow, or where it is idle and another connection needs its room.
 struct Paced<S> {
     stream: S,
     /// Which step the connection is at: even where it awaits the head of a request, odd where it answers one.
     steps: Arc<AtomicU64>,
     /// When the head must be there, and the step that this is for.
     head: Option<(u64, Pin<Box<Sleep>>)>,
-    /// When the other side must have taken some of the answer.
+    /// Its place among the idle connections, where it awaits a request.
+    turn: Option<Turn>,
+    idle: Arc<Idle>,
+    /// When the peer must have taken some of the answer.
     write: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
-    fn new(stream: S, steps: Arc<AtomicU64>) -> Self {
-        Self { stream, steps, head: Some((AWAITS_FIRST, Box::pin(sleep(HEAD_TIMEOUT)))), write: None }
+    fn new(stream: S, steps: Arc<AtomicU64>, idle: Arc<Idle>) -> Self {
+        Self { stream, steps, head: None, turn: None, idle, write: None }
     }
 
     /// What a write comes to, in the time that it has.
@@ -164,22 +252,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         if self.head.as_ref().is_some_and(|(of, _)| *of != step) {
             self.head = None;
         }
+        let awaits_head = step.is_multiple_of(2);
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
-            let awaits_head = step.is_multiple_of(2);
+            self.turn = None;
             if awaits_head && self.head.is_none() && buf.filled().len() > before {
                 self.head = Some((step, Box::pin(sleep(HEAD_TIMEOUT))));
             }
             return read;
         }
-        match &mut self.head {
-            Some((_, deadline)) => {
-                ready!(deadline.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let Self { head, turn, idle, .. } = &mut *self;
+        match head {
+            Some((_, deadline)) => ready!(deadline.as_mut().poll(cx)),
+            None if awaits_head => {
+                let _ = ready!(turn.get_or_insert_with(|| idle.begin()).closed.poll_unpin(cx));
+                *turn = None;
             }
-            None => Poll::Pending,
+            None => return Poll::Pending,
         }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /healthz`: the process answers. `GET /readyz`: DynamoDB takes writes.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,10 +64,15 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
     }
 }
 
-/// Whether a server at this machine's `port` is alive: for images that have no other client.
-pub(super) fn is_alive(port: u16) -> bool {
+/// Whether the server that listens at `address` is alive: for images that have no other client.
+pub(super) fn is_alive(mut address: SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
     let ask = || {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CHECK_TIMEOUT)?;
+        let mut stream = TcpStream::connect_timeout(&address, CHECK_TIMEOUT)?;
         stream.set_read_timeout(Some(CHECK_TIMEOUT))?;
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = [0; 12];

@@ -38,6 +38,7 @@ use crate::storage::store::Store;
 
 mod clock;
 mod connection;
+mod credentials;
 mod health;
 mod metrics;
 mod replay;
@@ -74,7 +75,7 @@ Settings:
 Exit codes: 0 ended after a signal, 1 failed, 2 wrong usage."
 )]
 struct Arguments {
-    /// Ask the server at PORT of this machine whether it is alive; the exit code says
+    /// Ask the server at HOST and PORT of this machine whether it is alive; the exit code says
     #[arg(long)]
     health_check: bool,
 }
@@ -85,7 +86,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = Settings::from_env();
     if arguments.health_check {
-        let is_alive = port(&settings, "PORT").is_ok_and(|port| health::is_alive(port.unwrap_or(DEFAULT_PORT)));
+        let is_alive = address(&settings).is_ok_and(health::is_alive);
         return if is_alive { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     logging::start();
@@ -157,18 +158,18 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
     };
     let metrics = Arc::clone(&server.metrics);
     let stop_serving = wait(stopped.clone());
-    let serving = connection::serve(listener, server.routes, connections, stop_serving, Arc::clone(&metrics));
+    let serving = connection::serve(listener, server.routes, connections, stop_serving, Some(Arc::clone(&metrics)));
     let serving = tokio::spawn(serving);
     // Not before it listens: SCF takes the port as the sign that the function has started. Nor does a sender wait for this.
     server.health.is_ready().await;
     if let Some(listener) = metrics_listener {
         let stop_serving = wait(stopped.clone());
-        tokio::spawn(connection::serve(listener, metrics::router(metrics), SCRAPERS, stop_serving, Arc::default()));
+        tokio::spawn(connection::serve(listener, metrics::router(metrics), SCRAPERS, stop_serving, None));
     }
     let replaying = server.replay.map(|replay| tokio::spawn(replay.run(wait(stopped))));
 
     let signal = signals.next().await;
-    info!(signal, "ending: no more connections are accepted");
+    info!(signal, "shutting down");
     let _ = stop.send(true);
     let end = async {
         let _ = serving.await;
@@ -180,10 +181,10 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
     tokio::select! {
         ended = timeout(SHUTDOWN_TIMEOUT, end) => {
             if ended.is_err() {
-                warn!(seconds = SHUTDOWN_TIMEOUT.as_secs(), "ended before everything was answered");
+                warn!(seconds = SHUTDOWN_TIMEOUT.as_secs(), "shutdown timed out: not every request was answered");
             }
         }
-        _ = signals.next() => warn!("ended at once, at a second signal"),
+        _ = signals.next() => warn!("a second signal: not waiting for what is under way"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -206,21 +207,18 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 
 impl Server {
     async fn from_settings(settings: &Settings<'_>) -> Result<Self, StartError> {
-        let host = match settings.text("HOST") {
-            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Some(host) => host.parse().map_err(|_| SettingError::new("HOST", "must be an IP address, as 0.0.0.0"))?,
-        };
-        let address = SocketAddr::new(host, port(settings, "PORT")?.unwrap_or(DEFAULT_PORT));
-        let metrics_address = port(settings, "METRICS_PORT")?.map(|port| SocketAddr::new(host, port));
+        let address = address(settings)?;
+        let metrics_address = port(settings, "METRICS_PORT")?.map(|port| SocketAddr::new(address.ip(), port));
         let metrics = Arc::new(Metrics::default());
 
-        let config = aws::chain(timeouts(settings)?).load().await;
+        let timeouts = timeouts(settings)?;
+        let config = credentials::in_the_background(aws::chain(timeouts).load().await);
         if config.region().is_none() {
             return Err(SettingError::new("AWS_REGION", "is not set: set it to the table's region").into());
         }
         let ledger = Ledger::from_settings(settings, &config)?.intercepted(ClockCheck::new(Arc::clone(&metrics)));
         let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
-        let store = Arc::new(Store::new(ledger.clone(), fallback_queue.clone()));
+        let store = Arc::new(Store::new(ledger.clone(), fallback_queue.clone(), timeouts.attempt));
         let replay = match (settings.switch_or("REPLAY", false)?, fallback_queue) {
             (false, _) => None,
             (true, Some(queue)) => Some(Replay::new(queue, ledger.clone(), Arc::clone(&metrics))),
@@ -257,8 +255,7 @@ impl Server {
 
 /// Whether a setting of a platform is there; then all that it needs must be.
 fn is_configured(platform: &Registration, settings: &Settings<'_>) -> bool {
-    let names = platform.sample_app.iter().map(|(name, _)| *name);
-    names.chain([platform.secrets, platform.allow_anybody]).any(|name| settings.text(name).is_some())
+    platform.settings.iter().any(|name| settings.text(name).is_some())
 }
 
 /// The ledger's API and page. Its pages of the table take longer than a callback may, so its client is its own.
@@ -270,9 +267,21 @@ fn reader_routes(settings: &Settings<'_>, config: &SdkConfig) -> Result<Router, 
 
 /// A function is beside its table; a server may be so far away that connecting takes a good part of a second.
 fn timeouts(settings: &Settings<'_>) -> Result<Timeouts, SettingError> {
-    let problem = "must be a number of milliseconds, 100 to 900";
-    let attempt = settings.millis_or("AWS_ATTEMPT_TIMEOUT_MS", FUNCTION_TIMEOUTS.attempt, 100..=900, problem)?;
+    const NAME: &str = "AWS_ATTEMPT_TIMEOUT_MS";
+    let Some(text) = settings.text(NAME) else { return Ok(FUNCTION_TIMEOUTS) };
+    let millis = text.parse().ok().filter(|millis| (100..=900).contains(millis));
+    let millis = millis.ok_or(SettingError::new(NAME, "must be a number of milliseconds, 100 to 900"))?;
+    let attempt = Duration::from_millis(millis);
     Ok(Timeouts { attempt, connect: FUNCTION_TIMEOUTS.connect.max(attempt) })
+}
+
+/// Where it listens.
+fn address(settings: &Settings<'_>) -> Result<SocketAddr, SettingError> {
+    let host = match settings.text("HOST") {
+        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Some(host) => host.parse().map_err(|_| SettingError::new("HOST", "must be an IP address, as 0.0.0.0"))?,
+    };
+    Ok(SocketAddr::new(host, port(settings, "PORT")?.unwrap_or(DEFAULT_PORT)))
 }
 
 fn port(settings: &Settings<'_>, name: &'static str) -> Result<Option<u16>, SettingError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_sqs::config::Config;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
+use futures_util::future::join_all;
 use tokio::time::sleep;
 use tracing::{error, info};
 
@@ -71,16 +72,15 @@ impl Replay {
     /// Writes messages, and takes those out of the queue that are in the table; whether all are. The others are hidden for the
     /// queue's visibility timeout, and then there again.
     async fn write(&self, messages: Vec<Message>) -> bool {
-        let (received, mut written) = (messages.len(), Vec::new());
-        for message in messages {
+        let received = messages.len();
+        let written = join_all(messages.into_iter().enumerate().map(async |(number, message)| {
             let (id, body) = (message.message_id.unwrap_or_default(), message.body.unwrap_or_default());
             let is_written = replay(&self.ledger, &id, &body, MESSAGE_TIMEOUT).await;
             self.metrics.count_replayed(is_written);
-            if is_written && let Some(receipt) = message.receipt_handle {
-                let entry = DeleteMessageBatchRequestEntry::builder().id(written.len().to_string());
-                written.extend(entry.receipt_handle(receipt).build());
-            }
-        }
+            let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string());
+            entry.receipt_handle(message.receipt_handle.filter(|_| is_written)?).build().ok()
+        }));
+        let written: Vec<_> = written.await.into_iter().flatten().collect();
         let all = written.len() == received;
         if !written.is_empty() {
             let delete = self.queue.client().delete_message_batch().queue_url(self.queue.queue_url());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -12,25 +12,27 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::time::timeout;
 use tower::ServiceExt;
-use tracing::{error, warn};
+use tracing::error;
 use uuid::Uuid;
 
 use crate::domain::rejection::Rejection;
-use crate::domain::request::{Deadline, Received};
+use crate::domain::request::{Deadline, MAX_BODY_BYTES, Received};
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
 use crate::reading::problem::Problem;
 
-/// The largest body that is read: what Lambda would take.
-const MAX_READ_BYTES: usize = 6 * 1024 * 1024;
-/// Bodies beyond this are read by a few at a time.
-const SMALL_BYTES: usize = 64 * 1024;
-/// How many bodies larger than that are read at a time.
-const MAX_LARGE_BODIES: usize = 16;
+/// How much of a body is kept: one byte more than is decoded, so that its handler rejects a larger one.
+const MAX_KEPT_BYTES: usize = MAX_BODY_BYTES + 1;
+/// A body that is larger than this needs room among the large ones until it is handled.
+const SMALL_BYTES: usize = 16 * 1024;
+/// Room for the large bodies of genuine callbacks, in KiB.
+const LARGE_KIB: usize = 64 * 1024;
+/// Room for those of everybody else: strangers, and senders that sign their bodies.
+const LARGE_KIB_OF_OTHERS: usize = 16 * 1024;
 /// How long a body may take: as long as the most patient sender waits for its answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many callbacks are handled at a time; an outage of DynamoDB holds each for a second until the circuit breaker opens.
@@ -46,11 +48,15 @@ const MAX_READING_WAIT: Duration = Duration::from_secs(5);
 const CALLERS_IDS: [HeaderName; 2] =
     [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-scf-request-id")];
 
+/// A body that did not come, or not in time.
+const INCOMPLETE: Rejection = Rejection::new(40801, "The body is incomplete.");
+
 /// The callbacks that are read and handled.
 #[derive(Clone)]
 pub(super) struct Callbacks {
     handled: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    large_of_others: Arc<Semaphore>,
     /// Held for reading by each callback from its body on.
     under_way: Arc<RwLock<()>>,
 }
@@ -59,16 +65,11 @@ impl Default for Callbacks {
     fn default() -> Self {
         Self {
             handled: Arc::new(Semaphore::new(MAX_CALLBACKS)),
-            large: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
+            large: Arc::new(Semaphore::new(LARGE_KIB)),
+            large_of_others: Arc::new(Semaphore::new(LARGE_KIB_OF_OTHERS)),
             under_way: Arc::default(),
         }
     }
-}
-
-/// Why a body is not there.
-enum NoBody {
-    TooLarge,
-    Broken,
 }
 
 impl Callbacks {
@@ -87,54 +88,60 @@ impl Callbacks {
         drop(self.under_way.write().await);
     }
 
-    async fn read(&self, mut body: Body) -> Result<Bytes, NoBody> {
-        let (mut read, mut permit, mut is_too_large) = (BytesMut::new(), None, false);
+    /// Reads a body, with the room that a large one takes; `None` where it is incomplete.
+    async fn read(
+        &self,
+        mut body: Body,
+        is_genuine: impl FnOnce() -> bool,
+    ) -> Option<(Bytes, Option<OwnedSemaphorePermit>)> {
+        let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+        let (mut kept, mut room, mut is_genuine) = (BytesMut::new(), None, Some(is_genuine));
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| NoBody::Broken)?.into_data() else { continue };
-            if is_too_large || read.len() + data.len() > MAX_READ_BYTES {
-                // The rest is read all the same: who is still sending would not see the answer.
-                (read, permit, is_too_large) = (BytesMut::new(), None, true);
-                continue;
+            // No data: trailers.
+            let Ok(mut data) = frame.ok()?.into_data() else { continue };
+            if kept.len() + data.len() > SMALL_BYTES
+                && let Some(is_genuine) = is_genuine.take()
+            {
+                let large = if is_genuine() { &self.large } else { &self.large_of_others };
+                // All of it at once: two that waited for a little more would wait for each other.
+                let kib = u32::try_from(size.min(MAX_KEPT_BYTES).div_ceil(1024)).ok()?;
+                room = Arc::clone(large).acquire_many_owned(kib).await.ok();
             }
-            if read.len() + data.len() > SMALL_BYTES && permit.is_none() {
-                permit = self.large.acquire().await.ok();
-            }
-            read.extend_from_slice(&data);
+            // The rest is read all the same: who is still sending would not see the answer.
+            data.truncate(MAX_KEPT_BYTES - kept.len());
+            kept.extend_from_slice(&data);
         }
-        if is_too_large { Err(NoBody::TooLarge) } else { Ok(read.freeze()) }
+        Some((kept.freeze(), room))
     }
 }
 
 async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let at = Timestamp::now();
-    let body = match timeout(BODY_TIMEOUT, callbacks.read(body)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(NoBody::TooLarge)) => Err(Rejection::TOO_LARGE),
-        Ok(Err(NoBody::Broken)) | Err(_) => {
-            warn!(platform = receiver.platform().name(), "a body did not come, or not in time");
-            return (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, HeaderValue::from_static("close"))]).into_response();
-        }
+    let is_genuine = || receiver.vouches_for(&http::Request::from_parts(parts.clone(), Bytes::new()));
+    let Ok(Some((body, room))) = timeout(BODY_TIMEOUT, callbacks.read(body, is_genuine)).await.map_err(|_| ()) else {
+        let mut answer = receiver.handle(Err(INCOMPLETE)).await.map(Body::from);
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return answer;
     };
     let under_way = Arc::clone(&callbacks.under_way).read_owned().await;
     // A task of its own: a sender that disconnects takes its connection along, and not the record.
     let handling = tokio::spawn(async move {
-        let _under_way = under_way;
+        let _held = (under_way, room);
         let permit = timeout(MAX_WAIT, callbacks.handled.acquire()).await.ok();
         if permit.is_none() {
             error!(platform = receiver.platform().name(), "too many callbacks at a time");
         }
         let caller_request_id = CALLERS_IDS.iter().find_map(|name| parts.headers.get(name)).map(HeaderValue::as_bytes);
-        let receipt = Received {
+        parts.extensions = http::Extensions::new();
+        parts.extensions.insert(Received {
             at,
             request_id: Uuid::new_v4().to_string(),
             // Then the log keeps the callback.
             deadline: if permit.is_some() { Deadline::None } else { Deadline::Passed },
             caller_request_id: caller_request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
-        };
-        parts.extensions = http::Extensions::new();
-        parts.extensions.insert(receipt);
-        receiver.handle(body.map(|body| http::Request::from_parts(parts, body))).await
+        });
+        receiver.handle(Ok(http::Request::from_parts(parts, body))).await
     });
     // A handler does not panic, and nobody aborts it but the end of the process.
     handling.await.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |answer| answer.map(Body::from))

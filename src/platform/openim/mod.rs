@@ -43,6 +43,7 @@ pub static REGISTRATION: Registration = Registration {
     app_id: |settings| Some(app_id(settings)),
     commands: &decode::COMMANDS,
     rejections: &[verify::BAD_CREDENTIALS],
+    settings: &["OPENIM_APP_ID", "OPENIM_CREDENTIALS", "OPENIM_ALLOW_ANONYMOUS"],
     allow_anybody: "OPENIM_ALLOW_ANONYMOUS",
     secrets: "OPENIM_CREDENTIALS",
     sample_app: &[],

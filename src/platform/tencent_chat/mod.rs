@@ -46,6 +46,12 @@ pub static REGISTRATION: Registration = Registration {
     app_id: |settings| settings.text("TENCENT_SDK_APP_ID"),
     commands: &decode::COMMANDS,
     rejections: &verify::REJECTIONS,
+    settings: &[
+        "TENCENT_SDK_APP_ID",
+        "TENCENT_CALLBACK_TOKENS",
+        "TENCENT_ALLOW_UNSIGNED",
+        "TENCENT_RETRIES_AFTER_TIMEOUT",
+    ],
     allow_anybody: "TENCENT_ALLOW_UNSIGNED",
     secrets: "TENCENT_CALLBACK_TOKENS",
     sample_app: &[("TENCENT_SDK_APP_ID", "1400000000")],
