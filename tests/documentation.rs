@@ -5,6 +5,7 @@ use std::fs;
 
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::platform::PLATFORMS;
+use regex_lite::Regex;
 use serde_json::Value;
 
 fn readme() -> String {
@@ -19,10 +20,12 @@ fn all_rejections() -> Vec<Rejection> {
 
 #[test]
 fn the_readme_lists_every_code_with_its_sentence() {
-    let readme = readme();
-    for rejection in all_rejections() {
-        let row = format!("| {} | {} | {rejection} |", rejection.code(), rejection.status());
-        assert!(readme.contains(&row), "the README has no row {row}");
+    for file in ["README.md", "README.zh-CN.md"] {
+        let readme = fs::read_to_string(file).unwrap();
+        for rejection in all_rejections() {
+            let row = format!("| {} | {} | {rejection} |", rejection.code(), rejection.status());
+            assert!(readme.contains(&row), "{file} has no row {row}");
+        }
     }
 }
 
@@ -47,6 +50,70 @@ fn the_readme_lists_every_setting_of_the_template() {
         let name = name.as_str().unwrap();
         assert!(readme.contains(&format!("`{name}`")), "the README does not mention the parameter {name}");
     }
+}
+
+struct Section {
+    level: String,
+    heading: String,
+    /// What a translation does not change: code, images, where links lead, figures with a point, a comma or a `$`, and a `|` for each
+    /// row of a table. Their order may change, as a sentence's does.
+    kept: Vec<String>,
+}
+
+fn sections(file: &str) -> Vec<Section> {
+    let page = fs::read_to_string(file).unwrap();
+    let token = Regex::new(concat!(
+        r"(?ms)^```.*?^```$|^(?P<level>#+) (?P<heading>[^\n]+)$|^\||(?P<image>!?)\[[^\]]*\]\((?P<target>[^)]+)\)",
+        r"|<http[^>]+>|`[^`]+`|\$?\d+(?:[.,]\d+)+|\$\d+"
+    ));
+    let mut sections: Vec<Section> = Vec::new();
+    for token in token.unwrap().captures_iter(&page) {
+        if let Some(level) = token.name("level") {
+            let (level, heading) = (level.as_str().to_owned(), token["heading"].to_owned());
+            sections.push(Section { level, heading, kept: Vec::new() });
+        } else {
+            // Of the links, only those from one language to the other differ.
+            let link = token.name("target").map(|target| target.as_str().replace("README.zh-CN.md", "README.md"));
+            let kept = link.map_or_else(|| token[0].to_owned(), |link| format!("{}{link}", &token["image"]));
+            sections.last_mut().unwrap().kept.push(kept);
+        }
+    }
+    let anchors: Vec<String> = sections.iter().map(|section| anchor(&section.heading)).collect();
+    for link in sections.iter_mut().flat_map(|section| &mut section.kept).filter(|kept| kept.starts_with('#')) {
+        let number = anchors.iter().position(|anchor| anchor == link);
+        *link = format!("link to heading {}", number.unwrap_or_else(|| panic!("{file} has no heading for {link}")));
+    }
+    sections
+}
+
+/// A heading's link, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+    format!("#{}", kept.collect::<String>().to_lowercase().replace(' ', "-"))
+}
+
+/// What is in `these` more often than in `those`.
+fn without(these: &[String], those: &[String]) -> Vec<String> {
+    let mut rest = these.to_vec();
+    for that in those {
+        if let Some(place) = rest.iter().position(|this| this == that) {
+            rest.remove(place);
+        }
+    }
+    rest
+}
+
+#[test]
+fn the_chinese_readme_has_what_the_english_one_has_under_each_heading() {
+    let (english, chinese) = (sections("README.md"), sections("README.zh-CN.md"));
+    for (english, chinese) in english.iter().zip(&chinese) {
+        let place = format!("{} ({})", english.heading, chinese.heading);
+        assert_eq!(english.level, chinese.level, "the levels of the heading {place}");
+        let (missing, added) = (without(&english.kept, &chinese.kept), without(&chinese.kept, &english.kept));
+        let is_equal = missing.is_empty() && added.is_empty();
+        assert!(is_equal, "{place}: only README.md has {missing:#?}, only README.zh-CN.md has {added:#?}");
+    }
+    assert_eq!(english.len(), chinese.len(), "the numbers of headings");
 }
 
 /// A step whose test is called otherwise by now would be taken for done.
