@@ -92,10 +92,10 @@ fn anchor(heading: &str) -> String {
     format!("#{}", kept.collect::<String>().to_lowercase().replace(' ', "-"))
 }
 
-/// What is in `these` more often than in `those`.
-fn without(these: &[String], those: &[String]) -> Vec<String> {
+/// What is in `these` more often than in `others`.
+fn without(these: &[String], others: &[String]) -> Vec<String> {
     let mut rest = these.to_vec();
-    for that in those {
+    for that in others {
         if let Some(place) = rest.iter().position(|this| this == that) {
             rest.remove(place);
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,16 +13,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures_util::FutureExt as _;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tower::ServiceExt;
 use tracing::error;
@@ -52,17 +50,25 @@ pub(super) async fn serve(
     stopped: impl Future<Output = ()>,
     metrics: Option<Arc<Metrics>>,
 ) {
-    let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(max_connections)));
-    let idle = Arc::new(Idle::default());
+    let (room, idle) = (Arc::new(Semaphore::new(max_connections)), Arc::new(Idle::default()));
+    let (end, ending) = watch::channel(false);
     let begin = |stream: TcpStream, permit| {
         // Else the second part of an answer waits for the first one's acknowledgement.
         let _ = stream.set_nodelay(true);
         let counted = metrics.as_ref().map(Metrics::connection);
-        let connection = graceful.watch(connection(stream, router.clone(), Arc::clone(&idle)));
+        let (router, progress, mut ending) = (router.clone(), Progress::of(&idle), ending.clone());
         tokio::spawn(async move {
-            // What the peer did wrong, or that it has disconnected.
+            let _held = (permit, counted);
+            let mut connection = pin!(connection(stream, router, Arc::clone(&progress)));
+            tokio::select! {
+                // What the peer did wrong, or that it has disconnected.
+                _ = connection.as_mut() => return,
+                () = progress.close.notified() => {}
+                _ = ending.wait_for(|ending| *ending) => {}
+            }
+            // At once, or after the request that has begun.
+            connection.as_mut().graceful_shutdown();
             let _ = connection.await;
-            drop((permit, counted));
         });
     };
     let accepted = Mutex::new(None);
@@ -96,7 +102,9 @@ pub(super) async fn serve(
         begin(stream, None);
     }
     sleep(GRACE_PERIOD).await;
-    graceful.shutdown().await;
+    let _ = end.send(true);
+    drop(ending);
+    end.closed().await;
 }
 
 /// A permit for one more connection. Where there is none, the longest idle connection is closed for it.
@@ -145,40 +153,75 @@ struct Idle(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    next: u64,
-    /// Dropping one closes its connection.
-    open: BTreeMap<u64, oneshot::Sender<()>>,
+    last: u64,
+    /// By their numbers, which count up.
+    close: BTreeMap<u64, Arc<Notify>>,
 }
 
 impl Idle {
     /// Closes the connection that has been idle for longest.
     fn close_longest(&self) {
-        lock(&self.0).open.pop_first();
-    }
-
-    /// One more connection is idle until this is dropped.
-    fn begin(self: &Arc<Self>) -> Turn {
-        let (open, closed) = oneshot::channel();
-        let mut waiting = lock(&self.0);
-        let number = waiting.next;
-        waiting.next += 1;
-        waiting.open.insert(number, open);
-        Turn { idle: Arc::clone(self), number, closed }
+        if let Some((_, close)) = lock(&self.0).close.pop_first() {
+            close.notify_one();
+        }
     }
 }
 
-/// A connection's place among the idle ones.
+/// Where a connection is between its requests.
 #[derive(Debug)]
-struct Turn {
+struct Progress {
+    /// Even where it awaits the head of a request, odd where it answers one.
+    step: AtomicU64,
+    /// Its number among the idle connections, where it is or was one.
+    number: AtomicU64,
     idle: Arc<Idle>,
-    number: u64,
-    /// Ready where the connection is to be closed.
-    closed: oneshot::Receiver<()>,
+    /// Told where it is to be closed.
+    close: Arc<Notify>,
 }
 
-impl Drop for Turn {
+impl Progress {
+    /// A connection that awaits its first request.
+    fn of(idle: &Arc<Idle>) -> Arc<Self> {
+        let (step, number, close) = (AtomicU64::default(), AtomicU64::default(), Arc::default());
+        let progress = Self { step, number, idle: Arc::clone(idle), close };
+        progress.waits();
+        Arc::new(progress)
+    }
+
+    fn step(&self) -> u64 {
+        self.step.load(Ordering::Relaxed)
+    }
+
+    /// It awaits a request.
+    fn waits(&self) {
+        let mut idle = lock(&self.idle.0);
+        idle.last += 1;
+        self.number.store(idle.last, Ordering::Relaxed);
+        let number = idle.last;
+        idle.close.insert(number, Arc::clone(&self.close));
+    }
+
+    /// A request has begun.
+    fn begins(&self) {
+        lock(&self.idle.0).close.remove(&self.number.load(Ordering::Relaxed));
+    }
+
+    /// A request is there.
+    fn answers(&self) {
+        self.begins();
+        self.step.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The answer is there.
+    fn answered(&self) {
+        self.step.fetch_add(1, Ordering::Relaxed);
+        self.waits();
+    }
+}
+
+impl Drop for Progress {
     fn drop(&mut self) {
-        lock(&self.idle.0).open.remove(&self.number);
+        self.begins();
     }
 }
 
@@ -186,7 +229,7 @@ impl Drop for Turn {
 fn connection(
     stream: TcpStream,
     router: Router,
-    idle: Arc<Idle>,
+    progress: Arc<Progress>,
 ) -> http1::Connection<
     TokioIo<Paced<TcpStream>>,
     impl hyper::service::Service<
@@ -196,14 +239,13 @@ fn connection(
         Future: Send,
     >,
 > {
-    let steps = Arc::new(AtomicU64::new(0));
-    let paced = Paced::new(stream, Arc::clone(&steps), idle);
+    let paced = Paced::new(stream, Arc::clone(&progress));
     let service = service_fn(move |request: Request<Incoming>| {
-        steps.fetch_add(1, Ordering::Relaxed);
-        let (answer, steps) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&steps));
+        progress.answers();
+        let (answer, progress) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&progress));
         async move {
             let answer = answer.await;
-            steps.fetch_add(1, Ordering::Relaxed);
+            progress.answered();
             answer
         }
     });
@@ -215,23 +257,19 @@ fn connection(
         .serve_connection(TokioIo::new(paced), service)
 }
 
-/// A stream that fails where the peer is slow, or where it is idle and another connection needs its room.
+/// A stream that fails where the peer is slow.
 struct Paced<S> {
     stream: S,
-    /// Which step the connection is at: even where it awaits the head of a request, odd where it answers one.
-    steps: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     /// When the head must be there, and the step that this is for.
     head: Option<(u64, Pin<Box<Sleep>>)>,
-    /// Its place among the idle connections, where it awaits a request.
-    turn: Option<Turn>,
-    idle: Arc<Idle>,
     /// When the peer must have taken some of the answer.
     write: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
-    fn new(stream: S, steps: Arc<AtomicU64>, idle: Arc<Idle>) -> Self {
-        Self { stream, steps, head: None, turn: None, idle, write: None }
+    fn new(stream: S, progress: Arc<Progress>) -> Self {
+        Self { stream, progress, head: None, write: None }
     }
 
     /// What a write comes to, in the time that it has.
@@ -248,30 +286,27 @@ impl<S> Paced<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let step = self.steps.load(Ordering::Relaxed);
+        let step = self.progress.step();
         if self.head.as_ref().is_some_and(|(of, _)| *of != step) {
             self.head = None;
         }
-        let awaits_head = step.is_multiple_of(2);
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
-            self.turn = None;
+            let awaits_head = step.is_multiple_of(2);
             if awaits_head && self.head.is_none() && buf.filled().len() > before {
+                self.progress.begins();
                 self.head = Some((step, Box::pin(sleep(HEAD_TIMEOUT))));
             }
             return read;
         }
-        let Self { head, turn, idle, .. } = &mut *self;
-        match head {
-            Some((_, deadline)) => ready!(deadline.as_mut().poll(cx)),
-            None if awaits_head => {
-                let _ = ready!(turn.get_or_insert_with(|| idle.begin()).closed.poll_unpin(cx));
-                *turn = None;
+        match &mut self.head {
+            Some((_, deadline)) => {
+                ready!(deadline.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
-            None => return Poll::Pending,
+            None => Poll::Pending,
         }
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
