@@ -86,7 +86,7 @@ pub fn run() -> ExitCode {
         let is_alive = port(&settings, "PORT").is_ok_and(|port| health::is_alive(port.unwrap_or(DEFAULT_PORT)));
         return if is_alive { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    logging::start();
+    logging::start(&settings);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
