@@ -79,15 +79,7 @@ pub fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) 
         Outcome::NotStored | Outcome::Defect => {
             error!(
                 platform,
-                command,
-                kind,
-                outcome,
-                error,
-                callbacks,
-                duration_us,
-                request_id,
-                caller_request_id,
-                "callback"
+                command, kind, outcome, error, callbacks, duration_us, request_id, caller_request_id, "callback"
             );
         }
         Outcome::Rejected(rejection) | Outcome::RejectedKnownCaller(rejection) | Outcome::Quarantined(rejection) => {
@@ -100,15 +92,7 @@ pub fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) 
         Outcome::Queued => {
             warn!(
                 platform,
-                command,
-                kind,
-                outcome,
-                error,
-                callbacks,
-                duration_us,
-                request_id,
-                caller_request_id,
-                "callback"
+                command, kind, outcome, error, callbacks, duration_us, request_id, caller_request_id, "callback"
             );
         }
         _ => info!(platform, command, kind, outcome, callbacks, duration_us, request_id, caller_request_id, "callback"),
