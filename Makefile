@@ -98,8 +98,9 @@ screenshots: tools build-functions ## Take the pictures of docs/page from the de
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored browser::screenshots
 
 .PHONY: chaos
-chaos: tools build-functions build-server ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
-	$(call say,Building the tests …)
+chaos: tools build-functions ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
+	$(call say,Building the server and the tests …)
+	@cargo build --quiet --release --locked --features server --bin server
 	@cargo build --quiet --locked --features cli,server --bins --examples
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
 
@@ -189,15 +190,36 @@ build-functions: ## Build the functions for this machine
 	$(call say,Building the functions (the first time takes some minutes) …)
 	@cargo build --release --locked --bins
 
-.PHONY: build-server
-build-server: ## Build the server for this machine: target/release/server
-	$(call say,Building the server (the first time takes some minutes) …)
-	@cargo build --release --locked --features server --bin server
-
 .PHONY: cli
 cli: ## Install the command line, group-ledger, into .tools/bin
 	$(call say,Building group-ledger (the first time takes some minutes) …)
 	@cargo install --quiet --locked --path . --features cli --bin group-ledger --root $(TOOLS)
+
+# The server, for SCF and for containers. SCF's system is CentOS 7.6, with this glibc; a binary that was linked against it starts
+# with any newer one too.
+GLIBC := 2.17
+server_target = $(if $(filter arm64,$(1)),aarch64,x86_64)-unknown-linux-gnu
+define build_server
+	$(call say,Building the server for $(call server_target,$(1)) with glibc $(GLIBC) (the first time takes some minutes) …)
+	@cargo zigbuild --quiet --release --locked --target $(call server_target,$(1)).$(GLIBC) --features server --bin server
+endef
+server = target/$(call server_target,$(1))/release/server
+
+.PHONY: scf
+scf: tools ## Build the package of a Tencent SCF web function: target/scf/group-ledger.zip
+	$(call build_server,x86_64)
+	@rm -rf target/scf && install -D -m 755 --target-directory target/scf/package deploy/scf/scf_bootstrap $(call server,x86_64)
+	@python3 deploy/scf/package.py target/scf/package target/scf/group-ledger.zip
+
+.PHONY: build-server
+build-server: tools ## Build the server for containers and machines of one's own: target/image/server, ARCHITECTURE=…
+	$(call build_server,$(ARCHITECTURE))
+	@install -D -m 755 $(call server,$(ARCHITECTURE)) target/image/server
+
+.PHONY: image
+image: build-server ## Build a container image of the server, with Docker: TAG=group-ledger BASE=amazonlinux:2023 ARCHITECTURE=…
+	@docker info >/dev/null 2>&1 || { echo 'Docker does not answer: make image needs it.' >&2; exit 2; }
+	docker build --platform linux/$(subst x86_64,amd64,$(ARCHITECTURE)) $(if $(BASE),--build-arg BASE='$(BASE)') --tag '$(or $(TAG),group-ledger)' .
 
 .PHONY: build
 build: tools ## Build what is deployed, with sam build: ARCHITECTURE=arm64 or x86_64
@@ -253,7 +275,7 @@ invoke: ## Invoke a function with a sample event, in Docker: EVENT=events/tencen
 		--parameter-overrides $(SAM_PARAMETERS) --add-host host.docker.internal:host-gateway $(INVOKE_FLAGS)
 
 .PHONY: verify-sam
-verify-sam: tools ## Prove the deployed shape with the real SAM CLI, in Docker
+verify-sam: tools ## Prove the deployed shapes in Docker: the functions with the real SAM CLI, the server's image, the SCF package
 	@ARCHITECTURE=$(ARCHITECTURE) tests/sam/verify.sh
 
 ##@ Tools

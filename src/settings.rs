@@ -1,5 +1,10 @@
 //! Settings: typed readers of environment variables. An error names the variable and never shows its value.
 
+#[cfg(feature = "server")]
+use std::ops::RangeInclusive;
+#[cfg(feature = "server")]
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 /// A setting that stops the start.
@@ -89,6 +94,24 @@ impl<'e> Settings<'e> {
             Some("on") => Ok(true),
             Some(_) => Err(SettingError::new(name, "must be on or off")),
         }
+    }
+
+    /// A number of milliseconds within bounds, or `default` where it is absent.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none, or out of bounds; `problem` says which these are.
+    #[cfg(feature = "server")]
+    pub fn millis_or(
+        &self,
+        name: &'static str,
+        default: Duration,
+        bounds: RangeInclusive<u64>,
+        problem: &'static str,
+    ) -> Result<Duration, SettingError> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        let millis = text.parse().ok().filter(|millis| bounds.contains(millis));
+        millis.map(Duration::from_millis).ok_or(SettingError::new(name, problem))
     }
 
     /// A whole number of days, at least 1.

@@ -316,10 +316,15 @@ async fn what_cannot_be_stored_is_answered_503() {
 #[tokio::test]
 async fn warming_up_finds_the_table_and_writes_nothing() {
     let table = Table::start().await;
-    assert_eq!(table.receiver(OPENIM, &[]).store().ledger().warm_up().await, Ok(()));
+    assert_eq!(table.receiver(OPENIM, &[]).store().ledger().warm_up(TEST_TIMEOUT).await, Ok(()));
     assert!(table.records().is_empty());
-    let error =
-        table.receiver(OPENIM, &[("TABLE_NAME", "another-table")]).store().ledger().warm_up().await.unwrap_err();
+    let error = table
+        .receiver(OPENIM, &[("TABLE_NAME", "another-table")])
+        .store()
+        .ledger()
+        .warm_up(TEST_TIMEOUT)
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "DynamoDB rejected: ResourceNotFoundException");
 }
 

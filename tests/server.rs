@@ -135,7 +135,7 @@ async fn a_request_has_an_id_of_its_own_whatever_its_caller_says() {
     let table = Table::start().await;
     let server = Server::start(&table.settings(&[])).await;
     for _ in 0..2 {
-        let sent = change(OPENIM).header("X-Request-Id", "theirs-1");
+        let sent = change(OPENIM).header("X-Scf-Request-Id", "theirs-1");
         assert_eq!(send(server.port, &sent.http()).await.unwrap().0, 200);
     }
     let ids: Vec<Value> = table.records().iter().map(|record| record["request_id"].clone()).collect();
@@ -198,6 +198,8 @@ async fn a_setting_that_is_missing_or_wrong_stops_the_start() {
         (vec![("PORT", "port")], "PORT must be a port, up to 65535"),
         (vec![("PORT", "65536")], "PORT must be a port, up to 65535"),
         (vec![("METRICS_PORT", "-1")], "METRICS_PORT must be a port, up to 65535"),
+        (vec![("AWS_ATTEMPT_TIMEOUT_MS", "50")], "AWS_ATTEMPT_TIMEOUT_MS must be a number of milliseconds, 100 to 900"),
+        (vec![("AWS_ATTEMPT_TIMEOUT_MS", "1s")], "AWS_ATTEMPT_TIMEOUT_MS must be a number of milliseconds, 100 to 900"),
         (vec![("HOST", "localhost")], "HOST must be an IP address, as 0.0.0.0"),
         (vec![("REPLAY", "yes")], "REPLAY must be on or off"),
         (vec![("REPLAY", "on")], "REPLAY is on, and FALLBACK_QUEUE_URL is not set"),

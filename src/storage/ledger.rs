@@ -22,9 +22,6 @@ use crate::storage::call::{CallError, Scope, retries};
 use crate::storage::envelope::Envelope;
 use crate::storage::item::{self, CHANGE, Identity, Item};
 
-/// How long warming up may take; a sender may be waiting for the function to start.
-pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
-
 /// The table of records.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -101,16 +98,16 @@ impl Ledger {
     }
 
     /// Opens the connection, with a write whose condition does not hold: it changes nothing, needs no further permission
-    /// than recording does, and finds a wrong table or role before a callback does. Costs one write unit a start.
+    /// than recording does, and finds a wrong table or role before a callback does. Costs one write unit.
     ///
     /// # Errors
     ///
-    /// Where DynamoDB cannot be reached or would reject a record.
-    pub async fn warm_up(&self) -> Result<(), LedgerError> {
+    /// Where DynamoDB cannot be reached within that time, or would reject a record.
+    pub async fn warm_up(&self, within: Duration) -> Result<(), LedgerError> {
         let key = || AttributeValue::S("warm-up".to_owned());
         let item = Item::from([(PARTITION_KEY.to_owned(), key()), (SORT_KEY.to_owned(), key())]);
         let put = self.put(item, "attribute_exists(group_key)");
-        timeout(WARM_UP_TIMEOUT, put).await.map_err(|_| CallError::TimedOut)?.map(|_| ())
+        timeout(within, put).await.map_err(|_| CallError::TimedOut)?.map(|_| ())
     }
 
     /// Writes a callback's envelopes, once each, in their order and within a time: what became of the last one, which

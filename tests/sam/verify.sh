@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Proves the deployed shape with the real SAM CLI: builds with `sam build`, then invokes every sample event in containers
-# and sends requests through `sam local start-api`, against an embedded DynamoDB. Needs Docker, or root on Debian to
-# install and start one. Leaves nothing running and no image behind, however it ends.
+# Proves the deployed shapes, against an embedded DynamoDB. With the real SAM CLI: builds with `sam build`, then invokes
+# every sample event in containers and sends requests through `sam local start-api`. The server: runs its image, and the
+# package of the SCF web function as SCF starts it. Needs Docker, or root on Debian to install and start one. Leaves
+# nothing running and no image behind, however it ends.
 #
-# The containers' base image is made of this machine's own C library and busybox, because it must not be pulled: it is
-# not Amazon Linux 2023, though the runtime emulator inside it is Amazon's.
+# The containers' base image is made of this machine's own C library, bash and busybox, because it must not be pulled: it
+# is neither Amazon Linux 2023, though the runtime emulator inside it is Amazon's, nor SCF's CentOS 7.6.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,6 +15,7 @@ fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 architecture=$ARCHITECTURE
 work=$(mktemp -d)
 image=group-ledger/lambda-base:$architecture
+server_image=group-ledger/server-under-test:$architecture
 dockerd_pid=
 had_bridge=$([ -e /sys/class/net/docker0 ] && echo yes || echo no)
 
@@ -25,7 +27,7 @@ cleanup() {
 		if [ "$had_bridge" = no ]; then ip link delete docker0 2>/dev/null || true; fi
 	elif docker info >/dev/null 2>&1; then
 		# Somebody else's engine: what SAM built is tagged like the image it was built from.
-		docker images -q --filter reference="${image%:*}" | sort -u | while read -r ours; do
+		docker images -q --filter reference="${server_image%:*}" --filter reference="${image%:*}" | awk '!seen[$0]++' | while read -r ours; do
 			docker ps -aq --filter "ancestor=$ours" | xargs -r docker rm -f >/dev/null 2>&1 || true
 			docker rmi -f "$ours" >/dev/null 2>&1 || true
 		done
@@ -75,10 +77,13 @@ make_image() {
 	fi
 	mkdir -p "$root"/{bin,tmp,etc,var/task,var/runtime,opt}
 	cp "$busybox" "$root/bin/busybox"
-	for tool in sh mv chmod mkdir cat ls; do ln -s busybox "$root/bin/$tool"; done
-	# The functions' libraries, and what resolves host names.
+	for tool in sh mv chmod mkdir cat ls env dirname; do ln -s busybox "$root/bin/$tool"; done
+	# SCF starts its script with it.
+	cp "$(command -v bash)" "$root/bin/bash"
+	# The programs' libraries, and what resolves host names.
 	local binary library
-	for binary in .aws-sam/build/*/bootstrap; do ldd "$binary"; done | grep -o '/[^ ]*' | sort -u >"$work/libraries"
+	for binary in .aws-sam/build/*/bootstrap target/image/server "$root/bin/bash"; do ldd "$binary"; done |
+		grep -o '/[^ ]*' | sort -u >"$work/libraries"
 	for library in libnss_files.so.2 libnss_dns.so.2 libresolv.so.2; do
 		find /lib /usr/lib -name "$library" -path '*linux-gnu*' -print -quit
 	done >>"$work/libraries"
@@ -93,8 +98,20 @@ make_image() {
 say 'Building with sam build …'
 sam build --parameter-overrides "Architecture=$architecture" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 start_docker
+make --no-print-directory build-server
 say 'Making the base image …'
 make_image
+make --no-print-directory image BASE="$image" TAG="$server_image"
 say 'Invoking the functions …'
 SAM_IMAGE=$image cargo test --locked --test main -- --ignored --nocapture --test-threads 1 sam::
-say 'The deployed shape holds.'
+scf_image=
+if [ "$architecture" = x86_64 ]; then
+	make --no-print-directory scf
+	scf_image=$image
+	say 'Checking the package of the SCF web function …'
+	cargo test --locked --test main -- --ignored --nocapture --test-threads 1 scf::
+fi
+say 'Running the server in containers …'
+SERVER_IMAGE=$server_image SCF_IMAGE=$scf_image \
+	cargo test --locked --test main -- --ignored --nocapture --test-threads 1 container::
+say 'The deployed shapes hold.'

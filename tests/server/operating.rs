@@ -24,8 +24,8 @@ use crate::support::{message, send};
 
 const FINE: (Fault, usize) = (Fault::Hang, 0);
 
-/// Serves answers on a port of its own; its address.
-async fn serve(answer: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'static) -> String {
+/// Serves answers on a port of its own, each after a while; its address.
+async fn serve(delay: Duration, answer: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let answer = Arc::new(answer);
@@ -34,7 +34,10 @@ async fn serve(answer: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'stati
             let answer = Arc::clone(&answer);
             let service = service_fn(move |_: Request<Incoming>| {
                 let answer = answer();
-                async move { Ok::<_, std::convert::Infallible>(answer) }
+                async move {
+                    sleep(delay).await;
+                    Ok::<_, std::convert::Infallible>(answer)
+                }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
@@ -53,7 +56,7 @@ async fn it_is_alive_whatever_dynamodb_does_and_ready_where_that_takes_records()
 
     let world = World::start((DOWN, ALWAYS), FINE).await;
     let server = Server::start(&world.settings()).await;
-    server.logged(r#""message":"not ready""#).await;
+    server.logged(r#""message":"not ready"#).await;
     let asked = world.to_ledger.requests();
     for _ in 0..20 {
         assert_eq!(send(server.port, &get("/healthz")).await.unwrap().0, 200);
@@ -159,7 +162,7 @@ async fn credentials_are_fetched_and_fetched_again() {
     let table = Table::start().await;
     let fetched = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&fetched);
-    let credentials = serve(move || {
+    let credentials = serve(Duration::ZERO, move || {
         count.fetch_add(1, Ordering::Relaxed);
         // Taken for expired ten seconds before.
         let expires = Timestamp::now().plus_millis(11_000).to_string();
@@ -188,7 +191,9 @@ async fn credentials_are_fetched_and_fetched_again() {
 async fn a_clock_that_is_not_dynamodbs_is_told() {
     let table = Table::start().await;
     for (date, seconds) in [("Wed, 21 Oct 2015 07:28:00 GMT", 1_000.0), ("Fri, 21 Oct 2095 07:28:00 GMT", -1_000.0)] {
-        let dynamodb = serve(move || Response::builder().header("date", date).body(Full::from("{}")).unwrap()).await;
+        let dynamodb =
+            serve(Duration::ZERO, move || Response::builder().header("date", date).body(Full::from("{}")).unwrap())
+                .await;
         let server = Server::start(&table.settings(&[("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb)])).await;
         let line = server.logged("this machine's clock is not DynamoDB's").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -199,4 +204,18 @@ async fn a_clock_that_is_not_dynamodbs_is_told() {
     let server = Server::start(&table.settings(&[])).await;
     assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, 200);
     assert!(!server.end().await.contains("clock"));
+}
+
+/// A table in another cloud takes longer than a function's own would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_far_away_is_waited_for_where_that_is_set() {
+    let table = Table::start().await;
+    let dynamodb = serve(Duration::from_millis(500), || Response::new(Full::from("{}"))).await;
+    for (attempt, status) in [("", 503), ("900", 200)] {
+        let settings = [("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.as_str()), ("AWS_ATTEMPT_TIMEOUT_MS", attempt)];
+        let server = Server::start(&table.settings(&settings)).await;
+        assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, status, "{attempt}");
+        assert_eq!(send(server.port, &change(OPENIM).http()).await.unwrap().0, status, "{attempt}");
+        server.end().await;
+    }
 }

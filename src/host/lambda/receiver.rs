@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use tracing::{error, warn};
@@ -17,6 +17,9 @@ use crate::ingest::receive::Receiver;
 use crate::panics::unwound;
 use crate::platform::Registration;
 use crate::settings::Settings;
+
+/// How long warming up may take; a sender may be waiting for the function to start.
+pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run(platform: &Registration) -> ExitCode {
@@ -33,7 +36,7 @@ pub async fn run(platform: &Registration) -> ExitCode {
         warn!(platform = platform.name, "FALLBACK_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
     }
     // In the start, which has a full processor and no sender waiting. What fails here may be over by the first callback.
-    if let Err(error) = receiver.store().ledger().warm_up().await {
+    if let Err(error) = receiver.store().ledger().warm_up(WARM_UP_TIMEOUT).await {
         warn!(platform = platform.name, %error, "DynamoDB would not take a record now");
     }
     let handler = service_fn(|LambdaEvent { payload, context }: LambdaEvent<Event>| {

@@ -43,14 +43,15 @@ const LINGER: Duration = Duration::from_millis(50);
 /// The pause after an accept that failed, as where too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stopped`; then until every request that has begun is answered.
+/// Serves so many connections at a time until `stopped`; then until every request that has begun is answered.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
+    max_connections: usize,
     stopped: impl Future<Output = ()>,
     metrics: Arc<Metrics>,
 ) {
-    let (graceful, connections) = (GracefulShutdown::new(), Arc::new(Semaphore::new(MAX_CONNECTIONS)));
+    let (graceful, connections) = (GracefulShutdown::new(), Arc::new(Semaphore::new(max_connections)));
     let begin = |stream: TcpStream, permit| {
         // Else the second part of an answer waits for the first one's acknowledgement.
         let _ = stream.set_nodelay(true);

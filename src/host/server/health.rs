@@ -16,6 +16,8 @@ use crate::storage::ledger::Ledger;
 
 /// How long an answer of DynamoDB's counts: asking is a write that is billed.
 const COUNTS_FOR: Duration = Duration::from_secs(5);
+/// How long such a write may take, with its attempts: as a callback's.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a health check waits.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -40,9 +42,9 @@ impl Health {
         {
             return is_ready;
         }
-        let result = self.ledger.warm_up().await;
+        let result = self.ledger.warm_up(WRITE_TIMEOUT).await;
         if let Err(error) = &result {
-            warn!(%error, "not ready");
+            warn!(%error, "not ready: DynamoDB would not take a record now");
         }
         *last = Some((Instant::now(), result.is_ok()));
         result.is_ok()

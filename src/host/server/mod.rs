@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::host::aws::{self, FUNCTION_TIMEOUTS, READER_TIMEOUTS};
+use crate::host::aws::{self, FUNCTION_TIMEOUTS, READER_TIMEOUTS, Timeouts};
 use crate::host::server::clock::ClockCheck;
 use crate::host::server::health::Health;
 use crate::host::server::metrics::Metrics;
@@ -46,6 +46,8 @@ mod signals;
 
 /// How long what is under way may take after a SIGTERM: containers are killed 10 s after it.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
+/// How many connections may ask for metrics.
+const SCRAPERS: usize = 16;
 /// SCF's port.
 const DEFAULT_PORT: u16 = 9000;
 
@@ -136,7 +138,8 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
     let server = Server::from_settings(settings).await?;
     let (listener, address) = listen(server.address).await?;
     let (platforms, reader, replay) = (server.platforms.join(","), server.has_reader, server.replay.is_some());
-    info!(%address, platforms, reader, replay, "listening");
+    let connections = max_connections();
+    info!(%address, platforms, reader, replay, connections, "listening");
     let metrics_listener = match server.metrics_address {
         Some(address) => {
             let (listener, address) = listen(address).await?;
@@ -145,13 +148,6 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
         }
         None => None,
     };
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit < connection::MAX_CONNECTIONS as u64 => {
-            warn!(limit, "fewer files may be open than connections: raise the limit (ulimit -n)");
-        }
-        Ok(_) => {}
-        Err(error) => warn!(%error, "the limit of open files cannot be raised"),
-    }
     if !server.store.has_fallback_queue() {
         warn!("FALLBACK_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
     }
@@ -160,13 +156,14 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     let metrics = Arc::clone(&server.metrics);
-    let serving = tokio::spawn(connection::serve(listener, server.routes, wait(stopped.clone()), Arc::clone(&metrics)));
+    let stop_serving = wait(stopped.clone());
+    let serving = connection::serve(listener, server.routes, connections, stop_serving, Arc::clone(&metrics));
+    let serving = tokio::spawn(serving);
     // Not before it listens: SCF takes the port as the sign that the function has started. Nor does a sender wait for this.
-    if !server.health.is_ready().await {
-        warn!("DynamoDB would not take a record now: /readyz says when it does");
-    }
+    server.health.is_ready().await;
     if let Some(listener) = metrics_listener {
-        tokio::spawn(connection::serve(listener, metrics::router(metrics), wait(stopped.clone()), Arc::default()));
+        let stop_serving = wait(stopped.clone());
+        tokio::spawn(connection::serve(listener, metrics::router(metrics), SCRAPERS, stop_serving, Arc::default()));
     }
     let replaying = server.replay.map(|replay| tokio::spawn(replay.run(wait(stopped))));
 
@@ -191,6 +188,14 @@ async fn serve(settings: &Settings<'_>) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How many connections there may be. Each is an open file, and half of the files are for other things: those to DynamoDB.
+fn max_connections() -> usize {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+    // Where the limit cannot be read it is taken for the usual one.
+    let files = usize::try_from(files).ok().filter(|files| *files > 0).unwrap_or(1_024);
+    (files / 2).min(connection::MAX_CONNECTIONS)
+}
+
 /// Listens at an address; the address that it came to, where the port was 0.
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |error| StartError::Listen { address, error };
@@ -209,7 +214,7 @@ impl Server {
         let metrics_address = port(settings, "METRICS_PORT")?.map(|port| SocketAddr::new(host, port));
         let metrics = Arc::new(Metrics::default());
 
-        let config = aws::chain(FUNCTION_TIMEOUTS).load().await;
+        let config = aws::chain(timeouts(settings)?).load().await;
         if config.region().is_none() {
             return Err(SettingError::new("AWS_REGION", "is not set: set it to the table's region").into());
         }
@@ -261,6 +266,13 @@ fn reader_routes(settings: &Settings<'_>, config: &SdkConfig) -> Result<Router, 
     let config = config.to_builder().timeout_config(aws::timeout_config(READER_TIMEOUTS)).build();
     let reader = Reader::from_settings(settings, Ledger::from_settings(settings, &config)?)?;
     Ok(routes::reader(api::router(Arc::new(reader))))
+}
+
+/// A function is beside its table; a server may be so far away that connecting takes a good part of a second.
+fn timeouts(settings: &Settings<'_>) -> Result<Timeouts, SettingError> {
+    let problem = "must be a number of milliseconds, 100 to 900";
+    let attempt = settings.millis_or("AWS_ATTEMPT_TIMEOUT_MS", FUNCTION_TIMEOUTS.attempt, 100..=900, problem)?;
+    Ok(Timeouts { attempt, connect: FUNCTION_TIMEOUTS.connect.max(attempt) })
 }
 
 fn port(settings: &Settings<'_>, name: &'static str) -> Result<Option<u16>, SettingError> {

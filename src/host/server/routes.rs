@@ -43,7 +43,9 @@ const MAX_READING: usize = 32;
 /// How long one more of these waits.
 const MAX_READING_WAIT: Duration = Duration::from_secs(5);
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where whoever is in front of the server says what it calls a request: proxies, and SCF.
+const CALLERS_IDS: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-scf-request-id")];
 
 /// The callbacks that are read and handled.
 #[derive(Clone)]
@@ -118,7 +120,7 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
     if permit.is_none() {
         error!(platform = receiver.platform().name(), "too many callbacks at a time");
     }
-    let caller_request_id = parts.headers.get(X_REQUEST_ID).map(HeaderValue::as_bytes);
+    let caller_request_id = CALLERS_IDS.iter().find_map(|name| parts.headers.get(name)).map(HeaderValue::as_bytes);
     let receipt = Received {
         at,
         request_id: Uuid::new_v4().to_string(),
