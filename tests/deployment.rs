@@ -2,24 +2,26 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY, TIME_TO_LIVE};
+use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::aws::PUBLISHER_TIMEOUTS;
 use group_ledger::host::lambda::receiver::WARM_UP_TIMEOUT;
-use group_ledger::host::metrics;
+use group_ledger::host::logging;
 use group_ledger::host::setup;
+use group_ledger::ingest::handler::{Ids, log};
 use group_ledger::ingest::receive::{Outcome, Receipt, Receiver};
 use group_ledger::platform::{PLATFORMS, Registration};
 use group_ledger::settings::Settings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::bus::BUS_ARN;
 use crate::support::cloudformation::{Deployment, Parameters, Resource, Stack, function_ids, parameters, translate};
@@ -842,9 +844,56 @@ async fn line_for(namespace: &str, receiver: &Receiver, credentials: &str, body:
     line(namespace, &receiver.receive(&request, &budget).await)
 }
 
-/// The line that counts a callback with this receipt.
+/// The line of a callback with this receipt, which counts it.
 fn line(namespace: &str, receipt: &Receipt) -> String {
-    metrics::line(namespace, OPENIM.name, receipt, Duration::from_millis(1), Timestamp::now())
+    let written = Written::default();
+    let to = written.clone();
+    tracing::subscriber::with_default(logging::subscriber(Some(namespace), move || to.clone()), || {
+        log(OPENIM.name, receipt, Ids::default(), Duration::from_millis(1));
+    });
+    let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    written.lines().next().unwrap().to_owned()
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A dimension or metric that the line itself does not have makes CloudWatch drop the whole line.
+#[test]
+fn every_name_that_is_declared_is_in_the_line() {
+    let receipt = Receipt { kind: Some("group.created"), ..Receipt::of(Outcome::Recorded) };
+    let before = Timestamp::now().unix_millis();
+    for receipt in [receipt, Receipt::of(Outcome::Ignored), Receipt::of(Outcome::Quarantined(Rejection::NOT_JSON))] {
+        let line: Value = serde_json::from_str(&line("Here", &receipt)).unwrap();
+        assert!(line["_aws"]["Timestamp"].as_i64().unwrap() >= before, "{line}");
+        for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+            assert_eq!(directive["Namespace"], "Here");
+            let dimensions = directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap());
+            for dimension in dimensions {
+                assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension} in {line}");
+            }
+            for metric in directive["Metrics"].as_array().unwrap() {
+                assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric} in {line}");
+            }
+        }
+        let expected = [receipt.outcome.as_str(), receipt.kind.unwrap_or("none"), OPENIM.name];
+        assert_eq!([&line["outcome"], &line["kind"], &line["platform"]], expected);
+        assert_eq!(
+            [&line["callbacks"], &line["duration_us"], &line["message"]],
+            [&json!(1), &json!(1000), &json!("callback")]
+        );
+    }
 }
 
 /// A search of dimensions that no metric has finds nothing, and says nothing; a namespace with a `/` is found in quotes only.
@@ -992,7 +1041,7 @@ fn rollback_alarms_see_one_bad_callback_within_a_minute() {
         assert_eq!(alarm["Statistic"], "Sum", "{id}");
         // Anybody can be rejected.
         assert!(
-            watched(alarm).iter().all(|(.., dimensions)| dimensions.get("Outcome").is_none_or(|one| one != "rejected"))
+            watched(alarm).iter().all(|(.., dimensions)| dimensions.get("outcome").is_none_or(|one| one != "rejected"))
         );
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::host::aws::{self, FUNCTION_TIMEOUTS, PUBLISHER_TIMEOUTS, READER_TIMEOUTS};
-use crate::host::metrics::Emf;
 use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
@@ -20,9 +19,7 @@ use crate::storage::store::Store;
 ///
 /// Where a setting is missing or wrong.
 pub fn receiver(platform: &Registration, settings: &Settings<'_>) -> Result<Receiver, SettingError> {
-    let observer =
-        settings.text("METRICS_NAMESPACE").map(|namespace| Box::new(Emf::new(namespace)) as Box<dyn Observer>);
-    receiver_over(Arc::new(store(settings)?), platform, settings, observer)
+    receiver_over(Arc::new(store(settings)?), platform, settings, None)
 }
 
 /// A receiver over a store, which it may share with others.

@@ -22,7 +22,7 @@ use crate::storage::envelope::pieces;
 /// Who counts callbacks.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A callback of `platform` was received and answered after `duration`.
-    fn observe(&self, platform: &'static str, receipt: &Receipt, duration: Duration, now: Timestamp);
+    fn observe(&self, platform: &'static str, receipt: &Receipt, duration: Duration);
 }
 
 impl Receiver {
@@ -51,7 +51,7 @@ impl Receiver {
         };
         log(self.platform().name(), &receipt, ids, duration);
         if let Some(observer) = self.observer() {
-            observer.observe(self.platform().name(), &receipt, duration, now);
+            observer.observe(self.platform().name(), &receipt, duration);
         }
         let rejection = receipt.outcome.rejection();
         // This sender retries only after a timeout. Delay the error answer until it has timed out.
@@ -64,21 +64,27 @@ impl Receiver {
 }
 
 /// What the log calls a request.
-#[derive(Clone, Copy)]
-struct Ids<'r> {
-    request_id: &'r str,
-    caller_request_id: Option<&'r str>,
+#[derive(Clone, Copy, Default)]
+pub struct Ids<'r> {
+    /// The host's id.
+    pub request_id: &'r str,
+    /// The sender's own.
+    pub caller_request_id: Option<&'r str>,
 }
 
-fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) {
+/// Writes a callback's line. Metrics are made of it: `callbacks` counts it, and each of `platform`, `outcome` and `kind` is there.
+pub fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) {
     let Ids { request_id, caller_request_id } = ids;
-    let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let (kind, outcome) = (receipt.kind, receipt.outcome.as_str());
+    let (callbacks, duration_us) = (1_u64, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    let (kind, outcome) = (receipt.kind.unwrap_or("none"), receipt.outcome.as_str());
     let command = receipt.command.as_deref().map(loggable);
     let error = receipt.fault.as_ref().map(tracing::field::display);
     match &receipt.outcome {
         Outcome::NotStored | Outcome::Defect => {
-            error!(platform, command, kind, outcome, error, duration_us, request_id, caller_request_id, "callback");
+            error!(
+                platform,
+                command, kind, outcome, error, callbacks, duration_us, request_id, caller_request_id, "callback"
+            );
         }
         Outcome::Rejected(rejection) | Outcome::RejectedKnownCaller(rejection) | Outcome::Quarantined(rejection) => {
             let (code, reason) = (rejection.code(), tracing::field::display(rejection));
@@ -88,9 +94,12 @@ fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) {
             );
         }
         Outcome::Queued => {
-            warn!(platform, command, kind, outcome, error, duration_us, request_id, caller_request_id, "callback");
+            warn!(
+                platform,
+                command, kind, outcome, error, callbacks, duration_us, request_id, caller_request_id, "callback"
+            );
         }
-        _ => info!(platform, command, kind, outcome, duration_us, request_id, caller_request_id, "callback"),
+        _ => info!(platform, command, kind, outcome, callbacks, duration_us, request_id, caller_request_id, "callback"),
     }
     // The last resort.
     for envelope in receipt.unstored.iter().flat_map(|text| pieces(text)) {

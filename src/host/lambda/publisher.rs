@@ -20,8 +20,9 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    logging::start();
-    let publisher = match setup::publisher(&Settings::from_env()) {
+    let settings = Settings::from_env();
+    logging::start(&settings);
+    let publisher = match setup::publisher(&settings) {
         Ok(publisher) => publisher,
         Err(error) => {
             error!(%error, "cannot start");

@@ -26,8 +26,9 @@ use crate::settings::Settings;
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    logging::start();
-    let reader = match setup::reader(&Settings::from_env()) {
+    let settings = Settings::from_env();
+    logging::start(&settings);
+    let reader = match setup::reader(&settings) {
         Ok(reader) => reader,
         Err(error) => {
             error!(%error, "cannot start");

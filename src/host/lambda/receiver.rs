@@ -23,8 +23,9 @@ pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run(platform: &Registration) -> ExitCode {
-    logging::start();
-    let receiver = match setup::receiver(platform, &Settings::from_env()) {
+    let settings = Settings::from_env();
+    logging::start(&settings);
+    let receiver = match setup::receiver(platform, &settings) {
         Ok(receiver) => Arc::new(receiver),
         Err(error) => {
             error!(platform = platform.name, %error, "cannot start");

@@ -22,8 +22,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    logging::start();
-    let ledger = match setup::ledger(&Settings::from_env()) {
+    let settings = Settings::from_env();
+    logging::start(&settings);
+    let ledger = match setup::ledger(&settings) {
         Ok(ledger) => ledger,
         Err(error) => {
             error!(%error, "cannot start");

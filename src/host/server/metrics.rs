@@ -18,7 +18,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::domain::timestamp::Timestamp;
 use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receipt;
 
@@ -102,7 +101,7 @@ impl Metrics {
 }
 
 impl Observer for Counts {
-    fn observe(&self, platform: &'static str, receipt: &Receipt, duration: Duration, _now: Timestamp) {
+    fn observe(&self, platform: &'static str, receipt: &Receipt, duration: Duration) {
         let (outcome, kind) = (receipt.outcome.as_str(), receipt.kind.unwrap_or("none"));
         self.callbacks.get_or_create(&CallbackLabels { platform, outcome, kind }).inc();
         self.durations.get_or_create(&PlatformLabel { platform }).observe(duration.as_secs_f64());

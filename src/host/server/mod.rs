@@ -89,7 +89,7 @@ pub fn run() -> ExitCode {
         let is_alive = address(&settings).is_ok_and(health::is_alive);
         return if is_alive { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    logging::start();
+    logging::start(&settings);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
