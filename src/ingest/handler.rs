@@ -90,7 +90,17 @@ pub fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) 
             let (code, reason) = (rejection.code(), tracing::field::display(rejection));
             warn!(
                 platform,
-                command, kind, outcome, code, reason, error, duration_us, request_id, caller_request_id, "callback"
+                command,
+                kind,
+                outcome,
+                code,
+                reason,
+                error,
+                callbacks,
+                duration_us,
+                request_id,
+                caller_request_id,
+                "callback"
             );
         }
         Outcome::Queued => {
