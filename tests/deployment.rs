@@ -640,7 +640,10 @@ fn settings_read(platform: &Registration) -> BTreeSet<String> {
         settings.get(name).cloned()
     };
     setup::receiver(platform, &Settings::new(&lookup)).unwrap();
-    read.into_inner()
+    let mut read = read.into_inner();
+    // The log's, which a process starts once.
+    read.insert("METRICS_NAMESPACE".to_owned());
+    read
 }
 
 /// Those that the publisher asks for.
