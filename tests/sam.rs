@@ -22,6 +22,9 @@ use crate::support::bus::{BUS_ARN, Reply, TestBus};
 use crate::support::cloudformation::function_ids;
 use crate::support::{TABLE, TEST_TIMEOUT, Table, files, free_port, platform_of, post, send};
 
+/// Of a reader of the ledger.
+const TOKEN: &str = "0123456789abcdef";
+
 /// A `sam local` command on the built template, its functions' settings pointing at `table`.
 fn sam_local(subcommand: &str, table: &Table, more: &[(&str, &str)], folder: &TempDir) -> Command {
     let port = table.endpoint.rsplit(':').next().unwrap();
@@ -36,7 +39,8 @@ fn sam_local(subcommand: &str, table: &Table, more: &[(&str, &str)], folder: &Te
     fs::write(&settings, json!({ "Parameters": environment }).to_string()).unwrap();
     let variable =
         |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run make verify-sam"));
-    let parameters = format!("Architecture={} EventBusArn={BUS_ARN}", variable("ARCHITECTURE"));
+    let parameters =
+        format!("Architecture={} EventBusArn={BUS_ARN} ReaderTokens=support:{TOKEN}", variable("ARCHITECTURE"));
     // What runs in the background has inherited that it ignores an interrupt, which SAM would then ignore too.
     let mut command = Command::new("env");
     command
@@ -55,24 +59,97 @@ fn sam_local(subcommand: &str, table: &Table, more: &[(&str, &str)], folder: &Te
 #[ignore = "needs Docker: make verify-sam"]
 async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
     for (name, event) in files("events") {
-        let table = Table::start_at("0.0.0.0").await;
-        let folder = TempDir::new().unwrap();
-        let mut invoke = sam_local("invoke", &table, &[secrets(&name)], &folder);
-        let function = &function_ids()[platform_of(&name).name];
-        invoke.args([function, "--event", &format!("events/{name}.json")]);
-        let output = timeout(TEST_TIMEOUT, invoke.output()).await.unwrap().unwrap();
-        let log = String::from_utf8_lossy(&output.stderr);
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{name}: {log}"));
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let table = Table::start_at("0.0.0.0").await;
+            let event_file = format!("events/{name}.json");
+            let (answer, log) = invoke(platform_of(&name).name, &event_file, &table, &[secrets(&name)]).await;
+            let result = json!({ "answer": answer, "records": written(table.records()) });
+            assert_eq!(result, receive_sample(&name, &event).await, "{name}: {log}");
+            let counts = |line: &&str| line.contains(r#"{"_aws":"#) && line.contains(r#""outcome":"#);
+            let lines = log.lines().filter(counts).count();
+            // SAM follows the log of a container, and sees nothing of one that has ended by then.
+            if lines == 0 && attempts < 3 {
+                continue;
+            }
+            assert_eq!(lines, 1, "{name}: one line a callback, which counts it, in {log}");
+            let (status, records) = (&result["answer"]["statusCode"], result["records"].as_array().unwrap().len());
+            println!("  {name}: {status} and {records} records");
+            break;
+        }
+    }
+}
 
-        let result = json!({ "answer": answer, "records": written(table.records()) });
-        assert_eq!(result, receive_sample(&name, &event).await, "{name}: {log}");
-        let lines = log.lines().filter(|line| line.contains(r#"{"_aws":"#) && line.contains(r#""outcome":"#)).count();
-        assert_eq!(lines, 1, "{name}: one line a callback, which counts it, in {log}");
-        println!(
-            "  {name}: {} and {} records",
-            result["answer"]["statusCode"],
-            result["records"].as_array().unwrap().len()
-        );
+/// Invokes the function of a binary with an event; its answer and its log.
+async fn invoke(binary: &str, event_file: &str, table: &Table, settings: &[(&str, &str)]) -> (Value, String) {
+    let folder = TempDir::new().unwrap();
+    let mut command = sam_local("invoke", table, settings, &folder);
+    command.args([&function_ids()[binary], "--event", event_file]);
+    let output = timeout(TEST_TIMEOUT, command.output()).await.unwrap().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{event_file}: {log}"));
+    (answer, log)
+}
+
+/// One message can be written and one cannot: the queue is told of that alone.
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn the_replay_writes_the_messages_of_the_queue() {
+    let table = Table::start_at("0.0.0.0").await;
+    let folder = TempDir::new().unwrap();
+    let envelope = fs::read_to_string("tests/envelopes/record.txt").unwrap();
+    let message = |id: &str, body: &str| {
+        json!({
+            "messageId": id,
+            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+            "body": body,
+            "attributes": { "ApproximateReceiveCount": "1", "SentTimestamp": "1545082649183" },
+            "messageAttributes": {},
+            "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:fallback-queue",
+            "awsRegion": "us-east-1",
+        })
+    };
+    let event = json!({ "Records": [message("1", envelope.trim()), message("2", "nonsense")] });
+    let event_file = folder.path().join("event.json");
+    fs::write(&event_file, event.to_string()).unwrap();
+    let (answer, log) = invoke("replay", event_file.to_str().unwrap(), &table, &[]).await;
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "2" }] }), "{log}");
+    let records = table.records();
+    assert_eq!(records.len(), 1, "{log}");
+    println!("  replay: {} of {}", records[0]["kind"], records[0]["group_key"]);
+}
+
+/// Its page, its API to who has a token, and to nobody else.
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn the_reader_reads_what_was_recorded() {
+    let table = Table::start_at("0.0.0.0").await;
+    through_api(&table, read).await;
+}
+
+async fn read(port: u16) {
+    let create = r#"{"CallbackCommand":"Group.CallbackAfterCreateGroup","GroupId":"g1","EventTime":1715049600123}"#;
+    let query = "?SdkAppid=1400000000&CallbackCommand=Group.CallbackAfterCreateGroup";
+    assert_eq!(send(port, &post(&format!("/tencent-chat{query}"), create)).await.unwrap().0, 200);
+    let get = |path: &str, headers: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n").into_bytes();
+    let authorization = format!("Authorization: Bearer {TOKEN}\r\n");
+    let history = "/ledger/v1/history?group_key=tencent-chat%231400000000%23g1";
+    for (path, headers, status, text) in [
+        ("/ledger", "", 200, "<!doctype html>"),
+        (history, "", 401, "token"),
+        (history, &authorization, 200, r#""kind":"group.created""#),
+        ("/ledger/v1/feed?settle=0", &authorization, 200, r#""group_id":"g1""#),
+        ("/ledger/v1/state?group_key=tencent-chat%231400000000%23g1", &authorization, 200, r#""status":"active""#),
+        ("/ledger/v1/apps", &authorization, 200, "1400000000"),
+        ("/ledger/nothing", &authorization, 404, ""),
+    ] {
+        let (answered, body) = send(port, &get(path, headers)).await.unwrap();
+        assert_eq!(answered, status, "{path}: {body}");
+        assert!(body.contains(text), "{path}: no {text} in {body}");
+        println!("  reader: {answered} to {path}");
     }
 }
 
@@ -81,18 +158,13 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
 async fn the_publisher_puts_a_record_of_the_stream_on_the_bus() {
     let table = Table::start_at("0.0.0.0").await;
     let bus = TestBus::start_at("0.0.0.0", Reply::accept).await;
-    let folder = TempDir::new().unwrap();
     let endpoint = format!("http://host.docker.internal:{}", bus.endpoint.rsplit(':').next().unwrap());
     let settings = [
         ("EVENT_BUS_ARN", BUS_ARN),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", &endpoint),
         ("PUBLISHER_DEAD_LETTER_QUEUE_URL", "http://host.docker.internal:1/dead-letters"),
     ];
-    let mut invoke = sam_local("invoke", &table, &settings, &folder);
-    invoke.args([&function_ids()["publisher"], "--event", "tests/publish/stream-event.json"]);
-    let output = timeout(TEST_TIMEOUT, invoke.output()).await.unwrap().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+    let (answer, log) = invoke("publisher", "tests/publish/stream-event.json", &table, &settings).await;
     assert_eq!(answer, json!({ "batchItemFailures": [] }), "{log}");
     let details = bus.details();
     assert_eq!((details.len(), &details[0]["change"]["name"]), (1, &json!("Trail runners")), "{log}");
