@@ -33,9 +33,10 @@ help: ## List the targets
 		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: tools build-functions ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
-	$(call say,Building the local stack …)
-	@cargo build --locked --example local
+run: ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
+	$(call say,Building the functions and the local stack (the first time takes some minutes) …)
+	@# One profile, and the quicker one: it builds the SDK once.
+	@cargo build --locked --bins --example local
 	@exec target/debug/examples/local
 
 STACK_PID = $(or $(LEDGER_FILE),.local/ledger.sqlite).pid

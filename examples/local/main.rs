@@ -29,7 +29,7 @@ Settings, from the environment:
   SQS_PORT        SQS's port, 9324 by default
   EVENTS_PORT     EventBridge's port, 9325 by default
   LEDGER_FILE     where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
-  FUNCTIONS_DIR   where the function binaries are, target/release by default
+  FUNCTIONS_DIR   where the function binaries are, target/debug by default
   READER_TOKENS   who may read the ledger, as name:token; by default a token that is made at each start
 and the functions' own settings, which the README lists.
 

@@ -85,7 +85,7 @@ impl Options {
             sqs_port: port("SQS_PORT", 9324)?,
             events_port: port("EVENTS_PORT", 9325)?,
             ledger_file: setting("LEDGER_FILE", ".local/ledger.sqlite"),
-            functions_dir: setting("FUNCTIONS_DIR", "target/release").into(),
+            functions_dir: setting("FUNCTIONS_DIR", "target/debug").into(),
             table: setting("TABLE_NAME", "group-changes"),
             reader_tokens: ReaderTokens::from_env()?,
         })

@@ -238,7 +238,7 @@ impl Place {
                 anyhow!("{service} {self} {error}: {hint}")
             }
             CallError::Throttled { .. } => anyhow!("{service} {self} {error}: try again in a minute"),
-            CallError::Defect => anyhow!("{service} {self} {error}"),
+            CallError::Defect | CallError::NoTime => anyhow!("{service} {self} {error}"),
         }
     }
 }

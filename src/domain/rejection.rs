@@ -25,6 +25,8 @@ impl Rejection {
     pub const NOT_AN_EVENT: Self = Self::new(40005, "This is not an API Gateway request.");
     /// Not a POST.
     pub const NOT_POST: Self = Self::new(40501, "Only POST carries a callback.");
+    /// The body did not come to its end, or not in time. Nobody is answered with it: it is in the log.
+    pub const INCOMPLETE: Self = Self::new(40801, "The body is incomplete.");
     /// The body is larger than [`MAX_BODY_BYTES`](crate::domain::request::MAX_BODY_BYTES), or than a record can hold.
     pub const TOO_LARGE: Self = Self::new(41301, "The body is too large.");
     /// The body is compressed, which no platform documents.
@@ -35,13 +37,14 @@ impl Rejection {
     pub const NOT_STORED: Self = Self::new(50301, "The callback could not be stored.");
 
     /// The rejections of every platform, for the tests that hold documentation and answers against this list.
-    pub const SHARED: [Self; 10] = [
+    pub const SHARED: [Self; 11] = [
         Self::NOT_JSON,
         Self::NO_COMMAND,
         Self::COMMAND_MISMATCH,
         Self::NO_GROUP_ID,
         Self::NOT_AN_EVENT,
         Self::NOT_POST,
+        Self::INCOMPLETE,
         Self::TOO_LARGE,
         Self::COMPRESSED,
         Self::DEFECT,

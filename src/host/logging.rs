@@ -14,14 +14,12 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::domain::timestamp::Timestamp;
 use crate::host::metrics::{self, Metadata};
-use crate::settings::Settings;
 
-/// Starts the log, whose callbacks are counted under `METRICS_NAMESPACE` where that is set. A panic is logged with its location
+/// Starts the log, whose callbacks are counted under a namespace where one is given. A panic is logged with its location
 /// only: its message could contain callback data.
-pub fn start(settings: &Settings<'_>) {
-    let namespace = settings.text("METRICS_NAMESPACE");
+pub fn start(namespace: Option<&str>) {
     // Fails where there is a log already.
-    let _ = tracing::subscriber::set_global_default(subscriber(namespace.as_deref(), std::io::stdout));
+    let _ = tracing::subscriber::set_global_default(subscriber(namespace, std::io::stdout));
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         error!(location = info.location().map(ToString::to_string), "panic");
     }));

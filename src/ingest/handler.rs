@@ -44,15 +44,7 @@ impl Receiver {
             Err(Rejection::DEFECT) => Receipt::of(Outcome::Defect),
             Err(rejection) => Receipt::of(Outcome::Rejected(*rejection)),
         };
-        let duration = start.elapsed();
-        let ids = Ids {
-            request_id: request.as_ref().map_or("", |request| &request.request_id),
-            caller_request_id: received.and_then(|received| received.caller_request_id.as_deref()).map(loggable_id),
-        };
-        log(self.platform().name(), &receipt, ids, duration);
-        if let Some(observer) = self.observer() {
-            observer.observe(self.platform().name(), &receipt, duration);
-        }
+        self.note(&receipt, received, start.elapsed());
         let rejection = receipt.outcome.rejection();
         // This sender retries only after a timeout. Delay the error answer until it has timed out.
         if self.platform().retries_after_timeout() && matches!(receipt.outcome, Outcome::NotStored | Outcome::Defect) {
@@ -60,6 +52,27 @@ impl Receiver {
         }
         let (request, outcome) = (request.as_ref().ok(), rejection.map_or(Ok(()), Err));
         unwound(|| self.platform().respond(request, outcome)).unwrap_or_else(|| self.platform().respond(None, outcome))
+    }
+}
+
+impl Receiver {
+    /// Logs and counts a request whose body cannot be had, by its head. Without the body there is no answer in the platform's
+    /// words: `OpenIM` would take the fields of any JSON for those of a hook's.
+    pub fn refuse(&self, head: &http::Request<Bytes>, rejection: Rejection, duration: Duration) {
+        let rejected = if self.vouches_for(head) { Outcome::RejectedKnownCaller } else { Outcome::Rejected };
+        self.note(&Receipt::of(rejected(rejection)), head.extensions().get(), duration);
+    }
+
+    /// Logs and counts a callback.
+    fn note(&self, receipt: &Receipt, received: Option<&Received>, duration: Duration) {
+        let ids = Ids {
+            request_id: received.map_or("", |received| &received.request_id),
+            caller_request_id: received.and_then(|received| received.caller_request_id.as_deref()).map(loggable_id),
+        };
+        log(self.platform().name(), receipt, ids, duration);
+        if let Some(observer) = self.observer() {
+            observer.observe(self.platform().name(), receipt, duration);
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub enum CallError {
     /// No answer in time.
     #[error("did not answer in time")]
     TimedOut,
+    /// It was not called: the callback had no time left.
+    #[error("was not called, for want of time")]
+    NoTime,
     /// No connection, or one that broke.
     #[error("could not be reached")]
     Unreachable,

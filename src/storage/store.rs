@@ -115,7 +115,7 @@ impl Store {
         let time = budget.for_fallback_queue(now);
         // Nothing is begun that cannot end: it would take the trial of a half-open breaker, and a connection.
         if time.is_zero() {
-            return Err(Some(CallError::TimedOut.into()));
+            return Err(Some(CallError::NoTime.into()));
         }
         if !self.queue_breaker.admits(ALL, now) {
             return Err(Some(FallbackQueueError::LeftAlone));
@@ -138,7 +138,7 @@ impl Store {
         let now = Instant::now();
         let time = budget.for_ledger(now);
         if time.is_zero() {
-            return Err(Some(CallError::TimedOut.into()));
+            return Err(Some(CallError::NoTime.into()));
         }
         if self.fallback_queue.is_some() && !self.breaker.admits(group, now) {
             return Err(None);
@@ -174,7 +174,7 @@ fn messages<'e>(
 fn failure(error: &CallError, had_an_attempt: bool) -> Failure {
     match error {
         CallError::TimedOut if !had_an_attempt => Failure::Nothing,
-        CallError::Defect => Failure::Nothing,
+        CallError::Defect | CallError::NoTime => Failure::Nothing,
         CallError::Throttled { scope: Scope::Partition, .. } => Failure::PartitionThrottled,
         CallError::Throttled { scope: Scope::Unknown, .. } => Failure::Throttled,
         CallError::Rejected(code) if code == "ValidationException" => Failure::Request,
@@ -205,6 +205,7 @@ mod tests {
             (rejected("AccessDeniedException"), true, Failure::Service),
             (rejected("ValidationException"), true, Failure::Request),
             (CallError::Defect, true, Failure::Nothing),
+            (CallError::NoTime, true, Failure::Nothing),
         ] {
             assert_eq!(failure(&error, had_an_attempt), expected, "{error} {had_an_attempt}");
         }

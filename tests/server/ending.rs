@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Duration, OPENIM, Server, TEST_TIMEOUT, Table, assert_continues, change, sleep, timeout};
+use super::{Duration, OPENIM, Server, TEST_TIMEOUT, Table, assert_continues, change, get, sleep, timeout};
 use crate::reliability::{ALWAYS, World};
-use crate::support::Sent;
 use crate::support::fault::Fault;
+use crate::support::{Sent, send};
 
 const FINE: (Fault, usize) = (Fault::Hang, 0);
 
@@ -19,12 +19,14 @@ fn change_of(number: usize) -> Sent {
     sent
 }
 
-/// DynamoDB answers late, so that all of them are under way at the signal.
+/// DynamoDB does not answer, so that they are under way at the signal; then the fallback queue takes them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_under_way_is_answered() {
     let world = World::start((Fault::Hang, 0), FINE).await;
     let server = Server::start(&world.settings()).await;
-    server.logged("listening").await;
+    // What it writes at its start is over.
+    assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, 200);
+    let asked = world.to_ledger.requests();
     world.to_ledger.arm(ALWAYS);
     let mut open = Vec::new();
     for number in 0..20 {
@@ -39,6 +41,12 @@ async fn what_is_under_way_is_answered() {
         stream.write_all(body).await.unwrap();
     }
     let idle = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
+    let under_way = async {
+        while world.to_ledger.requests() == asked {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(TEST_TIMEOUT, under_way).await.unwrap();
     server.signal("-TERM").await;
     for (stream, _) in &mut open {
         let mut answer = String::new();
@@ -76,12 +84,15 @@ async fn a_second_signal_ends_it_at_once() {
 async fn a_sender_that_disconnects_takes_no_record_along() {
     let world = World::start((Fault::Hang, 0), FINE).await;
     let server = Server::start(&world.settings()).await;
-    // The first attempt gets no answer; the second one is made when the sender has gone.
+    // What it writes at its start is over.
+    assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, 200);
+    let before = world.to_ledger.requests();
+    // The first attempt gets no answer; the second one is made when the sender has disconnected.
     world.to_ledger.arm(1);
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
     stream.write_all(&change(OPENIM).http()).await.unwrap();
     let asked = async {
-        while world.to_ledger.requests() == 0 {
+        while world.to_ledger.requests() == before {
             sleep(Duration::from_millis(1)).await;
         }
     };

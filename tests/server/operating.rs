@@ -59,8 +59,8 @@ async fn it_is_alive_whatever_dynamodb_does_and_ready_where_that_takes_records()
     let server = Server::start(&world.settings()).await;
     server.logged(r#""message":"not ready"#).await;
     let asked = world.to_ledger.requests();
-    for _ in 0..20 {
-        assert_eq!(send(server.port, &get("/healthz")).await.unwrap().0, 200);
+    assert_eq!(send(server.port, &get("/healthz")).await.unwrap().0, 200);
+    for _ in 0..2 {
         assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, 503);
     }
     // Each is a write that is billed.
@@ -111,12 +111,15 @@ async fn metrics_count_what_became_of_callbacks() {
         (r#"platform="tencent-chat",outcome="duplicate",kind="group.info_changed""#, 1),
         (r#"platform="openim",outcome="recorded",kind="group.info_changed""#, 1),
         (r#"platform="openim",outcome="ignored",kind="none""#, 1),
-        (r#"platform="openim",outcome="rejected",kind="none""#, 2),
+        (r#"platform="openim",outcome="rejected",kind="none""#, 1),
+        // Anybody is genuine here.
+        (r#"platform="openim",outcome="rejected_known_caller",kind="none""#, 1),
     ] {
         assert!(text.contains(&format!("group_ledger_callbacks_total{{{labels}}} {count}\n")), "{labels}: {text}");
     }
     assert!(text.contains("group_ledger_callback_duration_seconds_count{platform=\"openim\"} 4\n"), "{text}");
-    assert!(text.contains("\ngroup_ledger_clock_offset_seconds 0.0\n"), "{text}");
+    let offset = text.lines().find_map(|line| line.strip_prefix("group_ledger_clock_offset_seconds ")).unwrap();
+    assert!(offset.parse::<f64>().unwrap().abs() < 2.0, "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
     // On a port of its own alone.
     assert_eq!(send(server.port, &get("/metrics")).await.unwrap().0, 404);

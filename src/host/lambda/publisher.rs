@@ -21,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     let settings = Settings::from_env();
-    logging::start(&settings);
+    logging::start(None);
     let publisher = match setup::publisher(&settings) {
         Ok(publisher) => publisher,
         Err(error) => {

@@ -27,7 +27,7 @@ use crate::settings::Settings;
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     let settings = Settings::from_env();
-    logging::start(&settings);
+    logging::start(None);
     let reader = match setup::reader(&settings) {
         Ok(reader) => reader,
         Err(error) => {

@@ -24,7 +24,7 @@ pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 /// Runs the function of one callback family until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run(platform: &Registration) -> ExitCode {
     let settings = Settings::from_env();
-    logging::start(&settings);
+    logging::start(settings.text("METRICS_NAMESPACE").as_deref());
     let receiver = match setup::receiver(platform, &settings) {
         Ok(receiver) => Arc::new(receiver),
         Err(error) => {

@@ -23,7 +23,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     let settings = Settings::from_env();
-    logging::start(&settings);
+    logging::start(None);
     let ledger = match setup::ledger(&settings) {
         Ok(ledger) => ledger,
         Err(error) => {

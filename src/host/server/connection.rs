@@ -27,11 +27,11 @@ use tracing::error;
 
 use crate::host::server::metrics::Metrics;
 
-/// How many connections there are at most; more wait in the kernel.
+/// How many connections there are at most.
 pub(super) const MAX_CONNECTIONS: usize = 8_192;
 /// How long the head of a request may take, from its first byte on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the peer may take none of an answer.
+/// How long a write may make no progress.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request. API Gateway takes 10,240 bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -42,7 +42,7 @@ const GRACE_PERIOD: Duration = Duration::from_millis(50);
 /// The pause after an accept that failed, as where too many files are open, and between two looks for a connection to close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves so many connections at a time until `stopped`; then until every request that has begun is answered.
+/// Serves at most `max_connections` at a time until `stopped`; then until every request is answered whose head has come.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -61,12 +61,14 @@ pub(super) async fn serve(
             let _held = (permit, counted);
             let mut connection = pin!(connection(stream, router, Arc::clone(&progress)));
             tokio::select! {
+                // First what has come.
+                biased;
                 // What the peer did wrong, or that it has disconnected.
                 _ = connection.as_mut() => return,
                 () = progress.close.notified() => {}
                 _ = ending.wait_for(|ending| *ending) => {}
             }
-            // At once, or after the request that has begun.
+            // At once, or after the request whose head has come.
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         });
@@ -94,7 +96,7 @@ pub(super) async fn serve(
         () = stopped => {}
         () = accept_all => {}
     }
-    // One that waits for room, and those that only the kernel has accepted: their peers take themselves for connected.
+    // One that waits for room, and those that only the kernel has accepted: their peers are already connected.
     if let Some(stream) = lock(&accepted).take() {
         begin(stream, None);
     }
@@ -122,7 +124,7 @@ async fn make_room(room: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphoreP
 
 /// Closes a listener; the connections that nobody had accepted.
 fn backlog(listener: TcpListener) -> Vec<TcpStream> {
-    // What it takes for not ready tokio does not ask for again.
+    // tokio's `accept` trusts what it last knew of the socket; the socket itself is asked here.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let accepted = std::iter::from_fn(|| {
         loop {
@@ -184,7 +186,7 @@ impl Progress {
     fn of(idle: &Arc<Idle>) -> Arc<Self> {
         let (step, number, close) = (AtomicU64::default(), AtomicU64::default(), Arc::default());
         let progress = Self { step, number, idle: Arc::clone(idle), close };
-        progress.waits();
+        progress.mark_idle();
         Arc::new(progress)
     }
 
@@ -192,8 +194,8 @@ impl Progress {
         self.step.load(Ordering::Relaxed)
     }
 
-    /// It awaits a request.
-    fn waits(&self) {
+    /// It awaits a request from now on.
+    fn mark_idle(&self) {
         let mut idle = lock(&self.idle.0);
         idle.last += 1;
         self.number.store(idle.last, Ordering::Relaxed);
@@ -202,26 +204,26 @@ impl Progress {
     }
 
     /// A request has begun.
-    fn begins(&self) {
+    fn mark_busy(&self) {
         lock(&self.idle.0).close.remove(&self.number.load(Ordering::Relaxed));
     }
 
     /// A request is there.
-    fn answers(&self) {
-        self.begins();
+    fn start_answer(&self) {
+        self.mark_busy();
         self.step.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The answer is there.
-    fn answered(&self) {
+    fn end_answer(&self) {
         self.step.fetch_add(1, Ordering::Relaxed);
-        self.waits();
+        self.mark_idle();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.begins();
+        self.mark_busy();
     }
 }
 
@@ -241,17 +243,19 @@ fn connection(
 > {
     let paced = Paced::new(stream, Arc::clone(&progress));
     let service = service_fn(move |request: Request<Incoming>| {
-        progress.answers();
+        progress.start_answer();
         let (answer, progress) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&progress));
         async move {
             let answer = answer.await;
-            progress.answered();
+            progress.end_answer();
             answer
         }
     });
     http1::Builder::new()
         // The time limits are our own: hyper's would end idle connections too.
         .header_read_timeout(None)
+        // A sender may have closed its side by the time its request is read.
+        .half_close(true)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(paced), service)
@@ -295,7 +299,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         if read.is_ready() {
             let awaits_head = step.is_multiple_of(2);
             if awaits_head && self.head.is_none() && buf.filled().len() > before {
-                self.progress.begins();
+                self.progress.mark_busy();
                 self.head = Some((step, Box::pin(sleep(HEAD_TIMEOUT))));
             }
             return read;

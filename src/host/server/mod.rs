@@ -89,7 +89,7 @@ pub fn run() -> ExitCode {
         let is_alive = address(&settings).is_ok_and(health::is_alive);
         return if is_alive { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    logging::start(&settings);
+    logging::start(None);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -212,7 +212,10 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
 
         let timeouts = timeouts(settings)?;
-        let config = credentials::in_the_background(aws::chain(timeouts).load().await);
+        // Whoever gives credentials may be slower than the table: its time is its own.
+        let config = aws::chain(READER_TIMEOUTS).load().await;
+        let config = config.into_builder().timeout_config(aws::timeout_config(timeouts)).build();
+        let config = credentials::in_the_background(config);
         if config.region().is_none() {
             return Err(SettingError::new("AWS_REGION", "is not set: set it to the table's region").into());
         }

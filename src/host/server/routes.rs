@@ -1,7 +1,7 @@
 //! Which handler a path has, and what a callback's request is bounded by before its handler sees it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
@@ -19,23 +19,24 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::domain::rejection::Rejection;
-use crate::domain::request::{Deadline, MAX_BODY_BYTES, Received};
+use crate::domain::request::{Deadline, Received};
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
 use crate::reading::problem::Problem;
 
-/// How much of a body is kept: one byte more than is decoded, so that its handler rejects a larger one.
-const MAX_KEPT_BYTES: usize = MAX_BODY_BYTES + 1;
+/// The largest body that a handler sees, who answers one that it does not decode with what the body has: what Lambda would take.
+const MAX_READ_BYTES: usize = 6 * 1024 * 1024;
 /// A body that is larger than this needs room among the large ones until it is handled.
 const SMALL_BYTES: usize = 16 * 1024;
 /// Room for the large bodies of genuine callbacks, in KiB.
 const LARGE_KIB: usize = 64 * 1024;
-/// Room for those of everybody else: strangers, and senders that sign their bodies.
+/// Room beside it for those of everybody else: strangers, and senders that sign their bodies.
 const LARGE_KIB_OF_OTHERS: usize = 16 * 1024;
 /// How long a body may take: as long as the most patient sender waits for its answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many callbacks are handled at a time; an outage of DynamoDB holds each for a second until the circuit breaker opens.
+/// How many callbacks are handled at a time; an outage of DynamoDB holds each for a second until the circuit breaker opens,
+/// and an error that is held back for `TENCENT_RETRIES_AFTER_TIMEOUT` for two.
 const MAX_CALLBACKS: usize = 2_048;
 /// How long one more waits.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -47,9 +48,6 @@ const MAX_READING_WAIT: Duration = Duration::from_secs(5);
 /// Where whoever is in front of the server says what it calls a request: proxies, and SCF.
 const CALLERS_IDS: [HeaderName; 2] =
     [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-scf-request-id")];
-
-/// A body that did not come, or not in time.
-const INCOMPLETE: Rejection = Rejection::new(40801, "The body is incomplete.");
 
 /// The callbacks that are read and handled.
 #[derive(Clone)]
@@ -88,41 +86,62 @@ impl Callbacks {
         drop(self.under_way.write().await);
     }
 
-    /// Reads a body, with the room that a large one takes; `None` where it is incomplete.
+    /// Reads a body, with the room that a large one takes.
+    ///
+    /// # Errors
+    ///
+    /// Where it is incomplete, or larger than a handler may see.
     async fn read(
         &self,
         mut body: Body,
         is_genuine: impl FnOnce() -> bool,
-    ) -> Option<(Bytes, Option<OwnedSemaphorePermit>)> {
+    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Rejection> {
         let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
-        let (mut kept, mut room, mut is_genuine) = (BytesMut::new(), None, Some(is_genuine));
+        let (mut read, mut room, mut is_genuine, mut is_too_large) = (BytesMut::new(), None, Some(is_genuine), false);
         while let Some(frame) = body.frame().await {
             // No data: trailers.
-            let Ok(mut data) = frame.ok()?.into_data() else { continue };
-            if kept.len() + data.len() > SMALL_BYTES
+            let Ok(data) = frame.map_err(|_| Rejection::INCOMPLETE)?.into_data() else { continue };
+            if is_too_large || read.len() + data.len() > MAX_READ_BYTES {
+                // The rest is read all the same: who is still sending would not see the answer.
+                (read, room, is_too_large) = (BytesMut::new(), None, true);
+                continue;
+            }
+            if read.len() + data.len() > SMALL_BYTES
                 && let Some(is_genuine) = is_genuine.take()
             {
                 let large = if is_genuine() { &self.large } else { &self.large_of_others };
                 // All of it at once: two that waited for a little more would wait for each other.
-                let kib = u32::try_from(size.min(MAX_KEPT_BYTES).div_ceil(1024)).ok()?;
+                let kib = u32::try_from(size.min(MAX_READ_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
                 room = Arc::clone(large).acquire_many_owned(kib).await.ok();
             }
-            // The rest is read all the same: who is still sending would not see the answer.
-            data.truncate(MAX_KEPT_BYTES - kept.len());
-            kept.extend_from_slice(&data);
+            read.extend_from_slice(&data);
         }
-        Some((kept.freeze(), room))
+        if is_too_large { Err(Rejection::TOO_LARGE) } else { Ok((read.freeze(), room)) }
     }
 }
 
 async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let at = Timestamp::now();
-    let is_genuine = || receiver.vouches_for(&http::Request::from_parts(parts.clone(), Bytes::new()));
-    let Ok(Some((body, room))) = timeout(BODY_TIMEOUT, callbacks.read(body, is_genuine)).await.map_err(|_| ()) else {
-        let mut answer = receiver.handle(Err(INCOMPLETE)).await.map(Body::from);
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return answer;
+    let start = Instant::now();
+    let caller_request_id = CALLERS_IDS.iter().find_map(|name| parts.headers.get(name)).map(HeaderValue::as_bytes);
+    let receipt = Received {
+        at: Timestamp::now(),
+        request_id: Uuid::new_v4().to_string(),
+        caller_request_id: caller_request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
+        deadline: Deadline::None,
+    };
+    parts.extensions = http::Extensions::new();
+    parts.extensions.insert(receipt.clone());
+    let head = || http::Request::from_parts(parts.clone(), Bytes::new());
+    let read = timeout(BODY_TIMEOUT, callbacks.read(body, || receiver.vouches_for(&head()))).await;
+    let (body, room) = match read.unwrap_or(Err(Rejection::INCOMPLETE)) {
+        Ok(read) => read,
+        Err(rejection) => {
+            receiver.refuse(&head(), rejection, start.elapsed());
+            let is_too_large = rejection == Rejection::TOO_LARGE;
+            let status = if is_too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::REQUEST_TIMEOUT };
+            return (status, [(CONNECTION, HeaderValue::from_static("close"))]).into_response();
+        }
     };
     let under_way = Arc::clone(&callbacks.under_way).read_owned().await;
     // A task of its own: a sender that disconnects takes its connection along, and not the record.
@@ -132,15 +151,9 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
         if permit.is_none() {
             error!(platform = receiver.platform().name(), "too many callbacks at a time");
         }
-        let caller_request_id = CALLERS_IDS.iter().find_map(|name| parts.headers.get(name)).map(HeaderValue::as_bytes);
-        parts.extensions = http::Extensions::new();
-        parts.extensions.insert(Received {
-            at,
-            request_id: Uuid::new_v4().to_string(),
-            // Then the log keeps the callback.
-            deadline: if permit.is_some() { Deadline::None } else { Deadline::Passed },
-            caller_request_id: caller_request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
-        });
+        // Without a permit, the log keeps the callback.
+        let deadline = if permit.is_some() { Deadline::None } else { Deadline::Passed };
+        parts.extensions.insert(Received { deadline, ..receipt });
         receiver.handle(Ok(http::Request::from_parts(parts, body))).await
     });
     // A handler does not panic, and nobody aborts it but the end of the process.
