@@ -293,14 +293,14 @@ async fn a_request_counts_whose_sender_has_closed_its_side() {
 async fn a_body_is_taken_up_to_its_limit() {
     let table = Table::start().await;
     let server = Server::start(&table.settings(&[])).await;
-    for (bytes, status, is_in_words) in [(1_000_000, 200, true), (2_000_000, 413, true), (20_000_000, 413, false)] {
+    for (bytes, status) in [(1_000_000, 200), (2_000_000, 413), (20_000_000, 413)] {
         let body = format!(
             r#"{{"callbackCommand":"callbackAfterSetGroupInfoExCommand","groupID":"g1","groupName":"{}"}}"#,
             "n".repeat(bytes)
         );
         let (answered, text) = crate::support::send(server.port, &post("/openim", &body)).await.unwrap();
         assert_eq!(answered, status, "{bytes} bytes: {text}");
-        assert_eq!(text.contains("actionCode"), is_in_words, "{bytes} bytes: {text}");
+        assert!(text.contains("actionCode"), "{bytes} bytes: {text}");
     }
     server.end().await;
 }

@@ -136,11 +136,10 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
     let read = timeout(BODY_TIMEOUT, callbacks.read(body, || receiver.vouches_for(&head()))).await;
     let (body, room) = match read.unwrap_or(Err(Rejection::INCOMPLETE)) {
         Ok(read) => read,
+        Err(Rejection::TOO_LARGE) => return receiver.handle(Err(Rejection::TOO_LARGE)).await.map(Body::from),
         Err(rejection) => {
             receiver.refuse(&head(), rejection, start.elapsed());
-            let is_too_large = rejection == Rejection::TOO_LARGE;
-            let status = if is_too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::REQUEST_TIMEOUT };
-            return (status, [(CONNECTION, HeaderValue::from_static("close"))]).into_response();
+            return (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, HeaderValue::from_static("close"))]).into_response();
         }
     };
     let under_way = Arc::clone(&callbacks.under_way).read_owned().await;
