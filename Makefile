@@ -33,9 +33,9 @@ help: ## List the targets
 		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
+run: $(TOOLS)/bin/cargo-lambda ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
 	$(call say,Building the functions and the local stack (the first time takes some minutes) …)
-	@# One profile, and the quicker one: it builds the SDK once.
+	@# One profile, the one that builds faster: the SDK is compiled once.
 	@cargo build --locked --bins --example local
 	@exec target/debug/examples/local
 
@@ -288,6 +288,13 @@ $(TOOLS_READY): requirements.txt
 	$(call say,Installing the tools into $(TOOLS) …)
 	python3 -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# The local Lambda API, which is all that `make run` needs.
+$(TOOLS)/bin/cargo-lambda: requirements.txt
+	$(call say,Installing the local Lambda API into $(TOOLS) …)
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --disable-pip-version-check --constraint requirements.txt cargo-lambda
 	@touch $@
 
 .PHONY: clean

@@ -111,13 +111,26 @@ impl Checkout {
 
 /// A variable of the Makefile, as `make` has it with others.
 fn variable(name: &str, others: &[&str]) -> String {
+    let show = format!("--eval=show: ; @echo $({name})");
+    make(&[&["--no-print-directory", &show, "show"], others].concat()).trim().to_owned()
+}
+
+/// What `make` prints in the checkout.
+fn make(arguments: &[&str]) -> String {
     let mut make = Command::new("make");
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"] {
         make.env_remove(variable);
     }
-    let show = format!("--eval=show: ; @echo $({name})");
-    let output = make.args(["--no-print-directory", &show, "show"]).args(others).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    String::from_utf8(make.args(arguments).output().unwrap().stdout).unwrap()
+}
+
+/// Where nothing is installed yet: the stack's Lambda API is cargo-lambda.
+#[test]
+fn a_first_run_installs_what_the_local_stack_starts() {
+    let steps = make(&["--dry-run", "run", "TOOLS=/nonexistent"]);
+    let [installed, built, started] =
+        ["cargo-lambda\n", "cargo build", "examples/local\n"].map(|step| steps.find(step));
+    assert!(installed.is_some() && installed < built && built < started, "{steps}");
 }
 
 #[test]
