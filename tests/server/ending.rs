@@ -24,7 +24,7 @@ fn change_of(number: usize) -> Sent {
 async fn what_is_under_way_is_answered() {
     let world = World::start((Fault::Hang, 0), FINE).await;
     let server = Server::start(&world.settings()).await;
-    // What it writes at its start is over.
+    // Its warm-up write is done.
     assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, 200);
     let asked = world.to_ledger.requests();
     world.to_ledger.arm(ALWAYS);
@@ -47,12 +47,18 @@ async fn what_is_under_way_is_answered() {
         }
     };
     timeout(TEST_TIMEOUT, under_way).await.unwrap();
+    let port = server.port;
     server.signal("-TERM").await;
+    let refused = async { while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {} };
+    timeout(TEST_TIMEOUT, refused).await.expect("it still listens");
+    let mut told = 0;
     for (stream, _) in &mut open {
         let mut answer = String::new();
         timeout(TEST_TIMEOUT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        told += usize::from(answer.contains("connection: close"));
     }
+    assert!(told > 0, "no answer says that the connection ends");
     let (code, log) = server.ended().await;
     drop(idle);
     assert_eq!(code, Some(0), "{log}");
@@ -84,7 +90,7 @@ async fn a_second_signal_ends_it_at_once() {
 async fn a_sender_that_disconnects_takes_no_record_along() {
     let world = World::start((Fault::Hang, 0), FINE).await;
     let server = Server::start(&world.settings()).await;
-    // What it writes at its start is over.
+    // Its warm-up write is done.
     assert_eq!(send(server.port, &get("/readyz")).await.unwrap().0, 200);
     let before = world.to_ledger.requests();
     // The first attempt gets no answer; the second one is made when the sender has disconnected.

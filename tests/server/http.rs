@@ -4,13 +4,15 @@
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 
+use http_body_util::Full;
+use hyper::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::{
     Duration, OPENIM, PLATFORMS, Sent, Server, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_continues,
-    assert_takes_callbacks, change, command, get, post, sleep, timeout,
+    assert_takes_callbacks, change, command, get, post, serve, sleep, timeout,
 };
 
 /// Sends parts, with a pause after each, and reads until the server closes the connection.
@@ -187,7 +189,7 @@ async fn assert_is_answered(stream: &mut TcpStream) {
     assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
-/// Half of 64 files are 32 connections.
+/// With 64 open files there is room for 32 connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_there_is_no_room_the_longest_idle_connection_is_closed() {
     let table = Table::start().await;
@@ -219,7 +221,7 @@ async fn where_there_is_no_room_the_longest_idle_connection_is_closed() {
     server.end().await;
 }
 
-/// Who is not known to be genuine fills the room of others alone.
+/// Requests whose head does not prove them genuine have a room of their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bodies_of_strangers_do_not_take_the_room_of_genuine_ones() {
     let table = Table::start().await;
@@ -252,7 +254,10 @@ async fn the_bodies_of_strangers_do_not_take_the_room_of_genuine_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_connections_are_served_at_once() {
     let table = Table::start().await;
-    let server = Server::start(&table.settings(&[("METRICS_PORT", "0")])).await;
+    // The embedded DynamoDB does not write 300 records in time on a busy machine.
+    let dynamodb = serve(Duration::ZERO, || Response::new(Full::from("{}"))).await;
+    let settings = [("METRICS_PORT", "0"), ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb)];
+    let server = Server::start(&table.settings(&settings)).await;
     let metrics = server.port_of("metrics").await;
     let mut open = Vec::new();
     for number in 0..300 {
@@ -263,15 +268,14 @@ async fn many_connections_are_served_at_once() {
     for stream in &mut open {
         let mut answer = [0; 12];
         timeout(TEST_TIMEOUT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
-        // On a busy machine the table does not take all of them in time.
-        assert!([b"HTTP/1.1 200", b"HTTP/1.1 503"].contains(&&answer), "{answer:?}");
+        assert_eq!(&answer, b"HTTP/1.1 200");
     }
     let text = crate::support::send(metrics, &get("/metrics")).await.unwrap().1;
     assert!(text.contains("\ngroup_ledger_connections 300\n"), "{text}");
     server.end().await;
 }
 
-/// A sender that has timed out, or that closes its side at once, has closed it by the time its request is read.
+/// The sender may close its side of the connection before its request is read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_counts_whose_sender_has_closed_its_side() {
     let table = Table::start().await;

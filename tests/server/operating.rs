@@ -7,16 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_smithy_types::date_time::{DateTime, Format};
 use group_ledger::domain::timestamp::Timestamp;
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::Response;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{
-    Duration, OPENIM, Server, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_takes_callbacks, change, get, sleep, timeout,
+    Duration, OPENIM, Server, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_takes_callbacks, change, get, serve, sleep,
+    timeout,
 };
 use crate::reliability::{ALWAYS, DOWN, World};
 use crate::support::fault::Fault;
@@ -24,27 +21,6 @@ use crate::support::server::command;
 use crate::support::{message, send};
 
 const FINE: (Fault, usize) = (Fault::Hang, 0);
-
-/// Serves answers on a port of its own, each after a while; its address.
-async fn serve(delay: Duration, answer: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let answer = Arc::new(answer);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let answer = Arc::clone(&answer);
-            let service = service_fn(move |_: Request<Incoming>| {
-                let answer = answer();
-                async move {
-                    sleep(delay).await;
-                    Ok::<_, std::convert::Infallible>(answer)
-                }
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-        }
-    });
-    address
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_alive_whatever_dynamodb_does_and_ready_where_that_takes_records() {
@@ -173,7 +149,7 @@ async fn a_replay_in_the_process_drains_the_queue() {
     server.end().await;
 }
 
-/// As a container's are, which are good for some hours. They take longer to come than an attempt of a call may take.
+/// As a container's are, which are good for some hours. Fetching them takes longer than one attempt of a call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_are_fetched_and_fetched_again() {
     let table = Table::start().await;
