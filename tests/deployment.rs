@@ -852,7 +852,7 @@ fn line(namespace: &str, receipt: &Receipt) -> String {
     let written = Written::default();
     let to = written.clone();
     tracing::subscriber::with_default(logging::subscriber(Some(namespace), move || to.clone()), || {
-        // Another test's thread may have found nobody interested.
+        // Another thread may have cached that no subscriber wants this event.
         tracing::callsite::rebuild_interest_cache();
         log(OPENIM.name, receipt, Ids::default(), Duration::from_millis(1));
     });

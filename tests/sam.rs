@@ -69,7 +69,7 @@ async fn every_sample_event_comes_to_what_it_comes_to_in_process() {
             assert_eq!(result, receive_sample(&name, &event).await, "{name}: {log}");
             let counts = |line: &&str| line.contains(r#"{"_aws":"#) && line.contains(r#""outcome":"#);
             let lines = log.lines().filter(counts).count();
-            // SAM follows the log of a container, and sees nothing of one that has ended by then.
+            // SAM may attach to a container's log after the container has ended.
             if lines == 0 && attempts < 3 {
                 continue;
             }
@@ -92,7 +92,7 @@ async fn invoke(binary: &str, event_file: &str, table: &Table, settings: &[(&str
     (answer, log)
 }
 
-/// One message can be written and one cannot: the queue is told of that alone.
+/// One message can be written, one cannot: only that one is reported.
 #[tokio::test]
 #[ignore = "needs Docker: make verify-sam"]
 async fn the_replay_writes_the_messages_of_the_queue() {
@@ -122,7 +122,7 @@ async fn the_replay_writes_the_messages_of_the_queue() {
     println!("  replay: {} of {}", records[0]["kind"], records[0]["group_key"]);
 }
 
-/// Its page, its API to who has a token, and to nobody else.
+/// The page is open to everybody; the API needs a token.
 #[tokio::test]
 #[ignore = "needs Docker: make verify-sam"]
 async fn the_reader_reads_what_was_recorded() {

@@ -25,7 +25,7 @@ impl Rejection {
     pub const NOT_AN_EVENT: Self = Self::new(40005, "This is not an API Gateway request.");
     /// Not a POST.
     pub const NOT_POST: Self = Self::new(40501, "Only POST carries a callback.");
-    /// The body did not come to its end, or not in time. Nobody is answered with it: it is in the log.
+    /// The body is incomplete, or did not arrive in time. Only the log says so: the answer has no body.
     pub const INCOMPLETE: Self = Self::new(40801, "The body is incomplete.");
     /// The body is larger than [`MAX_BODY_BYTES`](crate::domain::request::MAX_BODY_BYTES), or than a record can hold.
     pub const TOO_LARGE: Self = Self::new(41301, "The body is too large.");

@@ -1,4 +1,4 @@
-//! The log: lines of JSON on standard output, from where Lambda takes them to CloudWatch. The line of a callback is its metrics too.
+//! The log: lines of JSON on standard output, from where Lambda takes them to CloudWatch. A callback's line carries its metrics.
 
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
@@ -25,7 +25,7 @@ pub fn start(namespace: Option<&str>) {
     }));
 }
 
-/// What writes the log to `writer`, and counts callbacks under a namespace.
+/// A subscriber that writes the log to `writer`, with metrics of callbacks where a namespace is given.
 pub fn subscriber<W>(namespace: Option<&str>, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -36,7 +36,7 @@ where
 
 /// The form of a line.
 struct Lines {
-    /// What CloudWatch makes metrics of, in the lines that have them.
+    /// The metric directives of a callback's line.
     directives: Option<Box<RawValue>>,
 }
 

@@ -1,4 +1,4 @@
-//! Metrics, in CloudWatch's embedded metric format: what of a callback's line of log is counted, and by what.
+//! Metrics, in CloudWatch's embedded metric format: which fields of a callback's line of log are metrics, and by what dimensions.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
@@ -14,7 +14,7 @@ pub const CALLBACKS: &str = "callbacks";
 /// The field that says how long a callback took in the function, by `platform`.
 pub const DURATION: &str = "duration_us";
 
-/// What makes a line one of metrics.
+/// The field `_aws`, by which CloudWatch reads metrics from a line.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Metadata<'l> {
@@ -39,7 +39,7 @@ struct Metric {
     unit: &'static str,
 }
 
-/// What CloudWatch makes metrics of, under a namespace: the same for every line. `None` never happens.
+/// The metric directives of a namespace, the same for every line. Never `None`: any text is JSON.
 pub(super) fn directives(namespace: &str) -> Option<Box<RawValue>> {
     let directive = |dimensions, name, unit| Directive { namespace, dimensions, metrics: [Metric { name, unit }] };
     let directives = [

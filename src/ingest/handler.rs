@@ -53,11 +53,9 @@ impl Receiver {
         let (request, outcome) = (request.as_ref().ok(), rejection.map_or(Ok(()), Err));
         unwound(|| self.platform().respond(request, outcome)).unwrap_or_else(|| self.platform().respond(None, outcome))
     }
-}
 
-impl Receiver {
-    /// Logs and counts a request whose body cannot be had, by its head. Without the body there is no answer in the platform's
-    /// words: `OpenIM` would take the fields of any JSON for those of a hook's.
+    /// Logs and counts a request whose body did not arrive, by its head. Answer it without a body: `OpenIM` takes the fields of
+    /// any JSON for those of a hook's answer.
     pub fn refuse(&self, head: &http::Request<Bytes>, rejection: Rejection, duration: Duration) {
         let rejected = if self.vouches_for(head) { Outcome::RejectedKnownCaller } else { Outcome::Rejected };
         self.note(&Receipt::of(rejected(rejection)), head.extensions().get(), duration);
@@ -85,7 +83,8 @@ pub struct Ids<'r> {
     pub caller_request_id: Option<&'r str>,
 }
 
-/// Writes a callback's line. Metrics are made of it: `callbacks` counts it, and each of `platform`, `outcome` and `kind` is there.
+/// Logs a callback in one line, which carries its metrics: `callbacks` counts it, and `platform`, `outcome` and `kind` are
+/// always there.
 pub fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) {
     let Ids { request_id, caller_request_id } = ids;
     let (callbacks, duration_us) = (1_u64, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));

@@ -141,7 +141,7 @@ impl Receiver {
         &self.store
     }
 
-    /// Whether a request's head alone says that it is genuine. Says nothing of a platform that signs bodies.
+    /// Whether a request is genuine by its head alone. False for a platform that signs bodies.
     #[must_use]
     pub fn vouches_for(&self, head: &http::Request<Bytes>) -> bool {
         unwound(|| self.platform.verify(&Request::of(head, Timestamp::now())).is_ok()).unwrap_or(false)

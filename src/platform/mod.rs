@@ -104,7 +104,7 @@ pub struct Registration {
     pub commands: &'static [Command],
     /// The rejections that only this platform has.
     pub rejections: &'static [Rejection],
-    /// The names of its settings: it is configured where one of them is there.
+    /// The names of its settings. The platform is configured where any of them is set.
     pub settings: &'static [&'static str],
     /// The setting that, where it is `true`, takes anybody's callbacks while there are no secrets.
     pub allow_anybody: &'static str,

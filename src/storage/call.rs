@@ -23,7 +23,7 @@ pub enum CallError {
     #[error("did not answer in time")]
     TimedOut,
     /// It was not called: the callback had no time left.
-    #[error("was not called, for want of time")]
+    #[error("was not called: no time was left")]
     NoTime,
     /// No connection, or one that broke.
     #[error("could not be reached")]

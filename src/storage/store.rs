@@ -65,7 +65,7 @@ impl fmt::Display for Fault {
 
 impl Store {
     /// A store that sends what `ledger` does not take to `fallback_queue`, where there is one. `attempt_timeout` is that of
-    /// their clients: a service is left alone only where it did not answer a whole attempt.
+    /// their clients: a circuit breaker opens only after a call that had the time of a whole attempt.
     #[must_use]
     pub fn new(ledger: Ledger, fallback_queue: Option<FallbackQueue>, attempt_timeout: Duration) -> Self {
         Self { ledger, fallback_queue, breaker: Breaker::default(), queue_breaker: Breaker::default(), attempt_timeout }
@@ -170,7 +170,7 @@ fn messages<'e>(
     texts.ok_or(CallError::Defect)?.ok_or(LedgerError::TooLarge)
 }
 
-/// What a failed call says of the next ones, which had the time of one attempt at least, or had not.
+/// What a failed call says of the next ones. `had_an_attempt`: it had the time of a whole attempt.
 fn failure(error: &CallError, had_an_attempt: bool) -> Failure {
     match error {
         CallError::TimedOut if !had_an_attempt => Failure::Nothing,

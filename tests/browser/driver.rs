@@ -21,7 +21,7 @@ use crate::support::TEST_TIMEOUT;
 
 /// How many run at once: each takes 400 MB, and a whole processor while it starts.
 static BROWSERS: Semaphore = Semaphore::const_new(2);
-/// How often a browser is started that does not come up.
+/// How many times a start is tried.
 const START_ATTEMPTS: u32 = 3;
 
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules/axe-core/axe.min.js");
@@ -80,7 +80,7 @@ impl Browser {
         let browser = loop {
             match Self::start(view).await {
                 Ok(browser) => break browser,
-                // On a machine that is busy it ends at times while it starts.
+                // On a busy machine Chromium sometimes exits while it starts.
                 Err(_) if attempts < START_ATTEMPTS => {}
                 Err(error) => panic!("Chromium does not start: {error}"),
             }
@@ -298,7 +298,7 @@ fn capabilities(view: View, profile: &TempDir) -> Value {
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
-        // Containers have 64 MB of it, and a page that finds it full ends.
+        // In a container it has 64 MB, and a page crashes when it is full.
         "--disable-dev-shm-usage",
         "--disable-quic",
         "--no-first-run",

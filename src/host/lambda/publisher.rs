@@ -20,9 +20,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    let settings = Settings::from_env();
     logging::start(None);
-    let publisher = match setup::publisher(&settings) {
+    let publisher = match setup::publisher(&Settings::from_env()) {
         Ok(publisher) => publisher,
         Err(error) => {
             error!(%error, "cannot start");

@@ -26,9 +26,8 @@ use crate::settings::Settings;
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    let settings = Settings::from_env();
     logging::start(None);
-    let reader = match setup::reader(&settings) {
+    let reader = match setup::reader(&Settings::from_env()) {
         Ok(reader) => reader,
         Err(error) => {
             error!(%error, "cannot start");

@@ -22,9 +22,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
-    let settings = Settings::from_env();
     logging::start(None);
-    let ledger = match setup::ledger(&settings) {
+    let ledger = match setup::ledger(&Settings::from_env()) {
         Ok(ledger) => ledger,
         Err(error) => {
             error!(%error, "cannot start");

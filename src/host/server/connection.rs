@@ -42,7 +42,7 @@ const GRACE_PERIOD: Duration = Duration::from_millis(50);
 /// The pause after an accept that failed, as where too many files are open, and between two looks for a connection to close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves at most `max_connections` at a time until `stopped`; then until every request is answered whose head has come.
+/// Serves at most `max_connections` at a time until `stopped`. Then answers every request whose head has arrived, and returns.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -61,14 +61,14 @@ pub(super) async fn serve(
             let _held = (permit, counted);
             let mut connection = pin!(connection(stream, router, Arc::clone(&progress)));
             tokio::select! {
-                // First what has come.
+                // A request that has arrived comes first.
                 biased;
                 // What the peer did wrong, or that it has disconnected.
                 _ = connection.as_mut() => return,
                 () = progress.close.notified() => {}
                 _ = ending.wait_for(|ending| *ending) => {}
             }
-            // At once, or after the request whose head has come.
+            // Closes it, after the answer to a request whose head has arrived.
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         });
@@ -122,9 +122,9 @@ async fn make_room(room: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphoreP
     }
 }
 
-/// Closes a listener; the connections that nobody had accepted.
+/// Closes a listener, and returns the connections of its backlog.
 fn backlog(listener: TcpListener) -> Vec<TcpStream> {
-    // tokio's `accept` trusts what it last knew of the socket; the socket itself is asked here.
+    // tokio's `accept` relies on the last readiness event, and could miss a connection; the socket's own cannot.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let accepted = std::iter::from_fn(|| {
         loop {
@@ -156,7 +156,7 @@ struct Idle(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     last: u64,
-    /// By their numbers, which count up.
+    /// In the order in which they became idle.
     close: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -174,10 +174,10 @@ impl Idle {
 struct Progress {
     /// Even where it awaits the head of a request, odd where it answers one.
     step: AtomicU64,
-    /// Its number among the idle connections, where it is or was one.
+    /// Its key in [`Waiting::close`], while it is idle.
     number: AtomicU64,
     idle: Arc<Idle>,
-    /// Told where it is to be closed.
+    /// Notified when it is to be closed.
     close: Arc<Notify>,
 }
 
@@ -198,9 +198,9 @@ impl Progress {
     fn mark_idle(&self) {
         let mut idle = lock(&self.idle.0);
         idle.last += 1;
-        self.number.store(idle.last, Ordering::Relaxed);
         let number = idle.last;
         idle.close.insert(number, Arc::clone(&self.close));
+        self.number.store(number, Ordering::Relaxed);
     }
 
     /// A request has begun.
@@ -208,13 +208,13 @@ impl Progress {
         lock(&self.idle.0).close.remove(&self.number.load(Ordering::Relaxed));
     }
 
-    /// A request is there.
+    /// A request's head is complete.
     fn start_answer(&self) {
         self.mark_busy();
         self.step.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The answer is there.
+    /// The answer is ready.
     fn end_answer(&self) {
         self.step.fetch_add(1, Ordering::Relaxed);
         self.mark_idle();

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long fetching may take, as a program that is asked for credentials.
+/// How long fetching may take. Not every provider has a timeout of its own.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same configuration, whose credentials are fetched to the end even where nobody waits any more.
@@ -52,7 +52,7 @@ impl ProvideCredentials for InTheBackground {
     {
         future::ProvideCredentials::new(async {
             let fetched = self.fetch().await?;
-            // They may have waited for long.
+            // What nobody took may have expired since.
             if fetched.expiry().is_some_and(|expiry| expiry <= SystemTime::now()) {
                 self.fetch().await
             } else {

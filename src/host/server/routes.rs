@@ -25,7 +25,7 @@ use crate::ingest::receive::Receiver;
 use crate::platform::Registration;
 use crate::reading::problem::Problem;
 
-/// The largest body that a handler sees, who answers one that it does not decode with what the body has: what Lambda would take.
+/// The largest body that a handler gets, as on Lambda. It decodes less, but its answer to a hook repeats the body's fields.
 const MAX_READ_BYTES: usize = 6 * 1024 * 1024;
 /// A body that is larger than this needs room among the large ones until it is handled.
 const SMALL_BYTES: usize = 16 * 1024;
