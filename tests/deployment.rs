@@ -484,6 +484,11 @@ fn the_fallback_queue_keeps_what_it_is_given_until_it_is_written() {
             assert_eq!(raw_resource(id)["DeletionPolicy"], "Retain", "{id}");
         }
     }
+    // So does the log of each receiver: its `recover` lines may be the only copy of a callback.
+    for platform in PLATFORMS {
+        let log = raw_resource(&format!("{}Log", prefix(platform)));
+        assert_eq!([&log["DeletionPolicy"], &log["UpdateReplacePolicy"]], ["Retain", "Retain"], "{}", platform.name);
+    }
     // SQS takes one resource a statement, and one queue's only.
     let policies = stack.resources_of("AWS::SQS::QueuePolicy");
     assert_eq!(policies.len(), queues.len());
