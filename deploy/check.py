@@ -61,7 +61,7 @@ def parameter_problems(template: dict, parameters: object, types: dict[str, str]
             problems.append(f"{PARAMETERS}: {name} has no value. Write {name}: '' for the empty text.")
         elif (kind := type(value).__name__) != "str" or (kind := types.get(name, "str")) != "str":
             # Not the value itself: it may be a secret.
-            problems.append(f"{PARAMETERS}: YAML takes the value of {name} for no text ({kind}). Quote it: {name}: '…'.")
+            problems.append(f"{PARAMETERS}: YAML reads {name} as {kind}, not as a string. Quote it: {name}: '…'.")
     return problems
 
 
