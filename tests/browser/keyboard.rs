@@ -48,8 +48,8 @@ async fn the_page_is_used_with_the_keyboard_alone() {
         "Light or dark",
         "Sign out",
         "Platform",
-        "What",
-        "live",
+        "Kind of change",
+        "Live. Pause",
         sentence,
         "n-secret",
         sentence,
@@ -104,6 +104,21 @@ async fn the_page_is_used_with_the_keyboard_alone() {
     browser.wait_until("!document.querySelector('details.change[open]')").await;
     browser.press(&["Escape"]).await;
     browser.wait_for("main.now .feed").await;
+
+    // The letters can be switched off, and on again without them.
+    let searches = "return document.activeElement.type === 'search';";
+    browser.press(&["?"]).await;
+    browser.click("dialog[open] input").await;
+    browser.press(&["Escape"]).await;
+    browser.wait_until("!document.querySelector('dialog[open]')").await;
+    browser.press(&["/"]).await;
+    assert_eq!(browser.evaluate(searches).await, false);
+    browser.click("footer button").await;
+    browser.click("dialog[open] input").await;
+    browser.press(&["Escape"]).await;
+    browser.wait_until("!document.querySelector('dialog[open]')").await;
+    browser.press(&["/"]).await;
+    assert_eq!(browser.evaluate(searches).await, true);
     browser.assert_quiet(&[]).await;
     end(stack).await;
 }

@@ -146,6 +146,7 @@ export function group(main, { path: key, parameters, signal, go }) {
     const [from, to] = [Date.parse(began), Date.now()];
     const position = at ? Math.round(((Date.parse(at) - from) / Math.max(to - from, 1)) * STEPS) : STEPS;
     const time = (step) => (Number(step) >= STEPS ? '' : new Date(from + ((to - from) * Number(step)) / STEPS).toISOString());
+    const spoken = (moment) => (moment ? local(moment, 'minute') : t('asof.now'));
     const output = el('output', { class: 'none' }, at ? '' : t('asof.now'));
     let rest;
     const slider = el('input', {
@@ -155,7 +156,13 @@ export function group(main, { path: key, parameters, signal, go }) {
       value: position,
       'data-control': 'slider',
       'aria-label': t('asof.slider'),
-      oninput: () => fill(output, time(slider.value) === '' ? t('asof.now') : local(time(slider.value), 'minute')),
+      // Its steps say nothing.
+      'aria-valuetext': spoken(at),
+      oninput: () => {
+        const text = spoken(time(slider.value));
+        slider.setAttribute('aria-valuetext', text);
+        fill(output, text);
+      },
       onchange: () => {
         clearTimeout(rest);
         rest = setTimeout(() => slider.isConnected && go(here({ at: time(slider.value) })), REST);

@@ -49,7 +49,7 @@ export function historyOf(state, of) {
       'div',
       { class: 'tools' },
       el('h2', {}, t('history')),
-      choice('history.kinds', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
+      choice('history.kind', kinds, kind, (value) => go(here({ kind: value, change: '' }))),
       download(filter, 'csv', of),
       download(filter, 'ndjson', of),
     ),

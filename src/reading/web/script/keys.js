@@ -4,6 +4,8 @@ import { el } from './dom.js';
 import { address } from './parts.js';
 import { t } from './texts.js';
 
+const LETTERS = 'group-ledger.letters';
+
 const KEYS = [
   ['/', 'search'],
   ['j k', 'down_up'],
@@ -18,14 +20,26 @@ const KEYS = [
 export function help() {
   const keys = (key) => key.split(' ').map((one) => el('kbd', {}, one));
   const rows = KEYS.map(([key, name]) => [el('dt', {}, keys(key)), el('dd', {}, t(`key.${name}`))]);
+  // Whoever dictates would press them unawares (WCAG 2.1.4).
+  const letters = el('input', {
+    type: 'checkbox',
+    checked: usesLetters(),
+    onchange: () => sessionStorage.setItem(LETTERS, letters.checked ? 'on' : 'off'),
+  });
   const close = el('form', { method: 'dialog' }, el('button', { class: 'main' }, t('close')));
   return el(
     'dialog',
     { id: 'keys', 'aria-labelledby': 'keys-title' },
     el('h2', { id: 'keys-title' }, t('keys')),
     el('dl', {}, rows),
+    el('p', {}, el('label', {}, letters, ' ', t('keys.letters'))),
     close,
   );
+}
+
+/** Whether single keys do something; kept in this tab. */
+function usesLetters() {
+  return sessionStorage.getItem(LETTERS) !== 'off';
 }
 
 /** Does what a key is for; where something is typed in, it is a letter. `leave` goes back to where the group was opened from. */
@@ -35,7 +49,7 @@ export function press(event, leave) {
   const isOther = event.ctrlKey || event.metaKey || event.altKey || event.isComposing;
   if (isOther || document.querySelector('dialog[open]')) return;
   if (event.key === 'Escape') return isTyping ? target.blur() : close(target) || leave();
-  if (isTyping) return;
+  if (isTyping || !usesLetters()) return;
   const actions = {
     '/': () => document.querySelector('input[type=search]')?.focus(),
     '?': () => document.getElementById('keys')?.showModal(),

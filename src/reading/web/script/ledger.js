@@ -107,7 +107,9 @@ function put(main) {
     event.preventDefault();
     main.focus();
   };
-  fill(document.body, el('a', { class: 'skip', href: '#content', onclick: skip }, t('skip')), header(), main, footer(), help());
+  const link = el('a', { class: 'skip', href: '#content', onclick: skip }, t('skip'));
+  const announcement = el('p', { id: 'announcement', class: 'unseen-text', role: 'status' });
+  fill(document.body, link, header(), main, footer(), help(), announcement);
 }
 
 function header() {
@@ -155,7 +157,11 @@ function switches() {
 
 function footer() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return el('footer', { class: 'none' }, say('footer.zone', { zone }), ' ', say('footer.keys', { key: el('kbd', {}, '?') }));
+  const times = view.name === 'quarantine' ? t('footer.utc') : say('footer.zone', { zone });
+  const keys = button(say('footer.keys', { key: el('kbd', {}, '?') }), () => document.getElementById('keys').showModal(), {
+    class: 'quiet',
+  });
+  return el('footer', { class: 'none' }, times, ' ', keys);
 }
 
 onRejected(() => {

@@ -143,8 +143,10 @@ export function now(main, { parameters, signal: first, go }) {
     banner.hidden = attempts === 0;
     const key = isPaused ? 'live.paused' : attempts > 0 ? 'live.waiting' : 'live';
     fill(state, el('span', { class: 'dot', 'aria-hidden': 'true' }), t(key));
+    // What it is, and what a click does.
+    state.setAttribute('aria-label', t(`${key}.label`));
     state.classList.toggle('late', attempts > 0);
-    state.setAttribute('aria-pressed', String(isPaused));
+    state.classList.toggle('paused', isPaused);
     state.title = t(isPaused ? 'live.resume' : 'live.pause');
   }
 

@@ -23,11 +23,20 @@ export function copier(text, key = 'copy') {
         () => false,
       );
       copy.textContent = t(done ? 'copied' : 'copy.failed');
+      announce(copy.textContent);
       setTimeout(() => (copy.textContent = t(key)), 2000);
     },
     { class: 'quiet' },
   );
   return copy;
+}
+
+/** Has a screen reader say something. */
+function announce(text) {
+  const announcement = document.getElementById('announcement');
+  // The same text again is said again.
+  fill(announcement);
+  setTimeout(() => fill(announcement, text), 100);
 }
 
 /** Puts content in place of a view's; what had the focus has it again, by its name in `data-control`. */

@@ -7,7 +7,7 @@ import { el, fill, id, untrusted } from './dom.js';
 import { Pages } from './list.js';
 import { DAY, address, button, copier, dateInput, notice, refill } from './parts.js';
 import { platform } from './sentences.js';
-import { has, number, say, t, when } from './texts.js';
+import { has, number, say, t, whenUtc } from './texts.js';
 
 const REPROCESS = 'group-ledger reprocess';
 
@@ -94,7 +94,7 @@ function entry(callback) {
     el(
       'summary',
       {},
-      when(callback.received_at, 'time'),
+      whenUtc(callback.received_at),
       el(
         'span',
         { class: 'what' },

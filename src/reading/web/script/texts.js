@@ -89,6 +89,11 @@ export function when(time, form = 'moment') {
   return el('time', { datetime: time, title: utc(time) }, local(time, form));
 }
 
+/** A time of day in UTC; its title has the moment in the viewer's zone. */
+export function whenUtc(time) {
+  return el('time', { datetime: time, title: local(time) }, new Date(time).toISOString().slice(11, 19));
+}
+
 export function local(time, form = 'moment') {
   const date = new Date(time);
   const thisYear = form === 'minute' && date.getFullYear() === new Date().getFullYear();
