@@ -33,7 +33,7 @@ help: ## List the targets
 		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(TOOLS)/bin/cargo-lambda ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324; Ctrl-C stops it
+run: $(TOOLS)/bin/cargo-lambda ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324, EVENTS_PORT=9325; Ctrl-C stops it
 	$(call say,Building the functions and the local stack (the first time takes some minutes) …)
 	@# One profile, the one that builds faster: the SDK is compiled once.
 	@cargo build --locked --bins --example local
@@ -245,7 +245,7 @@ replay-dead-letters: ## Move the dead letters back into the fallback queue: DEAD
 	@$(GROUP_LEDGER) dead-letters replay
 
 .PHONY: recover
-recover: ## Put the entries of log lines from standard input into the ledger: TABLE_NAME=… and AWS credentials
+recover: ## Put the envelopes of log lines from standard input into the ledger: TABLE_NAME=… and AWS credentials
 	@$(GROUP_LEDGER) recover
 
 # An event's file says which function it is for, by the name of its binary, and which token it was signed with.

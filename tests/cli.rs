@@ -193,7 +193,7 @@ async fn what_cannot_be_done_is_told_with_what_to_do() {
         (&there, &["history", GROUP, "--table", "other"], "error: there is no table \"other\" at http"),
         (&there, &["follow", "--table", "other"], "error: there is no table \"other\" at http"),
         (&there, &["export", "--output", "/nowhere/changes.jsonl"], "error: cannot write /nowhere/changes.jsonl"),
-        (&there, &["recover"], "error: there is no envelope in these lines\n"),
+        (&there, &["recover"], "error: no envelopes found\n"),
         (&there, &["recover", "/nowhere/lines.txt"], "error: cannot read /nowhere/lines.txt"),
         (&there, &["send", "http://127.0.0.1:1", "tencent-chat-signed"], "/tencent-chat cannot be reached"),
         (
@@ -220,7 +220,7 @@ async fn quarantine_is_a_line_a_callback() {
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["raw"], "{");
     let other = run(&local(&table.endpoint), &["quarantine", "--day", "2024-05-08", "--app-id", "1"], "").await;
     assert_eq!((other.succeeded().as_str(), other.output.as_str()), ("", ""));
-    assert!(other.errors.starts_with("Nothing is in quarantine of 2024-05-08."), "{}", other.errors);
+    assert!(other.errors.starts_with("No quarantined callbacks on 2024-05-08."), "{}", other.errors);
 }
 
 #[tokio::test]
@@ -515,7 +515,7 @@ async fn the_credentials_are_the_environments() {
     assert!(missing.errors.starts_with("error: no AWS region is set: pass --region"), "{}", missing.errors);
     let missing = run(&settings, &["history", GROUP, "--region", "us-east-1"], "").await;
     assert_eq!(missing.code, Some(1), "{}", missing.errors);
-    assert!(missing.errors.starts_with("error: no AWS credentials can be had: log in"), "{}", missing.errors);
+    assert!(missing.errors.starts_with("error: cannot load AWS credentials: log in"), "{}", missing.errors);
 }
 
 #[tokio::test]

@@ -587,7 +587,7 @@ async fn dead_letters_go_back_into_the_fallback_queue() {
     ]);
     let counted_before = cli::run(&settings, &["dead-letters"], "").await.succeeded();
     let said = cli::run(&settings, &["dead-letters", "replay"], "").await.succeeded();
-    let counted = |count: u32| format!("{count} dead letters, and 0 that somebody is at.");
+    let counted = |count: u32| format!("{count} dead letters, 0 in flight.");
     assert_eq!(counted_before, counted(12));
     assert_eq!(said, "12 dead letters are back in the fallback queue; 0 are left.");
     assert_eq!(world.queues.depth(dead_letters).await.unwrap(), 0);

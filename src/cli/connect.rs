@@ -120,10 +120,7 @@ impl Options {
 
     async fn config(&self, endpoint: Option<String>, timeouts: Timeouts) -> Result<(SdkConfig, Place)> {
         if let Some(url) = endpoint.as_ref().filter(|url| !is_url(url)) {
-            return Err(Usage::new(format!(
-                "\"{url}\" is no URL of a service: it must begin with http:// or https://"
-            ))
-            .into());
+            return Err(Usage::new(format!("\"{url}\" is not a URL: it must begin with http:// or https://")).into());
         }
         let config = match &endpoint {
             Some(url) if is_local(url) && self.profile.is_none() => self.local(timeouts),
@@ -174,7 +171,7 @@ impl Options {
         let provider = config.credentials_provider();
         let provider = provider.context("no AWS credentials are set up")?;
         provider.provide_credentials().await.map_err(Error::from).context(
-            "no AWS credentials can be had: log in (`aws sso login`, `aws configure`), name a profile with --profile, \
+            "cannot load AWS credentials: log in (`aws sso login`, `aws configure`), name a profile with --profile, \
              or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )?;
         Ok(config)

@@ -78,7 +78,7 @@ impl DeadLetters {
         if session.options.json {
             return session.output.json(&json!({ "dead_letters": waiting, "in_flight": in_flight }));
         }
-        session.output.line(format!("{waiting} dead letters, and {in_flight} that somebody is at."))
+        session.output.line(format!("{waiting} dead letters, {in_flight} in flight."))
     }
 
     /// Moves them all.
@@ -104,10 +104,7 @@ impl DeadLetters {
                 .output
                 .line(format!("{moved} dead letters are back in the fallback queue; {in_flight} are left."))?;
         }
-        ensure!(
-            in_flight == 0,
-            "somebody is at {in_flight} of them, or an earlier run was stopped: run this again in a minute"
-        );
+        ensure!(in_flight == 0, "{in_flight} are still in flight: run this again in a minute");
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// End when the queue is empty
     #[arg(long)]
     until_empty: bool,
-    /// Leave the messages in the queue: they are hidden for its visibility time-out, and then there again
+    /// Leave the messages in the queue: they are hidden for its visibility timeout, and then there again
     #[arg(long)]
     keep: bool,
 }

@@ -44,7 +44,7 @@ use crate::cli::output::{Output, PipeClosed, note};
 use crate::reading::problem::Problem;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C, 143 with SIGTERM.
 
 Credentials are found as by the AWS CLI: environment, profiles with their roles and SSO, web identity, ECS, EC2. Only a \
 profile's `credential_process` is not run: `aws configure export-credentials --format env` prints what it yields.";

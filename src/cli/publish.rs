@@ -309,11 +309,11 @@ fn progress(checkpoint: &Checkpoint) -> ProgressBar {
 
 /// The checkpoint that is there, else a new one.
 fn resumed(path: &Path, start: Checkpoint) -> Result<Checkpoint> {
-    let of = "a publishing: delete it, or name another file";
+    let of = "a publish run: delete it, or name another file";
     let Some(left) = checkpoint::read::<Checkpoint>(path, of)? else { return Ok(start) };
     if left.of != start.of {
         return Err(Usage::new(format!(
-            "{} is of a publishing with other options: give these again, or name another file",
+            "{} is of a publish run with other options: give these again, or name another file",
             path.display()
         ))
         .into());

@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     if count == 0 {
         let day = args.day.unwrap_or(today);
         note(&format!(
-            "Nothing is in quarantine of {day}. Whose apps: --app-id, or TENCENT_SDK_APP_ID and OPENIM_APP_ID."
+            "No quarantined callbacks on {day}. Choose the app with --app-id or TENCENT_SDK_APP_ID and OPENIM_APP_ID."
         ));
     }
     Ok(())

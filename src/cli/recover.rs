@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     } else {
         session.output.line(format!("{recorded} written, {duplicates} recorded before, {failed} failed."))?;
     }
-    ensure!(recorded + duplicates + failed > 0, "there is no envelope in these lines");
+    ensure!(recorded + duplicates + failed > 0, "no envelopes found");
     ensure!(failed == 0, "{failed} envelopes could not be put into the ledger; run this again with the same lines");
     Ok(())
 }

@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
         )?;
     } else {
         session.output.line(format!(
-            "{recorded} recorded, {duplicates} recorded before, {ignored} are nothing to record, {kept} stay in quarantine."
+            "{recorded} recorded, {duplicates} recorded before, {ignored} ignored, {kept} stay in quarantine."
         ))?;
     }
     ensure!(broken == 0, "{broken} of those that stay could not be read or recorded; see above");

@@ -34,7 +34,7 @@ pub(crate) enum Errors {
     /// The token is missing or wrong.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(#[to_schema] Problem),
-    /// Not a GET.
+    /// Neither GET nor HEAD.
     #[response(status = 405, content_type = "application/problem+json")]
     MethodNotAllowed(#[to_schema] Problem),
     /// More requests than are let through; API Gateway answers it, not with a problem.

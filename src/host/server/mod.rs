@@ -54,8 +54,8 @@ const DEFAULT_PORT: u16 = 9000;
 
 /// Receives the callbacks of chat platforms, and serves the ledger, over plain HTTP
 ///
-/// Everything is set in the environment; docs/server.md lists the settings. Needs TABLE_NAME, a region, credentials and the
-/// settings of one platform at least.
+/// Everything is set in the environment; docs/server.md explains the settings. Needs TABLE_NAME, a region, credentials, and
+/// the settings of a platform or READER_TOKENS.
 #[derive(Parser)]
 #[allow(clippy::doc_markdown, reason = "what documents a command is its help, which is no Markdown")]
 #[command(
@@ -63,14 +63,22 @@ const DEFAULT_PORT: u16 = 9000;
     version,
     after_help = "\
 Settings:
-  HOST, PORT               where to listen: 0.0.0.0, 9000
-  TABLE_NAME               the ledger's table
-  FALLBACK_QUEUE_URL       the SQS queue that takes what DynamoDB does not
-  TENCENT_SDK_APP_ID, TENCENT_CALLBACK_TOKENS    Tencent Chat's app, and its console's token
-  OPENIM_CREDENTIALS       user:password of OpenIM's callback URL
-  READER_TOKENS            name:token; serves the ledger's API and page too
-  REPLAY                   on: writes what waits in the fallback queue
-  METRICS_PORT             serves metrics for Prometheus there
+  HOST, PORT                     where to listen: 0.0.0.0, 9000
+  TABLE_NAME, AWS_REGION         the ledger's table, and its region
+  FALLBACK_QUEUE_URL             the SQS queue that takes what DynamoDB does not
+  AWS_ATTEMPT_TIMEOUT_MS         how long one attempt to write may take: 300
+  TENCENT_SDK_APP_ID             Tencent Cloud Chat's app
+  TENCENT_CALLBACK_TOKENS        its console's token
+  TENCENT_ALLOW_UNSIGNED         true: takes unsigned callbacks, without a token
+  TENCENT_RETRIES_AFTER_TIMEOUT  whether its console's retry switch is on: true
+  OPENIM_CREDENTIALS             user:password of OpenIM's callback URL
+  OPENIM_APP_ID                  identifies this OpenIM server: openim
+  OPENIM_ALLOW_ANONYMOUS         true: takes callbacks without credentials
+  READER_TOKENS                  name:token; serves the ledger's API and page
+  RETENTION_DAYS                 days after which a record is deleted: never
+  FEED                           off: records get no place in the feed
+  REPLAY                         on: writes what waits in the fallback queue
+  METRICS_PORT                   serves metrics for Prometheus there
 
 Exit codes: 0 ended after a signal, 1 failed, 2 wrong usage."
 )]
