@@ -354,6 +354,23 @@ async fn an_overlap_shows_what_came_late_and_everything_once() {
     assert_eq!((code, rest.as_slice(), errors.as_str()), (Some(130), &[][..], ""), "nothing comes twice");
 }
 
+/// A round that begins before the overlap, and has more than one page.
+#[tokio::test]
+async fn an_overlap_shows_nothing_twice_after_a_pause() {
+    let table = sent().await;
+    put(&table, 1_200, Timestamp::now());
+    let args = ["follow", "--settle", "0", "--every", "4s", "--overlap", "3s", "--kind", "member.left"];
+    let mut follow = Running::start(&local(&table.endpoint), &args);
+    for _ in 0..1_201 {
+        follow.line().await;
+    }
+    let body = r#"{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"new","quitUserID":"u1"}"#;
+    assert_answer(OPENIM, &Sent::post("/openim", "", body).to(&table.receiver(OPENIM, &[])).await, 200, "sent");
+    let next = follow.line().await;
+    assert!(next.contains("openim#openim#new"), "{next}");
+    follow.end("-INT").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_goes_on_when_dynamodb_answers_again() {
     let table = sent().await;

@@ -17,6 +17,7 @@ use tower::ServiceExt as _;
 
 use crate::support::{OPENIM, Sent, TENCENT_CHAT, Table, assert_answer, local_settings, random_members};
 
+mod batch;
 mod bench;
 pub(crate) mod feed;
 mod page;

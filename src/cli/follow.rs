@@ -5,23 +5,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueHint;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
 use crate::cli::connect::{Connection, READING, is_permanent};
+use crate::cli::entry::Entry;
 use crate::cli::output::note;
 use crate::cli::span::{Span, point};
 use crate::cli::{Session, Usage, human};
-use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::domain::timestamp::Timestamp;
 use crate::reading::feed::{Query, SETTLE_SECONDS};
 use crate::reading::format::Format;
 use crate::reading::page::Page;
 use crate::reading::parameters::Parameters;
 use crate::reading::records;
-use crate::storage::item::Item;
-use crate::storage::read::{MAX_BATCH, ReadError, text_of};
+use crate::storage::read::{MAX_BATCH, ReadError};
 
 /// How many entries of the index are read at a time.
 const PAGE_SIZE: usize = 1_000;
@@ -89,14 +87,6 @@ impl Args {
     }
 }
 
-/// What of an entry of the index is needed here.
-#[derive(Deserialize)]
-struct Entry {
-    group_key: String,
-    change_key: String,
-    recorded_at: Timestamp,
-}
-
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     let now = Timestamp::now();
     let from = point(&args.from, now);
@@ -157,8 +147,7 @@ impl Walk<'_> {
         };
         let mut entries = Vec::new();
         for row in rows {
-            let entry: Entry =
-                serde_json::from_str(&row).context("an entry of the feed cannot be read: this is a defect")?;
+            let entry = Entry::read(&row)?;
             if !self.known.has(&entry) {
                 entries.push((entry, row));
             }
@@ -183,13 +172,12 @@ impl Walk<'_> {
         self.after = next;
         match self.args.overlap {
             None => self.known.clear(),
+            // What this round shows again is further back than the next one begins.
+            Some(_) if more => self.known.trim(),
             Some(overlap) => {
-                // The next round begins further back than this one ends, which is not before now.
                 let back = now.plus_millis(-self.args.settle_millis()).plus_millis(-overlap.millis());
-                let from = self.known.forget_before(back.max(self.start));
-                if !more {
-                    (self.from, self.after) = (from, None);
-                }
+                self.known.trim();
+                (self.from, self.after) = (self.known.forget_before(back.max(self.start)), None);
             }
         }
         Ok(Ok(more))
@@ -198,16 +186,11 @@ impl Walk<'_> {
     /// The whole records of these entries, in order; a record deleted meanwhile is shown as the index has it.
     async fn with_details(&self, entries: &[(Entry, String)]) -> Result<Vec<String>, ReadError> {
         let ledger = &self.connection.ledger;
-        let keys = entries.iter().map(|(entry, _)| (entry.group_key.as_str(), entry.change_key.as_str()));
-        let mut items = ledger.get_all(keys).await?;
+        let mut items = records::by_key(ledger, entries.iter().map(|(entry, _)| entry.keys())).await?;
         let mut rows = Vec::new();
         for (entry, row) in entries {
-            let is_its = |item: &Item| {
-                text_of(item, PARTITION_KEY) == Some(&entry.group_key)
-                    && text_of(item, SORT_KEY) == Some(&entry.change_key)
-            };
-            match items.iter().position(is_its) {
-                Some(at) => rows.push(Format::JsonLines.row(&records::change(ledger, items.swap_remove(at)).await?)),
+            match items.remove(&(entry.group_key.clone(), entry.change_key.clone())) {
+                Some(item) => rows.push(Format::JsonLines.row(&records::change(ledger, item).await?)),
                 None => rows.push(row.clone()),
             }
         }
@@ -242,22 +225,23 @@ impl Known {
         self.times.clear();
     }
 
-    /// Forgets what was recorded before a time, and what there is no room for; from when on the rest is known whole.
-    fn forget_before(&mut self, time: Timestamp) -> Timestamp {
-        self.times.make_contiguous().sort_unstable_by_key(|(recorded_at, _)| *recorded_at);
-        let mut from = self.oldest.map_or(time, |oldest| oldest.max(time));
-        while let Some((recorded_at, key)) = self.times.front().copied() {
-            if recorded_at >= from && self.times.len() <= MAX_KNOWN {
-                break;
-            }
-            if recorded_at >= from {
-                // Others of the same time may be known still, but not all.
-                from = recorded_at.plus_millis(1);
-                self.oldest = Some(from);
-            }
-            self.times.pop_front();
-            self.keys.remove(&key);
+    /// Forgets the oldest that there is no room for.
+    fn trim(&mut self) {
+        let excess = self.times.len().saturating_sub(MAX_KNOWN);
+        if excess > 0 {
+            self.times.make_contiguous().sort_unstable_by_key(|(recorded_at, _)| *recorded_at);
         }
+        for (recorded_at, key) in self.times.drain(..excess) {
+            self.keys.remove(&key);
+            // Others of the same time may be known still, but not all.
+            self.oldest = Some(recorded_at.plus_millis(1));
+        }
+    }
+
+    /// Forgets what was recorded before a time; from when on the rest is known whole.
+    fn forget_before(&mut self, time: Timestamp) -> Timestamp {
+        let from = self.oldest.map_or(time, |oldest| oldest.max(time));
+        self.times.retain(|(recorded_at, key)| *recorded_at >= from || !self.keys.remove(key));
         from
     }
 }
@@ -299,8 +283,9 @@ mod tests {
         for number in 0..i64::try_from(MAX_KNOWN).unwrap() + 10 {
             known.add(&entry(&number.to_string(), number));
         }
+        known.trim();
+        assert_eq!((known.times.len(), known.keys.len()), (MAX_KNOWN, MAX_KNOWN));
         assert_eq!(known.forget_before(time(0)), time(10));
-        assert_eq!(known.times.len(), MAX_KNOWN);
         assert_eq!(known.forget_before(time(5)), time(10));
     }
 }

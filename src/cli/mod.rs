@@ -17,6 +17,7 @@ mod completions;
 mod connect;
 mod dead_letters;
 mod demo;
+mod entry;
 mod events;
 mod export;
 mod follow;

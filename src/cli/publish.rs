@@ -14,27 +14,26 @@ use clap::ValueHint;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::cli::checkpoint;
 use crate::cli::connect::{Connection, Place, READING, WRITING, is_permanent};
+use crate::cli::entry::Entry;
 use crate::cli::output::note;
 use crate::cli::span::point;
 use crate::cli::{Session, Usage};
-use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::domain::timestamp::Timestamp;
 use crate::publish::bus::EventBus;
 use crate::publish::dead_letters::DeadLetter;
 use crate::publish::event::Event;
 use crate::publish::sender::{Pending, Rejects, Sent, send};
-use crate::reading::feed::Query;
+use crate::reading::feed::{Query, SETTLE_SECONDS};
 use crate::reading::format::Format;
 use crate::reading::parameters::Parameters;
 use crate::reading::records;
 use crate::settings::Settings;
 use crate::storage::call::CallError;
-use crate::storage::item::Item;
-use crate::storage::read::{MAX_BATCH, text_of};
+use crate::storage::read::MAX_BATCH;
 
 /// How long a page of records may take to be sent, with whatever fails meanwhile.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -59,8 +58,8 @@ pub(crate) struct Args {
     /// From when on, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
     #[arg(long, value_name = "TIME")]
     from: String,
-    /// Until when, exclusive; now by default
-    #[arg(long, value_name = "TIME", default_value = "0s")]
+    /// Until when, exclusive: 10s ago by default, up to when all records can be read; a later time is waited for
+    #[arg(long, value_name = "TIME", default_value_t = format!("{SETTLE_SECONDS}s"))]
     until: String,
     /// Only changes of this kind, as group.created, or of a family, as 'member.*'; may be given again
     #[arg(long, value_name = "KIND", value_hint = ValueHint::Other)]
@@ -100,14 +99,6 @@ struct Of {
     until: String,
     kinds: Vec<String>,
     platform: Option<String>,
-}
-
-/// An entry of the feed.
-#[derive(Deserialize)]
-struct Entry {
-    group_key: String,
-    change_key: String,
-    recorded_at: Timestamp,
 }
 
 /// Says which events EventBridge rejects.
@@ -179,7 +170,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// A publishing under way.
+/// A publish run under way.
 struct Publish<'p> {
     args: &'p Args,
     connection: &'p Connection,
@@ -208,26 +199,25 @@ impl Drop for Publish<'_> {
 impl Publish<'_> {
     async fn go_on(&mut self) -> Result<()> {
         let ledger = &self.connection.ledger;
+        let settled = self.checkpoint.until.plus_millis(i64::from(SETTLE_SECONDS) * 1_000);
         loop {
             let now = Timestamp::now();
             let query = query(self.args, self.checkpoint.from, self.checkpoint.after.as_deref(), now)?;
             let page = query.page(ledger, ledger, now, Format::JsonLines).await;
             let page = page.map_err(|error| self.connection.unreadable(error))?;
-            let mut entries = Vec::new();
-            for row in &page.rows {
-                let entry: Entry =
-                    serde_json::from_str(row).context("an entry of the feed cannot be read: this is a defect")?;
-                entries.push(entry);
-            }
+            let mut entries = page.rows.iter().map(|row| Entry::read(row)).collect::<Result<Vec<_>>>()?;
             let is_over = entries.iter().any(|entry| entry.recorded_at >= self.checkpoint.until);
             entries.retain(|entry| entry.recorded_at < self.checkpoint.until);
             self.put(&entries).await?;
             self.checkpoint.after = page.next;
-            if is_over || !page.more {
+            if is_over || (!page.more && now >= settled) {
                 return Ok(());
             }
             if let Some(path) = &self.args.checkpoint {
                 checkpoint::save(path, &self.checkpoint)?;
+            }
+            if !page.more {
+                sleep(now.until(settled)).await;
             }
         }
     }
@@ -235,17 +225,13 @@ impl Publish<'_> {
     /// Puts the records of a page.
     async fn put(&mut self, entries: &[Entry]) -> Result<()> {
         let ledger = &self.connection.ledger;
-        let keys = entries.iter().map(|entry| (entry.group_key.as_str(), entry.change_key.as_str()));
-        let mut items = ledger.get_all(keys).await.map_err(|error| self.connection.unreadable(error))?;
+        let items = records::by_key(ledger, entries.iter().map(Entry::keys)).await;
+        let mut items = items.map_err(|error| self.connection.unreadable(error))?;
         let mut events = BTreeMap::new();
         for (position, entry) in entries.iter().enumerate() {
-            let is_its = |item: &Item| {
-                text_of(item, PARTITION_KEY) == Some(&entry.group_key)
-                    && text_of(item, SORT_KEY) == Some(&entry.change_key)
-            };
             // What was deleted meanwhile is left out.
-            let Some(at) = items.iter().position(is_its) else { continue };
-            let change = records::change(ledger, items.swap_remove(at)).await;
+            let Some(item) = items.remove(&(entry.group_key.clone(), entry.change_key.clone())) else { continue };
+            let change = records::change(ledger, item).await;
             let change = change.map_err(|error| {
                 let what = if is_permanent(&error) { "a record" } else { "the table" };
                 self.connection.unreadable(error).context(format!("{what} cannot be read"))

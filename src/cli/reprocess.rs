@@ -11,7 +11,7 @@ use crate::cli::connect::{Connection, WRITING, variable};
 use crate::cli::human::shown;
 use crate::domain::quarantine::group_key;
 use crate::domain::record::SORT_KEY;
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::{DAY_MILLIS, Timestamp};
 use crate::ingest::reprocess::{Reprocessed, reprocess};
 use crate::platform::{PLATFORMS, Platform};
 use crate::settings::Settings;
@@ -126,8 +126,10 @@ async fn reprocess_all(
     if !is_json {
         session.output.line(format!("{} {}: the last {days} days", platform.name(), platform.app_id()))?;
     }
+    // Once: at midnight another reading would skip a day.
+    let now = Timestamp::now().unix_millis();
     for day in (0..i64::from(days)).rev() {
-        let day = Timestamp::now().unix_millis() - day * 86_400_000;
+        let day = now - day * DAY_MILLIS;
         let day = Timestamp::from_unix_millis(day).context("that many days ago there was no quarantine")?.date();
         let group_key = group_key(platform.name(), platform.app_id(), &day);
         let mut after = None;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// A day, in milliseconds.
+pub const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+
 /// A point in time, in milliseconds since 1970, between the years 2000 and 9999.
 ///
 /// Displayed as RFC 3339 in UTC, always with milliseconds (`2022-12-09T12:40:14.123Z`), so that the text sorts as the

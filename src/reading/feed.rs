@@ -10,8 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use futures_util::future::try_join_all;
 
 use crate::domain::feed::{partitions, recorded_at};
-use crate::domain::record::{PARTITION_KEY, SORT_KEY};
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::{DAY_MILLIS, Timestamp};
 use crate::reading::change::Change;
 use crate::reading::cursor::Binding;
 use crate::reading::format::Format;
@@ -20,7 +19,7 @@ use crate::reading::page::{Capacity, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
 use crate::reading::records;
-use crate::storage::item::{HeadItem, Item};
+use crate::storage::item::HeadItem;
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{self, Filter, MAX_BATCH, Range, ReadError, text_of};
 
@@ -29,12 +28,11 @@ pub const SETTLE_SECONDS: u32 = 10;
 /// The longest settle time, in seconds.
 pub const MAX_SETTLE_SECONDS: u32 = 300;
 /// How far the feed goes back, in milliseconds, where the caller does not say.
-const DEFAULT_PAST_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+const DEFAULT_PAST_MILLIS: i64 = DAY_MILLIS;
 /// How far a writer's clock may be ahead, in milliseconds, for its records to be among the newest.
 const AHEAD_MILLIS: i64 = 5 * 60 * 1_000;
 /// Stands between a place and `from` in a cursor; no place has it, because a record's place begins with a time and `from` is one.
 const FROM: &str = "\n";
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The feed's index: DynamoDB's, or a test's that lags.
 pub trait Index: Sync {
@@ -125,7 +123,8 @@ impl Query {
         format: Format,
     ) -> Result<Page, ReadError> {
         let Walk { heads, mut position, mut more, .. } = self.walk(index, now).await?;
-        let mut items = if self.details { by_key(ledger, &heads).await? } else { HashMap::new() };
+        let keys = heads.iter().map(|head| (head.group_key.as_ref(), head.change_key.as_ref()));
+        let mut items = if self.details { records::by_key(ledger, keys).await? } else { HashMap::new() };
         let (mut room, mut rows, mut last) = (Capacity::new(self.limit), Vec::new(), None);
         for head in heads {
             let place = place(&head).to_owned();
@@ -301,17 +300,6 @@ fn next(shards: &mut [Shard], order: Order, known: &str) -> Option<HeadItem<'sta
 /// An entry's place; every entry of the index has one.
 fn place<'h>(head: &'h HeadItem<'_>) -> &'h str {
     head.feed_at.as_deref().unwrap_or_default()
-}
-
-/// The items of entries of the index, by group and change.
-async fn by_key(ledger: &Ledger, heads: &[HeadItem<'_>]) -> Result<HashMap<(String, String), Item>, ReadError> {
-    let keys = heads.iter().map(|head| (head.group_key.as_ref(), head.change_key.as_ref()));
-    let items = ledger.get_all(keys).await?.into_iter();
-    Ok(items.map(|item| ((attribute(&item, PARTITION_KEY), attribute(&item, SORT_KEY)), item)).collect())
-}
-
-fn attribute(item: &Item, name: &str) -> String {
-    text_of(item, name).unwrap_or_default().to_owned()
 }
 
 /// The text right after another one, so that an inclusive range begins behind it.

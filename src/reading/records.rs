@@ -1,13 +1,31 @@
 //! A group's records, as changes: what histories and states read.
 
+use std::collections::HashMap;
+
+use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::reading::change::Change;
 use crate::storage::item::{self, CHANGE, Item};
 use crate::storage::ledger::Ledger;
-use crate::storage::read::ReadError;
+use crate::storage::read::{ReadError, text_of};
 
 /// Below and above every sort key: they begin with a year.
 pub(crate) const FIRST: &str = "0";
 pub(crate) const LAST: &str = ":";
+
+/// The items of at most [`MAX_BATCH`](crate::storage::read::MAX_BATCH) keys, by group and change, without their bodies; those that
+/// are gone are left out.
+///
+/// # Errors
+///
+/// Where the table cannot be read.
+pub async fn by_key<'k>(
+    ledger: &Ledger,
+    keys: impl Iterator<Item = (&'k str, &'k str)>,
+) -> Result<HashMap<(String, String), Item>, ReadError> {
+    let attribute = |item: &Item, name| text_of(item, name).unwrap_or_default().to_owned();
+    let items = ledger.get_all(keys).await?.into_iter();
+    Ok(items.map(|item| ((attribute(&item, PARTITION_KEY), attribute(&item, SORT_KEY)), item)).collect())
+}
 
 /// The change of a record's item. Where that had no room for what changed, the body is decoded again, if it is all there.
 ///

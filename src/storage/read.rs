@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use flate2::read::GzDecoder;
+use tokio::time::sleep;
 
 use crate::domain::change::Kind;
 use crate::domain::record::{PARTITION_KEY, Part, Raw, SORT_KEY};
-use crate::storage::call::CallError;
+use crate::storage::call::{CallError, Scope};
 use crate::storage::item::{self, HeadItem, Item, ItemError};
 use crate::storage::ledger::Ledger;
 
@@ -38,6 +40,9 @@ const WITHOUT_RAW: [&str; 18] = [
 ];
 /// How many keys one request may ask for.
 pub const MAX_BATCH: usize = 100;
+/// How often a batch is asked for again that gave nothing; the first wait before that, which doubles.
+const MAX_RETRIES: u32 = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(25);
 
 /// Why something cannot be read. Says nothing of what is read.
 #[derive(Debug, thiserror::Error)]
@@ -233,8 +238,9 @@ impl Ledger {
         let projection = WITHOUT_RAW.map(|name| format!("#{name}")).join(", ");
         let keys: Vec<Item> = keys.map(|(group_key, change_key)| key_of(group_key, change_key)).collect();
         let mut left = if keys.is_empty() { None } else { Some(keys) };
-        let mut items = Vec::new();
+        let (mut items, mut failures) = (Vec::new(), 0);
         while let Some(keys) = left.take() {
+            let asked = keys.len();
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(keys))
                 .set_expression_attribute_names(Some(HashMap::from(names.clone())))
@@ -246,9 +252,18 @@ impl Ledger {
             let answer = self.client().batch_get_item().request_items(self.table(), request).send().await;
             let answer = answer.map_err(CallError::from)?;
             items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            // What did not fit into one answer.
+            // What did not fit into one answer, or was throttled: the SDK does not ask again, because the call as such succeeded.
             let unprocessed = answer.unprocessed_keys.and_then(|mut left| left.remove(self.table()));
             left = unprocessed.map(|unprocessed| unprocessed.keys).filter(|keys| !keys.is_empty());
+            if left.as_ref().is_none_or(|left| left.len() < asked) {
+                failures = 0;
+            } else if failures < MAX_RETRIES {
+                sleep(FIRST_WAIT * 2_u32.pow(failures)).await;
+                failures += 1;
+            } else {
+                let code = "UnprocessedKeys".to_owned();
+                return Err(CallError::Throttled { code, scope: Scope::Unknown }.into());
+            }
         }
         Ok(items)
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
@@ -61,6 +62,8 @@ pub(crate) enum Fault {
     /// The service throttles, and says why.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
     Throttled(&'static str, &'static str),
+    /// The service throttles every key of a batch that it is asked for.
+    Unprocessed,
 }
 
 impl Fault {
@@ -243,6 +246,14 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
                 send(&mut client, &rejection(400, code, &reasons)).await?;
                 continue;
             }
+            Some(Fault::Unprocessed) => {
+                let body = body(&request);
+                let answer = json!({ "Responses": {}, "UnprocessedKeys": body["RequestItems"] }).to_string();
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\n";
+                let answer = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len());
+                send(&mut client, answer.as_bytes()).await?;
+                continue;
+            }
             _ => {}
         }
         let stream = match &mut server {
@@ -275,8 +286,12 @@ async fn connection(mut client: impl Client, state: &State) -> std::io::Result<(
 
 /// What a request asks for: the order of a map's names is not the same twice.
 fn asked(request: &[u8]) -> String {
+    body(request).to_string()
+}
+
+fn body(request: &[u8]) -> Value {
     let body = request.windows(4).position(|window| window == b"\r\n\r\n").map_or(request, |end| &request[end + 4..]);
-    serde_json::from_slice::<serde_json::Value>(body).unwrap().to_string()
+    serde_json::from_slice(body).unwrap()
 }
 
 /// Writes all of it, as far as the wire: TLS keeps what is not flushed.

@@ -11,13 +11,13 @@ use tracing::warn;
 
 use crate::domain::change::Kind;
 use crate::domain::feed::partitions;
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::{DAY_MILLIS, Timestamp};
 use crate::reading::feed::Index;
+use crate::reading::records::{FIRST, LAST};
 use crate::storage::read::{Filter, Range, ReadError};
 
 /// How many days of the feed are looked at, today among them.
 const DAYS: i64 = 7;
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 /// How long looking may take.
 const TIME: Duration = Duration::from_secs(3);
 /// How long the feed is not asked again for what it did not have.
@@ -68,7 +68,7 @@ async fn find(
         app_id: Some(app_id.to_owned()),
         ..Filter::default()
     };
-    let newest = Range { from: "0".to_owned(), until: ":".to_owned(), descending: true, after: None, limit: None };
+    let newest = Range { from: FIRST.to_owned(), until: LAST.to_owned(), descending: true, after: None, limit: None };
     for day in 0..DAYS {
         let day: Vec<String> = partitions(&now.plus_millis(-day * DAY_MILLIS).date()).collect();
         let pages = try_join_all(day.iter().map(|partition| index.page(partition, &newest, &filter))).await?;

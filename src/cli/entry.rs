@@ -1,0 +1,25 @@
+//! Entries of the feed, as the commands use them that read page after page.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::domain::timestamp::Timestamp;
+
+/// What of an entry of the index is needed here.
+#[derive(Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) group_key: String,
+    pub(crate) change_key: String,
+    pub(crate) recorded_at: Timestamp,
+}
+
+impl Entry {
+    /// Reads a row of a page.
+    pub(crate) fn read(row: &str) -> Result<Self> {
+        serde_json::from_str(row).context("an entry of the feed cannot be read: this is a defect")
+    }
+
+    pub(crate) fn keys(&self) -> (&str, &str) {
+        (&self.group_key, &self.change_key)
+    }
+}
