@@ -11,17 +11,16 @@ use crate::publish::sender::{Bus, Put};
 use crate::settings::{SettingError, Settings};
 use crate::storage::call::{CallError, retries};
 
-/// Codes of an event that EventBridge rejects for what it is, so that the same event would be rejected again.
+/// Codes of an event that EventBridge rejects for its content, so that the same event would be rejected again.
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
-const REJECTIONS: [&str; 8] = [
+const REJECTIONS: [&str; 4] = ["InvalidArgument", "MalformedDetail", "RedactionFailure", "ValidationException"];
+
+/// Codes of an event that it would reject with any content.
+const DENIALS: [&str; 4] = [
     "AccessDeniedException",
     "InvalidAccountIdException",
-    "InvalidArgument",
-    "MalformedDetail",
     "NotAuthorizedForDetailTypeException",
     "NotAuthorizedForSourceException",
-    "RedactionFailure",
-    "ValidationException",
 ];
 
 /// Codes of a request that is rejected for the events in it. Any other code is the service's, the role's or the bus's fault, and
@@ -89,6 +88,7 @@ impl Bus for EventBus {
 fn outcome(result: PutEventsResultEntry) -> Put {
     match (result.error_code, result.event_id) {
         (Some(code), _) if REJECTIONS.contains(&code.as_str()) => Put::Rejected(code),
+        (Some(code), _) if DENIALS.contains(&code.as_str()) => Put::Denied(code),
         (Some(code), _) => Put::Failed(code),
         (None, Some(_)) => Put::Accepted,
         (None, None) => Put::Failed("no result".to_owned()),
@@ -112,7 +112,7 @@ mod tests {
             (code("InternalFailure"), Put::Failed("InternalFailure".to_owned())),
             (code("NeverHeardOf"), Put::Failed("NeverHeardOf".to_owned())),
             (code("MalformedDetail"), Put::Rejected("MalformedDetail".to_owned())),
-            (code("NotAuthorizedForSourceException"), Put::Rejected("NotAuthorizedForSourceException".to_owned())),
+            (code("NotAuthorizedForSourceException"), Put::Denied("NotAuthorizedForSourceException".to_owned())),
         ] {
             assert_eq!(outcome(result), expected);
         }

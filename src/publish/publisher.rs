@@ -71,11 +71,15 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
         let ends = Instant::now() + within;
         let Some(records) = batch.records() else {
             error!("the event is no batch of a stream");
-            return BatchResponse::from(String::new());
+            return BatchResponse::begin_again_at(String::new());
         };
         let (mut events, mut first_left, mut rejected, mut other, mut recorded_at) =
             (BTreeMap::new(), None, 0, 0, None);
         for (position, record) in records.iter().enumerate() {
+            if Instant::now() >= ends {
+                first_left = Some(position);
+                break;
+            }
             match self.read(record).await {
                 Read::Event(event) => {
                     recorded_at = recorded_at.or(event.change().recorded_at);
@@ -100,9 +104,9 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
         info!(published, rejected, other, records_left, failure, lag_ms, "publish");
         match first_left {
             None => BatchResponse::default(),
-            Some(first) => {
-                BatchResponse::from(records.get(first).and_then(|record| sequence_number(record)).unwrap_or_default())
-            }
+            Some(first) => BatchResponse::begin_again_at(
+                records.get(first).and_then(|record| sequence_number(record)).unwrap_or_default(),
+            ),
         }
     }
 

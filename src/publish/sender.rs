@@ -26,8 +26,10 @@ pub enum Put {
     Accepted,
     /// It is not, or not surely; the same event may succeed later. With a code.
     Failed(String),
-    /// The bus rejects it, and would again. With a code.
+    /// The bus rejects it for its content, and would again. With a code.
     Rejected(String),
+    /// The bus rejects it whatever its content. With a code.
+    Denied(String),
     /// The bus rejects the request for one of its events, without saying which. With a code.
     RejectedTogether(String),
 }
@@ -154,7 +156,8 @@ impl Sending {
                     self.alone.insert(*position);
                     has_progressed = true;
                 }
-                Put::Rejected(code) | Put::RejectedTogether(code) => {
+                Put::Rejected(_) | Put::RejectedTogether(_) if self.reduce(*position) => has_progressed = true,
+                Put::Rejected(code) | Put::RejectedTogether(code) | Put::Denied(code) => {
                     has_progressed |= self.reject(rejects, *position, code).await;
                 }
             }
@@ -170,13 +173,17 @@ impl Sending {
         self.sent.failure = Some(code);
     }
 
-    /// Sends a rejected event again without its `change`, or makes it a dead letter where it has none; whether that is done.
-    async fn reject(&mut self, rejects: &impl Rejects, position: usize, code: String) -> bool {
+    /// Lets an event be sent again without its `change`; whether it had one.
+    fn reduce(&mut self, position: usize) -> bool {
         let Some(pending) = self.waiting.get_mut(&position) else { return false };
-        if let Some(reduced) = pending.event.reduced() {
-            pending.event = reduced;
-            return true;
-        }
+        let Some(reduced) = pending.event.reduced() else { return false };
+        pending.event = reduced;
+        true
+    }
+
+    /// Makes a rejected event a dead letter; whether that is done.
+    async fn reject(&mut self, rejects: &impl Rejects, position: usize, code: String) -> bool {
+        let Some(pending) = self.waiting.get(&position) else { return false };
         let change = pending.event.change();
         let letter = DeadLetter {
             group_key: Some(change.group_key.clone()),

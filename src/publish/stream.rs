@@ -35,7 +35,7 @@ pub struct BatchItemFailure {
 impl BatchResponse {
     /// Lambda is to begin again at a record.
     #[must_use]
-    pub fn from(sequence_number: String) -> Self {
+    pub fn begin_again_at(sequence_number: String) -> Self {
         Self { batch_item_failures: vec![BatchItemFailure { item_identifier: sequence_number }] }
     }
 }
@@ -193,6 +193,9 @@ mod tests {
     fn an_answer_has_lambdas_form() {
         let json = |response: BatchResponse| serde_json::to_string(&response).unwrap();
         assert_eq!(json(BatchResponse::default()), r#"{"batchItemFailures":[]}"#);
-        assert_eq!(json(BatchResponse::from("7".to_owned())), r#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);
+        assert_eq!(
+            json(BatchResponse::begin_again_at("7".to_owned())),
+            r#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#
+        );
     }
 }
