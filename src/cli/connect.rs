@@ -192,7 +192,7 @@ impl Connection {
     pub(crate) fn unwritten(&self, error: LedgerError) -> Error {
         match error {
             LedgerError::Call(error) => self.failed(&error),
-            error @ LedgerError::TooLarge => error.into(),
+            error @ (LedgerError::TooLarge | LedgerError::CircuitOpen) => error.into(),
         }
     }
 

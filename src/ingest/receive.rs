@@ -185,7 +185,7 @@ impl Receiver {
         let receipt = match unwound::<Vec<_>>(record) {
             None => self.quarantine(undecodable(Rejection::DEFECT), callback, budget).await,
             Some(envelopes) => match self.store.store(&envelopes, budget).await {
-                Err(NotStored { fault, .. }) if fault.ledger == Some(LedgerError::TooLarge) => {
+                Err(NotStored { fault, .. }) if fault.ledger == LedgerError::TooLarge => {
                     self.quarantine(undecodable(Rejection::TOO_LARGE), callback, budget).await
                 }
                 stored => self.receipt(stored, Outcome::Recorded, Some(&command), callback),
@@ -201,7 +201,7 @@ impl Receiver {
         let stored = match unwound::<Vec<_>>(quarantined) {
             Some(envelopes) => self.store.store(&envelopes, budget).await,
             None => Err(NotStored {
-                fault: Fault { ledger: Some(CallError::Defect.into()), fallback_queue: None },
+                fault: Fault { ledger: CallError::Defect.into(), fallback_queue: None },
                 texts: Vec::new(),
             }),
         };

@@ -25,9 +25,9 @@ pub enum FallbackQueueError {
     /// The call failed.
     #[error("SQS {0}")]
     Call(#[from] CallError),
-    /// It was not asked, because it timed out a moment ago.
-    #[error("SQS failed a moment ago")]
-    LeftAlone,
+    /// It was not called, because it timed out a moment ago.
+    #[error("SQS was not called: its circuit breaker is open")]
+    CircuitOpen,
     /// It is larger than a message can be.
     #[error("the record is too large for a message")]
     TooLarge,

@@ -50,6 +50,9 @@ pub enum LedgerError {
     /// It is larger than an item can be, even without its body and its change.
     #[error("the record is too large")]
     TooLarge,
+    /// It was not called, because it failed a moment ago.
+    #[error("DynamoDB was not called: its circuit breaker is open")]
+    CircuitOpen,
 }
 
 impl Ledger {

@@ -38,8 +38,8 @@ pub enum Stored {
 /// Why envelopes are not in the ledger, or nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Why they are not in the ledger; `None` where that was left alone, because it failed a moment ago.
-    pub ledger: Option<LedgerError>,
+    /// Why they are not in the ledger.
+    pub ledger: LedgerError,
     /// Why they are not in the fallback queue, where that was tried.
     pub fallback_queue: Option<FallbackQueueError>,
 }
@@ -55,10 +55,7 @@ pub struct NotStored {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.ledger {
-            Some(error) => write!(f, "{error}")?,
-            None => f.write_str("DynamoDB failed a moment ago")?,
-        }
+        write!(f, "{}", self.ledger)?;
         self.fallback_queue.as_ref().map_or(Ok(()), |error| write!(f, "; {error}"))
     }
 }
@@ -96,10 +93,7 @@ impl Store {
         let texts = match messages(envelopes, item::holds, Envelope::to_text) {
             Ok(texts) => texts,
             Err(error) => {
-                return Err(NotStored {
-                    fault: Fault { ledger: Some(error), fallback_queue: None },
-                    texts: Vec::new(),
-                });
+                return Err(NotStored { fault: Fault { ledger: error, fallback_queue: None }, texts: Vec::new() });
             }
         };
         match self.send(&texts, budget).await {
@@ -118,7 +112,7 @@ impl Store {
             return Err(Some(CallError::NoTime.into()));
         }
         if !self.queue_breaker.admits(ALL, now) {
-            return Err(Some(FallbackQueueError::LeftAlone));
+            return Err(Some(FallbackQueueError::CircuitOpen));
         }
         let sent = queue.send(texts, time).await;
         match &sent {
@@ -133,15 +127,15 @@ impl Store {
     }
 
     /// Writes to the ledger, unless the circuit breaker is open. Without a fallback queue there is nowhere else to go.
-    async fn write(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Written, Option<LedgerError>> {
+    async fn write(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Written, LedgerError> {
         let group = envelopes.last().map_or("", Envelope::group_key);
         let now = Instant::now();
         let time = budget.for_ledger(now);
         if time.is_zero() {
-            return Err(Some(CallError::NoTime.into()));
+            return Err(CallError::NoTime.into());
         }
         if self.fallback_queue.is_some() && !self.breaker.admits(group, now) {
-            return Err(None);
+            return Err(LedgerError::CircuitOpen);
         }
         let written = caught(self.ledger.write(envelopes, time)).await.unwrap_or(Err(CallError::Defect.into()));
         match &written {
@@ -150,9 +144,9 @@ impl Store {
                 let failure = failure(error, time >= self.attempt_timeout);
                 self.breaker.failed(failure, group, Instant::now());
             }
-            Err(LedgerError::TooLarge) => {}
+            Err(LedgerError::TooLarge | LedgerError::CircuitOpen) => {}
         }
-        written.map_err(Some)
+        written
     }
 }
 
@@ -224,13 +218,13 @@ mod tests {
 
     #[test]
     fn a_fault_says_what_failed() {
-        let ledger = Some(LedgerError::Call(CallError::TimedOut));
+        let ledger = LedgerError::Call(CallError::TimedOut);
         let fallback_queue = Some(FallbackQueueError::Call(CallError::Unreachable));
         for (fault, text) in [
             (Fault { ledger: ledger.clone(), fallback_queue: None }, "DynamoDB did not answer in time"),
             (
-                Fault { ledger: None, fallback_queue: fallback_queue.clone() },
-                "DynamoDB failed a moment ago; SQS could not be reached",
+                Fault { ledger: LedgerError::CircuitOpen, fallback_queue: fallback_queue.clone() },
+                "DynamoDB was not called: its circuit breaker is open; SQS could not be reached",
             ),
             (Fault { ledger, fallback_queue }, "DynamoDB did not answer in time; SQS could not be reached"),
         ] {
