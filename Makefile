@@ -103,7 +103,18 @@ chaos: tools build-functions ## Load, outages, a storm, kills and SIGTERMs, on t
 	$(call say,Building the server and the load (the first time takes some minutes) …)
 	@cargo build --quiet --release --locked --features server --bin server
 	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
-	@FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 chaos::$(ONLY)
+	@FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 --skip chaos::soak chaos::$(ONLY)
+
+MINUTES ?= 60
+
+.PHONY: soak
+soak: tools build-functions ## An hour of mixed load on the local stack: MINUTES=60; a shorter one writes its figures to target/soak
+	$(call say,Building the load (the first time takes some minutes) …)
+	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
+	@cd benches && cargo build --quiet --locked --release --package compare
+	@mkdir -p target/soak
+	@MINUTES='$(MINUTES)' FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture chaos::soak
+	@benches/target/release/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
 
 .PHONY: bench
 bench: tools build-functions ## Measure the functions against a floor, a limit and peers, the server, and decoding by itself: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20

@@ -24,6 +24,7 @@ use crate::support::lambda::Function;
 use crate::support::{self, OPENIM, Sent, TENCENT_CHAT, Table, has_time, post, send};
 
 mod server;
+mod soak;
 
 const OPENIM_OK: &str = r#"{"actionCode":0,"errCode":0,"errMsg":"Success","errDlt":"","nextCode":0}"#;
 const TENCENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,10 +35,20 @@ struct Callback {
     answer: (u16, &'static str),
 }
 
-/// The answer to one callback: whether it was the right one, and how long it took.
+/// The answer to one request: when that was sent, whether it was the right answer, and how long it took.
 struct Answer {
+    begun: Instant,
     is_right: bool,
     took: Duration,
+}
+
+impl Callback {
+    async fn send_to(self, port: u16) -> Answer {
+        let begun = Instant::now();
+        let answer = send(port, &self.request).await;
+        let is_right = answer.is_some_and(|(status, body)| (status, body.as_str()) == self.answer);
+        Answer { begun, is_right, took: begun.elapsed() }
+    }
 }
 
 fn set_group_info_ex(group: &str) -> Vec<u8> {
@@ -63,12 +74,7 @@ async fn send_at_rate(port: u16, a_second: u32, seconds: u32, callback: impl Fn(
     let mut sent = JoinSet::new();
     for number in 0..(a_second * seconds) as usize {
         ticks.tick().await;
-        let Callback { request, answer } = callback(number);
-        sent.spawn(async move {
-            let start = Instant::now();
-            let is_right = send(port, &request).await.is_some_and(|(status, body)| (status, body.as_str()) == answer);
-            Answer { is_right, took: start.elapsed() }
-        });
+        sent.spawn(callback(number).send_to(port));
         if number.is_multiple_of((a_second * 15) as usize) {
             println!("  {number} callbacks sent");
         }
@@ -78,14 +84,18 @@ async fn send_at_rate(port: u16, a_second: u32, seconds: u32, callback: impl Fn(
 
 const READER_TOKEN: &str = "0123456789abcdef";
 
+/// Asks a route of the reader's.
+async fn ask(port: u16, route: &str) -> Option<(u16, String)> {
+    let request =
+        format!("GET /ledger/v1/{route} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {READER_TOKEN}\r\n\r\n");
+    send(port, request.as_bytes()).await
+}
+
 /// Follows the feed until it has seen so many records: how often each. What is not answered is asked again.
 async fn consume(port: u16, records: usize) -> HashMap<String, usize> {
     let (mut seen, mut query) = (HashMap::new(), "limit=1000".to_owned());
     while seen.len() < records {
-        let request = format!(
-            "GET /ledger/v1/feed?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {READER_TOKEN}\r\n\r\n"
-        );
-        if let Some((200, body)) = send(port, request.as_bytes()).await {
+        if let Some((200, body)) = ask(port, &format!("feed?{query}")).await {
             let page: Value = serde_json::from_str(&body).unwrap();
             for change in page["changes"].as_array().unwrap() {
                 *seen.entry(format!("{}/{}", change["group_key"], change["change_key"])).or_default() += 1;

@@ -98,9 +98,14 @@ impl Stack {
         Self { process, ports, folder, output }
     }
 
+    /// Its own process, of which all others are children.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
     /// Sends a signal to the stack alone, as `kill` does, or to all its processes, as Ctrl-C does.
     pub(crate) async fn signal(&self, signal: &str, to_all: bool) {
-        let id = self.process.id().unwrap();
+        let id = self.id();
         let target = if to_all { format!("-{id}") } else { id.to_string() };
         assert!(Command::new("kill").args([signal, "--", &target]).status().await.unwrap().success());
     }

@@ -8,6 +8,7 @@ mod measure;
 mod process;
 mod report;
 mod server;
+mod soak;
 mod stub;
 
 use std::collections::BTreeMap;
@@ -40,11 +41,13 @@ Measures the functions, the floor and peers, or the server and its peer. `make b
 
   compare FUNCTIONS BENCHES OUTPUT [BEFORE]
   compare --server FUNCTIONS BENCHES OUTPUT
+  compare --soak NOTED OUTPUT
 
   FUNCTIONS   the folder of the function binaries, and of the server's
   BENCHES     the folder of the floor's and the peers' sources, built
   OUTPUT      the folder that the table, the plots and the figures are written to
-  BEFORE      the folder of another commit's function binaries, to compare with";
+  BEFORE      the folder of another commit's function binaries, to compare with
+  NOTED       the file that `make soak` wrote";
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<()> {
@@ -54,6 +57,7 @@ async fn main() -> Result<()> {
         [flag, functions, benches, output] if flag == "--server" => {
             return server::measure(&folder(functions)?, &folder(benches)?, Path::new(output)).await;
         }
+        [flag, noted, output] if flag == "--soak" => return soak::write(Path::new(noted), Path::new(output)),
         [functions, benches, output] => (functions, benches, output, None),
         [functions, benches, output, before] => (functions, benches, output, Some(before)),
         _ => {
