@@ -35,9 +35,11 @@ impl Rejection {
     pub const DEFECT: Self = Self::new(50001, "The callback could not be read.");
     /// The record could not be written.
     pub const NOT_STORED: Self = Self::new(50301, "The callback could not be stored.");
+    /// There is no room for the body among those that are being handled. Only the log says so: the answer has no body.
+    pub const NO_ROOM: Self = Self::new(50302, "There are too many callbacks at a time.");
 
     /// The rejections of every platform, for the tests that hold documentation and answers against this list.
-    pub const SHARED: [Self; 11] = [
+    pub const SHARED: [Self; 12] = [
         Self::NOT_JSON,
         Self::NO_COMMAND,
         Self::COMMAND_MISMATCH,
@@ -49,6 +51,7 @@ impl Rejection {
         Self::COMPRESSED,
         Self::DEFECT,
         Self::NOT_STORED,
+        Self::NO_ROOM,
     ];
 
     /// A rejection; `code` is the HTTP status and two more digits.

@@ -54,9 +54,9 @@ impl Receiver {
         unwound(|| self.platform().respond(request, outcome)).unwrap_or_else(|| self.platform().respond(None, outcome))
     }
 
-    /// Logs and counts a request whose body did not arrive, by its head. Answer it without a body: `OpenIM` takes the fields of
-    /// any JSON for those of a hook's answer.
-    pub fn refuse(&self, head: &http::Request<Bytes>, rejection: Rejection, duration: Duration) {
+    /// Logs and counts a request whose body was not read, by its head. Answer it without a body: `OpenIM` takes the fields of any
+    /// JSON for those of a hook's answer.
+    pub fn reject_head(&self, head: &http::Request<Bytes>, rejection: Rejection, duration: Duration) {
         let rejected = if self.vouches_for(head) { Outcome::RejectedKnownCaller } else { Outcome::Rejected };
         self.note(&Receipt::of(rejected(rejection)), head.extensions().get(), duration);
     }

@@ -13,7 +13,7 @@ use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tower::ServiceExt;
 use tracing::error;
 use uuid::Uuid;
@@ -86,14 +86,15 @@ impl Callbacks {
         drop(self.under_way.write().await);
     }
 
-    /// Reads a body, with the room that a large one takes.
+    /// Reads a body until `ends`, with the room that a large one takes.
     ///
     /// # Errors
     ///
-    /// Where it is incomplete, or larger than a handler may see.
+    /// Where it is incomplete, or larger than a handler may see, or there is no room for it.
     async fn read(
         &self,
         mut body: Body,
+        ends: tokio::time::Instant,
         is_genuine: impl FnOnce() -> bool,
     ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Rejection> {
         let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
@@ -110,9 +111,11 @@ impl Callbacks {
                 && let Some(is_genuine) = is_genuine.take()
             {
                 let large = if is_genuine() { &self.large } else { &self.large_of_others };
-                // All of it at once: two that waited for a little more would wait for each other.
+                // All of it at once: two that waited for a little more would wait for each other. A body without a length may come
+                // to the most that is read.
                 let kib = u32::try_from(size.min(MAX_READ_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
-                room = Arc::clone(large).acquire_many_owned(kib).await.ok();
+                let acquired = timeout_at(ends, Arc::clone(large).acquire_many_owned(kib)).await;
+                room = acquired.map_err(|_| Rejection::NO_ROOM)?.ok();
             }
             read.extend_from_slice(&data);
         }
@@ -133,13 +136,22 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
     parts.extensions = http::Extensions::new();
     parts.extensions.insert(receipt.clone());
     let head = || http::Request::from_parts(parts.clone(), Bytes::new());
-    let read = timeout(BODY_TIMEOUT, callbacks.read(body, || receiver.vouches_for(&head()))).await;
+    let ends = tokio::time::Instant::now() + BODY_TIMEOUT;
+    let read = timeout_at(ends, callbacks.read(body, ends, || receiver.vouches_for(&head()))).await;
     let (body, room) = match read.unwrap_or(Err(Rejection::INCOMPLETE)) {
         Ok(read) => read,
-        Err(Rejection::TOO_LARGE) => return receiver.handle(Err(Rejection::TOO_LARGE)).await.map(Body::from),
         Err(rejection) => {
-            receiver.refuse(&head(), rejection, start.elapsed());
-            return (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, HeaderValue::from_static("close"))]).into_response();
+            if rejection == Rejection::NO_ROOM && receiver.vouches_for(&head()) {
+                error!(platform = receiver.platform().name(), "too many large callbacks at a time");
+            }
+            receiver.reject_head(&head(), rejection, start.elapsed());
+            let close = [(CONNECTION, HeaderValue::from_static("close"))];
+            return match rejection {
+                // It was read to its end.
+                Rejection::TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+                Rejection::NO_ROOM => (StatusCode::SERVICE_UNAVAILABLE, close).into_response(),
+                _ => (StatusCode::REQUEST_TIMEOUT, close).into_response(),
+            };
         }
     };
     let under_way = Arc::clone(&callbacks.under_way).read_owned().await;
