@@ -275,6 +275,7 @@ fn is_same(one: &str, other: &str) -> bool {
 fn group_type(value: Value<'_>) -> Option<Cow<'_, str>> {
     let group_type = id(value)?;
     match group_type.as_bytes() {
+        [] => None,
         [control] if control.is_ascii_control() => Some(Cow::Owned(control.to_string())),
         _ => Some(group_type),
     }
