@@ -122,6 +122,24 @@ async fn a_state_is_the_groups_by_now_or_by_a_time() {
     }
 }
 
+/// Lambda's answer may have 6 MB.
+#[tokio::test]
+async fn a_state_of_any_size_is_answered() {
+    let table = a_group().await;
+    let attributes = |number: i64| -> Value {
+        (0..9).map(|key| json!({ "Key": format!("{number}-{key}"), "Value": "v".repeat(100_000) })).collect()
+    };
+    let modify = |number| json!({ "OptionType": "modify", "GroupAttr": attributes(number) });
+    let callbacks: Vec<_> = (0..6).map(|number| (300 + number, "GroupAttrChanged", modify(number))).collect();
+    send(&table, &callbacks).await;
+    let answer = get(&api(&table), &format!("/ledger/v1/state?group_key={GROUP}")).await;
+    assert!((1_900_000..4_500_000).contains(&answer.body.len()), "{} bytes", answer.body.len());
+    let state = answer.json();
+    let attributes = state["attributes"].as_object().unwrap().len();
+    assert_eq!((attributes, &state["values_omitted"]), (19, &json!(54 - 19)));
+    assert_eq!((&state["fields"]["name"]["value"], &state["members_total"]), (&json!("Runners"), &json!(3)));
+}
+
 #[tokio::test]
 async fn all_members_are_listed_by_pages() {
     let table = a_group().await;

@@ -11,12 +11,11 @@ use std::time::Duration;
 use crate::domain::change::Kind;
 use crate::domain::timestamp::Timestamp;
 use crate::reading::change::Change;
-use crate::reading::format::json;
 use crate::reading::state::gaps::{Gap, GapKind, Gaps};
 use crate::reading::state::group::{Event, Group, Member, Previous};
 use crate::reading::state::owners::{Owners, best_order};
 use crate::reading::state::retention::Retention;
-use crate::reading::state::{GroupKey, MAX_MEMBERS, MAX_MEMBERS_BYTES, State, Status};
+use crate::reading::state::{GroupKey, State, Status, room};
 use crate::storage::item::Details;
 
 /// The most changes that wait for others; beyond it the oldest is applied, in the order of the records.
@@ -595,13 +594,9 @@ impl Folded {
         let (gaps, gap_counts) = if callbacks_on { gaps } else { gaps.without_members() }.into_sorted();
         let complete = group.created.is_some();
         let members_total = group.members.len();
-        let mut room = MAX_MEMBERS_BYTES;
-        let fits = |(user, member): &(String, Member)| {
-            let bytes = json(user).len() + json(member).len() + 2;
-            room = room.saturating_sub(bytes);
-            room > 0
-        };
-        let members = group.members.into_iter().take(MAX_MEMBERS).take_while(fits).collect();
+        let Group { mut fields, mut custom_fields, mut attributes, mut topics, .. } = group;
+        let own = [&mut fields, &mut custom_fields, &mut attributes];
+        let values_omitted = room::omit(own.into_iter().chain(topics.values_mut()));
         Some(State {
             group_key: key.group_key,
             platform: key.platform.name.to_owned(),
@@ -616,13 +611,14 @@ impl Folded {
             first_change_key,
             last_change_key,
             finished: self.finished,
-            fields: group.fields,
-            custom_fields: group.custom_fields,
-            attributes: group.attributes,
-            members,
+            values_omitted,
+            fields,
+            custom_fields,
+            attributes,
+            members: room::members(group.members),
             members_total,
-            topics: group.topics,
-            gaps,
+            topics,
+            gaps: room::gaps(gaps),
             gap_counts,
         })
     }

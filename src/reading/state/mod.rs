@@ -12,6 +12,7 @@ mod owners;
 pub mod query;
 pub mod read;
 mod retention;
+mod room;
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,6 @@ use crate::domain::timestamp::Timestamp;
 use crate::platform::{PLATFORMS, Registration};
 use crate::reading::state::gaps::{Gap, GapKind};
 use crate::reading::state::group::{Member, Origin, Values};
-
-/// The most members of a state; the route of the members has all.
-pub const MAX_MEMBERS: usize = 5_000;
-/// The most bytes of them, because Lambda's answer may have 6 MB.
-const MAX_MEMBERS_BYTES: usize = 2_000_000;
 
 /// What is known of a group at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -57,6 +53,10 @@ pub struct State {
     pub last_change_key: String,
     /// Whether these are all; else the history was too long for one request, and the state is that after `last_change_key`.
     pub finished: bool,
+    /// How many values of `fields`, `custom_fields`, `attributes` and `topics` were left out, because they have more than 2 MB
+    /// together. The history has them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub values_omitted: usize,
     /// The profile: name, owner and the like, and the group's type.
     #[schema(value_type = BTreeMap<String, group::FieldValue>)]
     pub fields: Values,
@@ -75,7 +75,7 @@ pub struct State {
     /// The fields of its topics.
     #[schema(value_type = BTreeMap<String, BTreeMap<String, group::FieldValue>>)]
     pub topics: BTreeMap<String, Values>,
-    /// What the history proves to be missing: at most 100 of a kind.
+    /// What the history proves to be missing: at most 100 of a kind, and 400 kB.
     pub gaps: Vec<Gap>,
     /// How many gaps of each kind there are.
     pub gap_counts: BTreeMap<GapKind, u64>,
@@ -89,6 +89,11 @@ pub enum Status {
     Active,
     /// It was dismissed, and not created again. The rest of the state is the last one.
     Dismissed,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A group's key, taken apart.
