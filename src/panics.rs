@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt as _;
 
-/// What a future comes to; `None` where it panics, which drops it and ends nothing else.
+/// The future's output; `None` if it panics.
 pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
-    // In a box, because the compiler gives up on futures that nest too deep. What a panic leaves behind is dropped with the
-    // future, but for the circuit breaker's times, which may be any.
+    // In a box, because the compiler gives up on futures that nest too deep. Unwind safe: only the circuit breaker outlives the
+    // panic, and any of its states is valid.
     AssertUnwindSafe(Box::pin(future)).catch_unwind().map(Result::ok)
 }
 
-/// What a function comes to; `None` where it panics.
+/// The function's result; `None` if it panics.
 pub(crate) fn unwound<T>(function: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(function)).ok()
 }

@@ -1,4 +1,4 @@
-//! The function that serves the ledger's API, read only.
+//! The function that serves the ledger's API and page, read only.
 
 use std::process::ExitCode;
 

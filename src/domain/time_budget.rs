@@ -41,7 +41,7 @@ impl TimeBudget {
         }
     }
 
-    /// No time for any store, and as long as any other callback's until its sender has given up.
+    /// A budget with no time for either store; the answer is still held back until the sender has timed out.
     #[must_use]
     pub fn none(now: Instant, sender_timeout: Duration) -> Self {
         Self { ends: now, given_up: now + sender_timeout + TOO_LATE }

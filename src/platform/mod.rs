@@ -56,7 +56,7 @@ pub trait Platform: Debug + Send + Sync {
     /// Where it is not.
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection>;
 
-    /// Whether a rejected request names our app or user, as one of a stranger does not. Says nothing of its being genuine.
+    /// Whether a rejected request names our app or user.
     fn is_known_caller(&self, request: &Request<'_>) -> bool;
 
     /// Takes out of the request what decoding needs. Does not read the body.

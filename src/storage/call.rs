@@ -16,7 +16,7 @@ pub(crate) fn retries(service: &'static str) -> RetryPartition {
     RetryPartition::custom(service).token_bucket(TokenBucket::unlimited()).build()
 }
 
-/// Why a call to a service did not do what it was to do, or not surely. Says nothing of what was sent.
+/// Why a call failed, or may have failed. Says nothing of what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No answer in time.

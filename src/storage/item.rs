@@ -1,7 +1,7 @@
 //! Items: the attributes of what the table holds, in one type for writing and for reading.
 //!
-//! `change` is converted by hand, because serde's numbers lose digits: `1.10` would become `1.1`, and 20 digits a float. The
-//! function `change` writes it; `details` reads it.
+//! `change` is converted by hand, so that it keeps the digits that decoding gave it, because serde's numbers lose them: `1.10` would
+//! become `1.1`, and 20 digits a float. The function `change` writes it; `details` reads it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -70,7 +70,7 @@ impl Intercept for ClockCheck {
     }
 }
 
-/// How many seconds this clock is ahead of the one that wrote a `Date`, at least; 0 where that does not show.
+/// Lower bound of the clock offset in seconds; 0 within the `Date` header's precision.
 fn offset(date: &str, now: SystemTime) -> Option<f64> {
     let date = SystemTime::try_from(DateTime::from_str(date, Format::HttpDate).ok()?).ok()?;
     Some(match now.duration_since(date) {
