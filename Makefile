@@ -72,7 +72,7 @@ $(BROWSER_MODULES): tests/browser/package-lock.json
 	@touch $@
 
 .PHONY: test
-test: tools build-functions ## Check format, lints, tests, sizes, documentation and template
+test: tools ## Check format, lints, tests, documentation and template
 	$(call say,Format …)
 	cargo fmt --check
 	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES) && tests/browser/node_modules/.bin/prettier --log-level warn --check src/reading/web/script)
@@ -80,7 +80,6 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	cargo clippy --locked --lib --bins -- -D warnings
 	cargo clippy --locked --all-targets --features cli,server -- -D warnings
 	$(call say,Tests …)
-	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
 	@$(if $(SKIP_BROWSER),echo 'The page is not tested in a browser: that takes Chromium with chromedriver and npm.')
 	INSTA_UPDATE=no cargo test --locked --features cli,server $(SKIP_BROWSER)
 	$(call say,Documentation …)
@@ -91,6 +90,11 @@ test: tools build-functions ## Check format, lints, tests, sizes, documentation 
 	sam validate --lint
 	sam validate --lint --template examples/publishing/consumer.yaml
 	AWS_DEFAULT_REGION=us-east-1 sam validate
+
+.PHONY: budgets
+budgets: build-functions ## Hold the functions as they are deployed to their sizes, crates and instructions
+	@[[ "$$(uname -m)" == x86_64 ]] && command -v valgrind >/dev/null || echo 'Instructions are not counted: that takes valgrind, on x86_64.'
+	cargo test --locked --features cli,server --test main -- --ignored budgets::
 
 .PHONY: screenshots
 screenshots: tools build-functions ## Take the pictures of docs/page from the demo's week, with Chromium
@@ -289,6 +293,15 @@ invoke: ## Invoke a function with a sample event, in Docker: EVENT=events/tencen
 .PHONY: verify-sam
 verify-sam: tools ## Prove the deployed shapes in Docker: the functions with the real SAM CLI, the server's image, the SCF package
 	@ARCHITECTURE=$(ARCHITECTURE) tests/sam/verify.sh
+
+.PHONY: verify-arm64
+verify-arm64: tools ## Build the functions for arm64, the template's default, and start them under qemu-aarch64
+	@command -v qemu-aarch64 >/dev/null && test -e /usr/aarch64-linux-gnu/lib/libgcc_s.so.1 || \
+		{ echo 'An emulator and libraries are missing: apt-get install qemu-user libc6-arm64-cross libgcc-s1-arm64-cross' >&2; exit 2; }
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/aarch64-unknown-linux-gnu" || \
+		{ echo "Rust's library for arm64 is missing: rustup target add aarch64-unknown-linux-gnu" >&2; exit 2; }
+	sam build --build-dir .aws-sam/arm64 --parameter-overrides Architecture=arm64
+	cargo test --locked --test main -- --ignored --nocapture --test-threads 1 arm64::
 
 ##@ Tools
 

@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod arm64;
 mod browser;
 mod budgets;
 mod cases;

@@ -92,12 +92,8 @@ async fn invoke(binary: &str, event_file: &str, table: &Table, settings: &[(&str
     (answer, log)
 }
 
-/// One message can be written, one cannot: only that one is reported.
-#[tokio::test]
-#[ignore = "needs Docker: make verify-sam"]
-async fn the_replay_writes_the_messages_of_the_queue() {
-    let table = Table::start_at("0.0.0.0").await;
-    let folder = TempDir::new().unwrap();
+/// An event of the fallback queue with two messages, of which the first can be written.
+pub(crate) fn replay_event() -> Value {
     let envelope = fs::read_to_string("tests/envelopes/record.txt").unwrap();
     let message = |id: &str, body: &str| {
         json!({
@@ -112,9 +108,17 @@ async fn the_replay_writes_the_messages_of_the_queue() {
             "awsRegion": "us-east-1",
         })
     };
-    let event = json!({ "Records": [message("1", envelope.trim()), message("2", "nonsense")] });
+    json!({ "Records": [message("1", envelope.trim()), message("2", "nonsense")] })
+}
+
+/// One message can be written, one cannot: only that one is reported.
+#[tokio::test]
+#[ignore = "needs Docker: make verify-sam"]
+async fn the_replay_writes_the_messages_of_the_queue() {
+    let table = Table::start_at("0.0.0.0").await;
+    let folder = TempDir::new().unwrap();
     let event_file = folder.path().join("event.json");
-    fs::write(&event_file, event.to_string()).unwrap();
+    fs::write(&event_file, replay_event().to_string()).unwrap();
     let (answer, log) = invoke("replay", event_file.to_str().unwrap(), &table, &[]).await;
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "2" }] }), "{log}");
     let records = table.records();

@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, reason = "what the binary asks for is a figure to look at")]
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::cloudformation::PYTHON;
+use crate::support::elf::Needs;
 
 const PACKAGE: &str = "target/scf/group-ledger.zip";
 
@@ -30,16 +30,6 @@ pub(crate) fn unpack(folder: &Path) -> Value {
     let output = Command::new(PYTHON).args(unpack).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// What `objdump` says about a file.
-fn objdump(option: &str, file: &Path) -> String {
-    let output = match Command::new("objdump").arg(option).arg(file).output() {
-        Err(error) if error.kind() == ErrorKind::NotFound => panic!("objdump is missing: install binutils"),
-        output => output.unwrap(),
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -79,17 +69,9 @@ fn the_server_asks_for_nothing_that_scfs_system_does_not_have() {
     let folder = TempDir::new().unwrap();
     unpack(folder.path());
     let server = folder.path().join("server");
-    let header = objdump("-p", &server);
-    let needed: Vec<&str> =
-        header.lines().filter_map(|line| line.trim().strip_prefix("NEEDED")).map(str::trim).collect();
-    assert!(needed.contains(&"libc.so.6"), "{header}");
-    assert!(needed.iter().all(|library| LIBRARIES.contains(library)), "{needed:?}");
-
-    let symbols = objdump("-T", &server);
-    let versions = symbols.split("GLIBC_").skip(1).filter_map(|rest| rest.split([')', ' ', '\n']).next());
-    let versions: Vec<Vec<u32>> =
-        versions.map(|version| version.split('.').map(|part| part.parse().unwrap()).collect()).collect();
-    let newest = versions.iter().max().expect("the server asks for no version of glibc");
-    assert!(newest[..2] <= GLIBC[..], "the server asks for glibc {newest:?}");
-    println!("  needs {}, and glibc {newest:?} at most", needed.join(" "));
+    let needs = Needs::of(&server);
+    assert!(needs.libraries.iter().any(|library| library == "libc.so.6"), "{:?}", needs.libraries);
+    assert!(needs.libraries.iter().all(|library| LIBRARIES.contains(&library.as_str())), "{:?}", needs.libraries);
+    assert!(needs.glibc[..2] <= GLIBC[..], "the server asks for glibc {:?}", needs.glibc);
+    println!("  needs {}, and glibc {:?} at most", needs.libraries.join(" "), needs.glibc);
 }

@@ -36,6 +36,7 @@ use crate::template::Template;
 pub(crate) mod bus;
 pub(crate) mod cli;
 pub(crate) mod cloudformation;
+pub(crate) mod elf;
 pub(crate) mod fault;
 pub(crate) mod lambda;
 pub(crate) mod platforms;
