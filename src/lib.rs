@@ -14,8 +14,9 @@
 //! A verified callback that cannot be decoded is stored in quarantine by the same store; `group-ledger reprocess` decodes it again.
 //! Storing is idempotent: `storage::ledger` recognises a duplicate. `docs/reliability.md` traces a callback while DynamoDB is down.
 //!
-//! A room is a folder. `platform` and `storage` depend on `domain` only, beside `settings` and `panics`; `ingest` and `reading` on these three, not on each other;
-//! `publish` on these and `reading`, whose form of a change it sends; `host` on all of them; `cli` on all. `tests/architecture.rs` enforces this:
+//! A room is a folder. `platform` and `storage` depend on `domain` only, beside `settings` and `panics`; `ingest` and `reading` on these
+//! three, not on each other; `publish` on these and `reading`, whose form of a change it sends; `host` on all of them; `cli` on all.
+//! `tests/architecture.rs` enforces this:
 //!
 //! | room | what it is for |
 //! | --- | --- |

@@ -26,6 +26,7 @@ export function panel(state, of) {
         { class: 'banner' },
         say('group.unfinished', { changes: number(state.changes), time: when(state.last_change_key.split('#')[0]) }),
       ),
+    state.values_omitted && el('p', { class: 'banner' }, say('group.omitted', { values: number(state.values_omitted) })),
     gapList(state, of),
     fields.length > 0
       ? values('profile', fields, of, noOwner)

@@ -215,6 +215,7 @@ export const en = {
   "group.changes_other": "{count} changes",
   "group.unnamed": "Group without a known name",
   "group.unfinished": "The history is very long: this is the state after its first {changes} changes, up to {time}. For all of it use group-ledger state.",
+  "group.omitted": "The values of this group are too large for one answer: {values} of them are only in its history.",
   "group.unknown": "Nothing is recorded for this group",
   "group.unknown.next": "Check the id. Did you paste it whole, with its @TGS#? A group that has not changed since the ledger began is not known here either.",
   "group.before": "At this time nothing was recorded for this group",

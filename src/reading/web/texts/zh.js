@@ -192,6 +192,7 @@ export const zh = {
   "group.changes_other": "{count} 条变更",
   "group.unnamed": "名称未知的群组",
   "group.unfinished": "历史很长：这里是前 {changes} 条变更之后的状态，截至 {time}。完整状态请用 group-ledger state 查看。",
+  "group.omitted": "本群组的值太大，一次应答放不下：其中 {values} 项只能在历史中查看。",
   "group.unknown": "没有这个群组的记录",
   "group.unknown.next": "请检查群 ID：是否粘贴完整，包括开头的 @TGS#？账本启用以来没有变更的群组，这里也没有记录。",
   "group.before": "在这个时间，账本还没有这个群组的记录",
