@@ -146,7 +146,7 @@ impl Soak {
         let mut table = format!(
             "# {minutes} minutes of mixed load\n\n{}.\n\n\
              {a_second} signed callbacks a second, half of each platform, on {groups} groups: {callbacks}. {queued_by_hand} records \
-             through the fallback queue, one a second. Outages of DynamoDB: {}, of {outage_seconds} s. A follower of the feed, a \
+             through the fallback queue, one every other second. Outages of DynamoDB: {}, of {outage_seconds} s. A follower of the feed, a \
              receiver of the bus's events, and {pages} people with the page open. No answer was wrong or later than 2 s, each \
              callback is one record, the feed had each record once, and the bus each one's event ({repeated_events} came \
              again). The functions' lines of log: {}.\n\n\
