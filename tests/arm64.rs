@@ -21,7 +21,8 @@ use crate::support::{Sent, TEST_TIMEOUT, Table, files, platform_of};
 const GLIBC: [u32; 2] = [2, 34];
 
 /// What that runtime has of a program's libraries.
-const LIBRARIES: [&str; 5] = ["ld-linux-aarch64.so.1", "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6"];
+const LIBRARIES: [&str; 6] =
+    ["ld-linux-aarch64.so.1", "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0"];
 
 /// Runs a program of this processor, with the C library that Debian's cross compilers link.
 const EMULATOR: [&str; 3] = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"];
