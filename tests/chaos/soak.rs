@@ -21,7 +21,10 @@ use crate::queue::Queues;
 /// Callbacks a second. The embedded DynamoDB numbers an entry of its stream by looking at all there are: with four times as many, it
 /// does not keep up for half an hour.
 const A_SECOND: usize = 5;
+/// How many groups have changes at a time.
 const GROUPS: usize = 50;
+/// How long, before others do: a state is folded from a group's whole history, whose growth would look like the reader's.
+const GROUPS_LAST: Duration = Duration::from_mins(10);
 /// How many people have the page open.
 const PAGES: usize = 2;
 /// How often DynamoDB is cut off, and for how long.
@@ -32,9 +35,15 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// What the senders prove who they are with.
 const SECRETS: [(&str, &str); 2] = [("TENCENT_CALLBACK_TOKENS", "xxxxyyyy"), ("OPENIM_CREDENTIALS", "user:password")];
 
+/// The group that a callback is of, and how many of that group were before.
+fn group_of(number: usize) -> (usize, usize) {
+    let last = A_SECOND * usize::try_from(GROUPS_LAST.as_secs()).unwrap();
+    (number / last * GROUPS + number % GROUPS, number % last / GROUPS)
+}
+
 /// The callback of a number, signed. Each group is created, and then somebody joins, it is renamed, and they leave, again and again.
 fn callback(number: usize) -> Callback {
-    let (group, turn) = (number % GROUPS, number / GROUPS);
+    let (group, turn) = group_of(number);
     let (platform, answer, commands) = if group.is_multiple_of(2) {
         let commands = ["CreateGroup", "NewMemberJoin", "GroupInfoChanged", "MemberExit"];
         (TENCENT_CHAT, TENCENT_OK, commands.map(|command| format!("Group.CallbackAfter{command}")))
@@ -110,7 +119,7 @@ struct Page {
 }
 
 impl Page {
-    async fn open(port: u16, number: usize, until: Instant) -> Self {
+    async fn open(port: u16, number: usize, begin: Instant, lasts: Duration) -> Self {
         let mut page = Self::default();
         let now = Timestamp::now();
         let week_ago = now.plus_millis(-7 * 24 * 60 * 60 * 1_000);
@@ -119,14 +128,16 @@ impl Page {
         let mut ticks = interval(Duration::from_secs(2));
         for tick in 1_usize.. {
             ticks.tick().await;
-            if Instant::now() >= until {
+            if begin.elapsed() >= lasts {
                 break;
             }
             page.news(port, &mut quick, "settle=0&details=true&limit=100").await;
             if tick.is_multiple_of(5) {
                 page.news(port, &mut sure, "settle=10&limit=1000").await;
-                // One of those that there are after ten seconds.
-                let group = (tick + 51 * number) % (GROUPS / 2);
+                // One of those that there have been for some seconds.
+                let seconds = usize::try_from(begin.elapsed().as_secs()).unwrap();
+                let (newest, _) = group_of(A_SECOND * seconds.saturating_sub(20));
+                let group = newest / GROUPS * GROUPS + (tick + 51 * number) % (GROUPS / 2);
                 let key = if group.is_multiple_of(2) { "tencent-chat%231400000000" } else { "openim%23openim" };
                 let key = format!("group_key={key}%23g{group}");
                 asked(port, &format!("state?{key}"), &mut page.group).await;
@@ -280,7 +291,7 @@ async fn an_hour_of_mixed_load() {
     let (begin, sent) = (Instant::now(), AtomicUsize::new(0));
     let mut pages = JoinSet::new();
     for number in 0..PAGES {
-        pages.spawn(Page::open(port, number, begin + lasts));
+        pages.spawn(Page::open(port, number, begin, lasts));
     }
     let load = async {
         tokio::join!(
@@ -352,8 +363,11 @@ async fn an_hour_of_mixed_load() {
         assert_eq!(wrong, 0, "{what}");
     }
     let groups = records_by_group(&folder);
-    for group in 0..GROUPS {
-        let sent = (group..callbacks).step_by(GROUPS).count();
+    let mut expected: BTreeMap<usize, usize> = BTreeMap::new();
+    for number in 0..callbacks {
+        *expected.entry(group_of(number).0).or_default() += 1;
+    }
+    for (group, sent) in expected {
         assert_eq!(groups[&format!("g{group}")], sent, "records of the group g{group}");
     }
     assert_eq!(groups.values().sum::<usize>(), callbacks + queued);

@@ -145,9 +145,9 @@ impl Soak {
         let outcomes = self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}"));
         let mut table = format!(
             "# {minutes} minutes of mixed load\n\n{}.\n\n\
-             {a_second} signed callbacks a second, half of each platform, on {groups} groups: {callbacks}. {queued_by_hand} records \
-             through the fallback queue, one every other second. Outages of DynamoDB: {}, of {outage_seconds} s. A follower of the feed, a \
-             receiver of the bus's events, and {pages} people with the page open. No answer was wrong or later than 2 s, each \
+             {a_second} signed callbacks a second, half of each platform, on {groups} groups, others every 10 minutes: {callbacks}. \
+             {queued_by_hand} records through the fallback queue, one every other second. Outages of DynamoDB: {}, of \
+             {outage_seconds} s. A follower of the feed, a receiver of the bus's events, and {pages} people with the page open. No answer was wrong or later than 2 s, each \
              callback is one record, the feed had each record once, and the bus each one's event ({repeated_events} came \
              again). The functions' lines of log: {}.\n\n\
              ## Memory\n\nMedians of a sixth of the time, MB. RSS counts a program's file too, as far as it is in memory; \
@@ -180,8 +180,7 @@ impl Soak {
             table,
             "\nThe emulators keep data in memory: the local SQS every queue, the embedded DynamoDB SQLite's cache.\n\n\
              ## Latency\n\nMilliseconds, through the local Lambda API. Quantiles are of what was sent outside of outages, each \
-             of which lasts until the fallback queue is empty again. A group's state is folded from its whole history, \
-             which grows with the time.\n\n\
+             of which lasts until the fallback queue is empty again.\n\n\
              | | first sixth, p50 | p99 | last sixth, p50 | p99 | longest | longest in an outage |\n\
              | --- | --- | --- | --- | --- | --- | --- |"
         )?;
