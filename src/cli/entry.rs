@@ -1,11 +1,11 @@
-//! Entries of the feed, as the commands use them that read page after page.
+//! An entry of the feed, as `follow` and `publish` read it.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::domain::timestamp::Timestamp;
 
-/// What of an entry of the index is needed here.
+/// The fields that these commands need.
 #[derive(Deserialize)]
 pub(crate) struct Entry {
     pub(crate) group_key: String,

@@ -170,15 +170,15 @@ impl Walk<'_> {
             }
         }
         self.after = next;
-        match self.args.overlap {
-            None => self.known.clear(),
-            // What this round shows again is further back than the next one begins.
-            Some(_) if more => self.known.trim(),
-            Some(overlap) => {
+        if let Some(overlap) = self.args.overlap {
+            self.known.trim();
+            // Only at the end of a round: until then it may show again what is older than the next one's beginning.
+            if !more {
                 let back = now.plus_millis(-self.args.settle_millis()).plus_millis(-overlap.millis());
-                self.known.trim();
                 (self.from, self.after) = (self.known.forget_before(back.max(self.start)), None);
             }
+        } else {
+            self.known.clear();
         }
         Ok(Ok(more))
     }

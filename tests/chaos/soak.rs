@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use serde_json::json;
 use tokio::signal;
 
 use super::{
-    Answer, BTreeMap, Callback, Duration, Envelope, HashMap, Instant, JoinSet, MissedTickBehavior, OPENIM, OPENIM_OK,
-    READER_TOKEN, Stack, TENCENT_CHAT, TENCENT_OK, TempDir, Timestamp, Value, ask, consume, drained, figures, interval,
-    outcomes, queues, records_by_group, sample, sleep, support, timeout,
+    Answer, BTreeMap, Callback, Duration, Envelope, HashMap, Instant, JoinSet, OPENIM, OPENIM_OK, READER_TOKEN, Stack,
+    TENCENT_CHAT, TENCENT_OK, TempDir, Timestamp, Value, ask, consume, drained, figures, interval, outcomes, queues,
+    records_by_group, sample, send_at_rate, sleep, support, timeout,
 };
 use crate::queue::Queues;
 
@@ -63,19 +62,6 @@ fn callback(number: usize) -> Callback {
     }
     let sent = support::callback(platform, command, body.to_string()).signed(platform, &SECRETS);
     Callback { request: sent.http(), answer: (200, answer) }
-}
-
-/// Sends every callback at its time, and counts them.
-async fn send_callbacks(port: u16, callbacks: usize, count: &AtomicUsize) -> Vec<Answer> {
-    let mut ticks = interval(Duration::from_secs(1) / u32::try_from(A_SECOND).unwrap());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut sent = JoinSet::new();
-    for number in 0..callbacks {
-        ticks.tick().await;
-        sent.spawn(callback(number).send_to(port));
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-    sent.join_all().await
 }
 
 /// Puts a record into the fallback queue every other second, each of a group of its own, so that the replay has work all the time.
@@ -197,13 +183,7 @@ struct Memory {
 }
 
 /// Reads the memory of a stack's processes while it is under load, and says every minute how it goes.
-async fn watch(
-    stack: &Stack,
-    queues: &Queues,
-    begin: Instant,
-    lasts: Duration,
-    sent: &AtomicUsize,
-) -> BTreeMap<String, Memory> {
+async fn watch(stack: &Stack, queues: &Queues, begin: Instant, lasts: Duration) -> BTreeMap<String, Memory> {
     let mut memory: BTreeMap<String, Memory> = BTreeMap::new();
     let mut ticks = interval(SAMPLE_EVERY);
     ticks.tick().await;
@@ -221,8 +201,7 @@ async fn watch(
         }
         if sample.is_multiple_of(6) {
             let depth = queues.depth(&queues.fallback_queue).await.unwrap();
-            let sent = sent.load(Ordering::Relaxed);
-            println!("  {} min: {sent} callbacks sent, {depth} in the fallback queue; MB{line}", sample / 6);
+            println!("  {} min: {depth} in the fallback queue; MB{line}", sample / 6);
         }
     }
     memory
@@ -281,6 +260,7 @@ async fn an_hour_of_mixed_load() {
     let minutes: usize = env::var("MINUTES").map_or(60, |minutes| minutes.parse().expect("MINUTES must be a number"));
     let lasts = Duration::from_secs(60 * minutes as u64);
     let (callbacks, queued) = (A_SECOND * 60 * minutes, 30 * minutes);
+    let [a_second, seconds] = [A_SECOND, 60 * minutes].map(|count| u32::try_from(count).unwrap());
     let tokens = format!("soak:{READER_TOKEN}");
     let settings = [SECRETS.as_slice(), &[("READER_TOKENS", &tokens)]].concat();
     let stack = Stack::start(TempDir::new().unwrap(), &settings).await;
@@ -288,17 +268,17 @@ async fn an_hour_of_mixed_load() {
     let follower = tokio::spawn(consume(port, callbacks + queued));
     let events_queue = format!("{}/000000000000/events", own_queues.endpoint);
     let receiver = tokio::spawn(take_events(own_queues.clone(), events_queue, callbacks + queued));
-    let (begin, sent) = (Instant::now(), AtomicUsize::new(0));
+    let begin = Instant::now();
     let mut pages = JoinSet::new();
     for number in 0..PAGES {
         pages.spawn(Page::open(port, number, begin, lasts));
     }
     let load = async {
         tokio::join!(
-            send_callbacks(port, callbacks, &sent),
+            send_at_rate(port, a_second, seconds, callback),
             queue_records(&own_queues, queued),
             outages(&stack, &own_queues, begin, lasts),
-            watch(&stack, &own_queues, begin, lasts, &sent),
+            watch(&stack, &own_queues, begin, lasts),
             pages.join_all(),
         )
     };

@@ -31,7 +31,7 @@ pub(super) fn gaps(mut gaps: Vec<Gap>) -> Vec<Gap> {
     gaps
 }
 
-/// Leaves out the values that there is no room for, and returns how many. Those of the first map go first.
+/// Leaves out the values that there is no room for, and returns how many. The first maps get room first.
 pub(super) fn omit<'v>(maps: impl Iterator<Item = &'v mut Values>) -> usize {
     let (mut room, mut omitted) = (Room(MAX_VALUES_BYTES), 0);
     for values in maps {
