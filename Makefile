@@ -97,13 +97,13 @@ budgets: build-functions ## Hold the functions as they are deployed to their siz
 	cargo test --locked --features cli,server --test main -- --ignored budgets::
 
 .PHONY: screenshots
-screenshots: tools build-functions ## Take the pictures of docs/page from the demo's week, with Chromium
+screenshots: $(TOOLS)/bin/cargo-lambda build-functions ## Take the pictures of docs/page from the demo's week, with Chromium
 	@$(MAKE) --silent $(BROWSER_MODULES)
 	@cargo build --quiet --locked --features cli,server --bins --examples
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored browser::screenshots
 
 .PHONY: chaos
-chaos: tools build-functions ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
+chaos: $(TOOLS)/bin/cargo-lambda build-functions ## Load, outages, a storm, kills and SIGTERMs, on this machine: some 15 minutes; ONLY=server is a part of it
 	$(call say,Building the server and the load (the first time takes some minutes) …)
 	@cargo build --quiet --release --locked --features server --bin server
 	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
@@ -112,7 +112,7 @@ chaos: tools build-functions ## Load, outages, a storm, kills and SIGTERMs, on t
 MINUTES ?= 60
 
 .PHONY: soak
-soak: tools build-functions ## An hour of mixed load on the local stack: MINUTES=60; a shorter one writes its figures to target/soak
+soak: $(TOOLS)/bin/cargo-lambda build-functions ## An hour of mixed load on the local stack: MINUTES=60; a shorter one writes its figures to target/soak
 	$(call say,Building the load (the first time takes some minutes) …)
 	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
 	@cd benches && cargo build --quiet --locked --release --package compare
@@ -121,7 +121,7 @@ soak: tools build-functions ## An hour of mixed load on the local stack: MINUTES
 	@benches/target/release/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
 
 .PHONY: bench
-bench: tools build-functions ## Measure the functions against a floor, a limit and peers, the server, and decoding by itself: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20
+bench: $(TOOLS)/bin/cargo-lambda build-functions ## Measure the functions against a floor, a limit and peers, the server, and decoding by itself: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20
 	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
 	$(call say,Building the floor and the peers …)
 	@# One by one: together they would share features, and the floor would link what its other form and the default peer ask for.

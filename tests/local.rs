@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use dynoxide::Database;
 use group_ledger::domain::record::{PARTITION_KEY, SORT_KEY};
 use group_ledger::platform::PLATFORMS;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -260,6 +261,17 @@ fn an_older_ledger_gets_the_feeds_index_with_the_records_that_have_a_place() {
     let database = database::open(file, &template, TABLE).unwrap();
     assert_eq!(database::add_indexes(&database, &template, TABLE).unwrap(), [""; 0], "it has it already");
     assert_eq!(Table::over(database).feed().len(), 1);
+}
+
+#[test]
+fn an_entry_of_the_stream_is_numbered_without_looking_at_all() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ledger.sqlite");
+    drop(database::open(file.to_str().unwrap(), &Template::read().unwrap(), TABLE).unwrap());
+    let last = "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = 'a'";
+    let plan = Connection::open(file).unwrap();
+    let plan = plan.query_row(&format!("EXPLAIN QUERY PLAN {last}"), [], |row| row.get::<_, String>("detail")).unwrap();
+    assert!(plan.contains("USING INDEX stream_records"), "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,21 +5,24 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use dynoxide::Database;
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::template::Template;
 
 /// Opens the database and makes sure that it has the table.
 pub(crate) fn open(file: &str, template: &Template, table: &str) -> Result<Database> {
+    let cannot_open = || format!("cannot open the ledger {file}");
     let database = if file == ":memory:" {
-        Database::memory()
+        Database::memory().with_context(cannot_open)?
     } else {
         if let Some(folder) = Path::new(file).parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        Database::new(file)
-    }
-    .with_context(|| format!("cannot open the ledger {file}"))?;
+        let database = Database::new(file).with_context(cannot_open)?;
+        index_stream(file).with_context(cannot_open)?;
+        database
+    };
 
     let tables = database.list_tables(serde_json::from_value(json!({}))?)?;
     if !tables.table_names.iter().any(|name| name == table) {
@@ -28,6 +31,14 @@ pub(crate) fn open(file: &str, template: &Template, table: &str) -> Result<Datab
         database.update_time_to_live(serde_json::from_value(definition)?)?;
     }
     Ok(database)
+}
+
+/// Indexes the entries of the tables' streams. The emulator numbers a new one by looking at all there are, and keeps them for good:
+/// each write would be slower than the one before.
+fn index_stream(file: &str) -> rusqlite::Result<()> {
+    Connection::open(file)?.execute_batch(
+        "CREATE INDEX IF NOT EXISTS stream_records ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+    )
 }
 
 /// Gives a table that an older version made the indexes that the template's has; the names of those that it lacked. What is in

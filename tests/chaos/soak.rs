@@ -17,11 +17,10 @@ use super::{
 };
 use crate::queue::Queues;
 
-/// Callbacks a second. The embedded DynamoDB numbers an entry of its stream by looking at all there are: with four times as many, it
-/// does not keep up for half an hour.
-const A_SECOND: usize = 5;
+/// Callbacks a second.
+const A_SECOND: usize = 10;
 /// How many groups have changes at a time.
-const GROUPS: usize = 50;
+const GROUPS: usize = 100;
 /// How long, before others do: a state is folded from a group's whole history, whose growth would look like the reader's.
 const GROUPS_LAST: Duration = Duration::from_mins(10);
 /// How many people have the page open.
@@ -123,7 +122,7 @@ impl Page {
                 // One of those that there have been for some seconds.
                 let seconds = usize::try_from(begin.elapsed().as_secs()).unwrap();
                 let (newest, _) = group_of(A_SECOND * seconds.saturating_sub(20));
-                let group = newest / GROUPS * GROUPS + (tick + 51 * number) % (GROUPS / 2);
+                let group = newest / GROUPS * GROUPS + (tick + 101 * number) % (GROUPS / 2);
                 let key = if group.is_multiple_of(2) { "tencent-chat%231400000000" } else { "openim%23openim" };
                 let key = format!("group_key={key}%23g{group}");
                 asked(port, &format!("state?{key}"), &mut page.group).await;
