@@ -95,7 +95,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// Where the text is no such number.
     pub fn days(&self, name: &'static str) -> Result<Option<u32>, SettingError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {

@@ -5,15 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use aws_credential_types::credential_fn::provide_credentials_fn;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flate2::read::GzDecoder;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::time_budget::TimeBudget;
 use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::host::aws::{self, READER_TIMEOUTS};
 use group_ledger::ingest::receive::{Receipt, Receiver};
 use group_ledger::platform::Registration;
+use group_ledger::settings::Settings;
+use group_ledger::storage::call::CallError;
 use group_ledger::storage::envelope::Envelope;
+use group_ledger::storage::ledger::Ledger;
+use group_ledger::storage::read::ReadError;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -554,7 +562,23 @@ async fn the_replay_says_which_messages_are_to_be_put_back() {
     }
 }
 
-/// A record has the group's id, which may be as large as the body. The body is kept all the same.
+/// A role that is gone is no network that is down.
+#[tokio::test]
+async fn missing_credentials_are_told_from_a_network_that_is_down() {
+    let settings = local_settings("http://127.0.0.1:1");
+    let look = |name: &str| settings.get(name).cloned();
+    let settings = Settings::new(&look);
+    let config = aws::config(&settings, READER_TIMEOUTS).unwrap();
+    let none = provide_credentials_fn(async || Err(CredentialsError::not_loaded("none here")));
+    let without = config.to_builder().credentials_provider(SharedCredentialsProvider::new(none)).build();
+    for (config, expected) in [(config, CallError::Unreachable), (without, CallError::NoCredentials)] {
+        let ledger = Ledger::from_settings(&settings, &config).unwrap();
+        let Err(ReadError::Call(error)) = ledger.get("group", "change").await else { panic!("no error") };
+        assert_eq!(error, expected);
+    }
+}
+
+/// A record has the group's id and an unknown command, each of which may be as large as the body. The body is kept all the same.
 #[tokio::test]
 async fn what_no_record_can_hold_is_kept_in_quarantine() {
     let queues = crate::reliability::queues().await;
@@ -564,15 +588,21 @@ async fn what_no_record_can_hold_is_kept_in_quarantine() {
         ("FALLBACK_QUEUE_URL", queues.fallback_queue.as_str()),
     ];
     let table = Table::start().await;
-    let id = "g".repeat(450_000);
-    let body = format!(r#"{{"callbackCommand":"callbackAfterQuitGroupCommand","groupID":"{id}"}}"#);
-    for settings in [&[][..], &down[..]] {
-        let callback = Sent::post("/openim", "", body.clone());
-        assert_answer(OPENIM, &callback.to(&table.receiver(OPENIM, settings)).await, 413, "group id");
+    let long = "g".repeat(450_000);
+    for (count, (command, group)) in
+        [("callbackAfterQuitGroupCommand", long.as_str()), (&format!("callbackAfter{long}"), "g")]
+            .into_iter()
+            .enumerate()
+    {
+        let body = json!({ "callbackCommand": command, "groupID": group }).to_string();
+        for settings in [&[][..], &down[..]] {
+            let callback = Sent::post("/openim", "", body.clone());
+            assert_answer(OPENIM, &callback.to(&table.receiver(OPENIM, settings)).await, 413, "long");
+        }
+        assert_eq!(table.items().len(), count + 1);
+        assert!(table.quarantined().iter().all(|item| item["code"] == 41301));
+        assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), u32::try_from(count).unwrap() + 1);
     }
-    assert_eq!(table.items().len(), 1);
-    assert_eq!(table.quarantined()[0]["code"], 41301);
-    assert_eq!(queues.depth(&queues.fallback_queue).await.unwrap(), 1);
 
     // A large body goes whole as long as an item holds it, and in parts where none does.
     for (bytes, messages) in [(400_000, 1), (1_000_000, 3)] {

@@ -272,9 +272,20 @@ async fn publishes(port: u16, mut stream: StreamSource, name: &str) -> anyhow::E
                 sleep(Duration::from_millis(250)).await;
                 Ok(())
             }
-            Ok(false) => stream.poll(|event| invoke(port, name, event)).await.map(drop),
+            Ok(false) => match stream.poll(|event| invoke(port, name, event)).await {
+                // Nothing of the batch is done.
+                Ok(0) => {
+                    sleep(Duration::from_secs(1)).await;
+                    Ok(())
+                }
+                polled => polled.map(drop),
+            },
             Err(error) => Err(error),
         };
+        for record in stream.given_up.drain(..) {
+            let number = &record["dynamodb"]["SequenceNumber"];
+            eprintln!("the publisher failed too often: the stream's record {number} is not published");
+        }
         if let Err(error) = polled {
             return error.context("the table's stream cannot be read");
         }

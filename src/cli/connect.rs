@@ -234,6 +234,7 @@ impl Place {
                 };
                 anyhow!("{service} {self} {error}: {hint}")
             }
+            CallError::NoCredentials => anyhow!("{service} {self} {error}: log in, or name a profile with --profile"),
             CallError::Throttled { .. } => anyhow!("{service} {self} {error}: try again in a minute"),
             CallError::Defect | CallError::NoTime => anyhow!("{service} {self} {error}"),
         }

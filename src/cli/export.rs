@@ -22,6 +22,7 @@ use crate::cli::{Session, Usage};
 use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::reading::api::ChangeWithBody;
 use crate::reading::change::Change;
+use crate::reading::format::json;
 use crate::reading::records;
 use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
@@ -136,7 +137,7 @@ impl Export {
     fn open(path: &Path, of: Of, force: bool) -> Result<Self> {
         let name = path.display();
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-        let mut file = file.with_context(|| format!("cannot write {name}"))?;
+        let file = file.with_context(|| format!("cannot write {name}"))?;
         // Not every file system has locks.
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             bail!("another export writes {name} at the moment");
@@ -179,8 +180,7 @@ impl Export {
         }
         export.file.set_len(export.checkpoint.bytes).with_context(|| format!("cannot cut {name}"))?;
         (&export.file).seek(SeekFrom::End(0)).with_context(|| format!("cannot go on in {name}"))?;
-        file = export.file;
-        Ok(Self { file, ..export })
+        Ok(export)
     }
 
     /// Writes what is left of the table.
@@ -216,7 +216,7 @@ impl Export {
 /// A record's line.
 async fn line(ledger: &Ledger, item: Item, raw: bool) -> Result<String, ReadError> {
     if !raw {
-        return Ok(text(&records::change(ledger, item).await?));
+        return Ok(json(&records::change(ledger, item).await?));
     }
     let body = ledger.whole_body(item::raw(item.clone())?).await?;
     let (record, details) = item::attributes(item)?;
@@ -228,10 +228,5 @@ async fn line(ledger: &Ledger, item: Item, raw: bool) -> Result<String, ReadErro
         Some(Err(error)) => line.raw_base64 = Some(BASE64_STANDARD.encode(error.as_bytes())),
         None => {}
     }
-    Ok(text(&line))
-}
-
-/// A line of JSON: neither a String nor a record fails.
-fn text(line: &impl Serialize) -> String {
-    serde_json::to_string(line).unwrap_or_default()
+    Ok(json(&line))
 }

@@ -84,9 +84,9 @@ impl Kind {
         }
     }
 
-    /// Whether a callback of this kind is of a group, and not to be understood without its id.
+    /// Whether a callback of this kind is rejected without a group's id.
     #[must_use]
-    pub const fn has_group(self) -> bool {
+    pub const fn requires_group_id(self) -> bool {
         !matches!(self, Self::AppGroupQuotaAlarm | Self::GroupUnknown)
     }
 }
@@ -127,24 +127,6 @@ pub struct GroupChange<'a> {
     pub source: Vec<(Cow<'static, str>, Cow<'a, str>)>,
     /// What besides command and body tells this callback from another one; empty where the platform sends no such thing.
     pub identity: Cow<'a, str>,
-}
-
-impl Detail<'_> {
-    /// The same value, borrowing nothing.
-    #[must_use]
-    pub fn into_owned(self) -> Detail<'static> {
-        let text = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        match self {
-            Self::Text(value) => Detail::Text(text(value)),
-            Self::Number(digits) => Detail::Number(digits),
-            Self::Flag(flag) => Detail::Flag(flag),
-            Self::Nothing => Detail::Nothing,
-            Self::Ids(ids) => Detail::Ids(ids.into_iter().map(text).collect()),
-            Self::Map(map) => {
-                Detail::Map(map.into_iter().map(|(key, value)| (text(key), value.into_owned())).collect())
-            }
-        }
-    }
 }
 
 /// The value of one changed field.

@@ -37,16 +37,3 @@ pub(crate) fn deserialize<'de, 'r, D: Deserializer<'de>>(deserializer: D) -> Res
 
     deserializer.deserialize_map(Reader(PhantomData))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Pairs;
-
-    /// What `aws logs` and people see of an envelope that something else wrote.
-    #[test]
-    fn what_is_no_map_is_said_to_be_none() {
-        let mut list = serde_json::Deserializer::from_str("[]");
-        let error = super::deserialize(&mut list).map(|_: Pairs<'_>| ()).unwrap_err();
-        assert!(error.to_string().contains("texts by name"), "{error}");
-    }
-}

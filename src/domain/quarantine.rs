@@ -11,6 +11,9 @@ use crate::domain::callback::Callback;
 use crate::domain::record::{Raw, change_key, digest, raw};
 use crate::domain::rejection::Rejection;
 
+/// The longest command that is shown beside a body: with one of the body's size, no item could hold both.
+const MAX_COMMAND_BYTES: usize = 1_024;
+
 /// A genuine callback that was not understood, with its body as received.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Undecoded<'r> {
@@ -22,7 +25,7 @@ pub struct Undecoded<'r> {
     pub code: u32,
     /// That rejection's sentence.
     pub reason: Cow<'static, str>,
-    /// Its command, where it is known.
+    /// Its command, where it is known and has 1,024 bytes at most.
     pub command: Option<Cow<'r, str>>,
     /// The callback.
     pub callback: Callback<'r>,
@@ -58,7 +61,7 @@ impl<'r> Undecoded<'r> {
             app_id: Cow::Borrowed(app_id),
             code: reason.rejection.code(),
             reason: Cow::Borrowed(reason.rejection.sentence()),
-            command: reason.command,
+            command: reason.command.filter(|command| command.len() <= MAX_COMMAND_BYTES),
             expires_at: retention_days.map(|days| callback.received_at.after_days(days)),
             callback,
         }

@@ -28,9 +28,9 @@ pub struct Received {
 /// When the host ends what is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
-    /// It does not.
+    /// Never.
     None,
-    /// Then.
+    /// At this instant.
     At(Instant),
     /// There is no time for any store, only for the log.
     Passed,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::host::aws::{self, FUNCTION_TIMEOUTS, PUBLISHER_TIMEOUTS, READER_TIMEOUTS};
-use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receiver;
+use crate::ingest::report::Observer;
 use crate::platform::Registration;
 use crate::publish::publisher::Publisher;
 use crate::reading::api::Reader;

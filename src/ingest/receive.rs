@@ -13,8 +13,8 @@ use crate::domain::rejection::Rejection;
 use crate::domain::request::Request;
 use crate::domain::time_budget::TimeBudget;
 use crate::domain::timestamp::Timestamp;
-use crate::ingest::handler::Observer;
 use crate::ingest::read::{self, Unread};
+use crate::ingest::report::Observer;
 use crate::panics::unwound;
 use crate::platform::{Decoded, Platform};
 use crate::storage::call::CallError;
@@ -152,7 +152,7 @@ impl Receiver {
         let verified = match read::verify(self.platform(), request) {
             Ok(Some(verified)) => verified,
             Ok(None) => return Receipt::of(Outcome::UrlCheck),
-            // A scanner's GET, or a body of any size, says nothing of a release.
+            // Only a 401 or 403 can mean that our secret is wrong.
             Err(rejection) if rejection.is_of_caller() && self.platform.is_known_caller(request) => {
                 return Receipt::of(Outcome::RejectedKnownCaller(rejection));
             }

@@ -92,7 +92,7 @@ pub enum Decoded<'c> {
 pub struct Registration {
     /// [`Platform::name`]
     pub name: &'static str,
-    /// The URL's path, without the slash at its beginning, and whether a command may follow it as one more segment.
+    /// Whether a command may follow the URL's path, `/{name}`, as one more segment.
     pub command_in_path: bool,
     /// Makes the platform of its settings.
     pub from_settings: fn(&Settings<'_>) -> Result<Box<dyn Platform>, SettingError>,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::domain::timestamp::Timestamp;
@@ -68,7 +68,7 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
 
     /// Publishes a batch's records within a time, and returns where Lambda is to begin again.
     pub async fn publish(&self, batch: Batch, within: Duration) -> BatchResponse {
-        let ends = Instant::now() + within;
+        let (reading_ends, ends) = (Instant::now() + within / 2, Instant::now() + within);
         let Some(records) = batch.records() else {
             error!("the event is no batch of a stream");
             return BatchResponse::begin_again_at(String::new());
@@ -76,11 +76,13 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
         let (mut events, mut first_left, mut rejected, mut other, mut recorded_at) =
             (BTreeMap::new(), None, 0, 0, None);
         for (position, record) in records.iter().enumerate() {
-            if Instant::now() >= ends {
+            // What was read must still be sent.
+            let Ok(read) = timeout_at(reading_ends, self.read(record)).await else {
+                warn!("reading takes too long");
                 first_left = Some(position);
                 break;
-            }
-            match self.read(record).await {
+            };
+            match read {
                 Read::Event(event) => {
                     recorded_at = recorded_at.or(event.change().recorded_at);
                     let pending = Pending { event: *event, sequence_number: sequence_number(record) };

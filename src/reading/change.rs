@@ -13,7 +13,7 @@ use crate::domain::change::Detail;
 use crate::domain::feed::recorded_at;
 use crate::domain::timestamp::Timestamp;
 use crate::platform::{self, Decoded};
-use crate::storage::item::{Details, HeadItem, OccurredAtSource, RecordItem};
+use crate::storage::item::{self, Details, HeadItem, OccurredAtSource, RecordItem};
 
 /// One change of a group. The feed leaves out what its index does not have, unless details are asked for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -148,12 +148,8 @@ fn decoded(platform: &str, command: &str, body: &[u8], received_at: Timestamp) -
         request_id: Cow::Borrowed(""),
     };
     match (platform.decode)(&callback) {
-        Ok(Decoded::Change(change)) => {
-            let mut details: Details =
-                change.details.into_iter().map(|(name, detail)| (name, detail.into_owned())).collect();
-            details.sort_by(|(one, _), (other, _)| one.cmp(other));
-            Some(details)
-        }
+        // As an item would have it.
+        Ok(Decoded::Change(change)) => item::details(&item::change(&change.details)).ok(),
         _ => None,
     }
 }

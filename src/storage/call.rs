@@ -1,7 +1,9 @@
 //! Errors of calls to AWS services, the timeout of an attempt, and retries.
 
+use std::error::Error;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -28,6 +30,9 @@ pub enum CallError {
     /// No connection, or one that broke.
     #[error("could not be reached")]
     Unreachable,
+    /// It was not called: there are no credentials, or whoever has them did not answer.
+    #[error("was not called: there are no usable AWS credentials")]
+    NoCredentials,
     /// The call ran into a defect of this program.
     #[error("was not called, for a defect")]
     Defect,
@@ -61,7 +66,16 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for CallError {
             SdkError::ServiceError(error) => Self::Rejected(error.err().code().unwrap_or("unknown").to_owned()),
             SdkError::TimeoutError(_) => Self::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::TimedOut,
+            SdkError::DispatchFailure(failure)
+                if failure.as_connector_error().is_some_and(|error| is_of_credentials(error)) =>
+            {
+                Self::NoCredentials
+            }
             _ => Self::Unreachable,
         }
     }
+}
+
+fn is_of_credentials(error: &(dyn Error + 'static)) -> bool {
+    error.is::<CredentialsError>() || error.source().is_some_and(is_of_credentials)
 }

@@ -19,7 +19,7 @@ const MANY_GROUPS: usize = 4;
 /// The most groups that are remembered; this many count as a throttled table, whatever DynamoDB says.
 const MAX_GROUPS: usize = 1_000;
 
-/// What a failed write says of the next ones.
+/// What a failed write means for the next ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The service or the table does not take writes.

@@ -128,6 +128,12 @@ impl Envelope<'static> {
     }
 }
 
+/// Whether [`Texts::find`] would take a text of somebody else's, in a line of log, for an envelope's.
+#[must_use]
+pub fn looks_like_text(text: &str) -> bool {
+    [PIECE, TEXT, CALLBACK].iter().any(|beginning| text.contains(beginning))
+}
+
 /// A text as lines of a log have it: whole, or in pieces that say of which text they are (`PIECE-{id}-{number}-{count}-…`).
 #[must_use]
 pub fn pieces(text: &str) -> Vec<Cow<'_, str>> {

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::callback::Callback;
-use crate::domain::change::{Detail, GroupChange, Kind};
+use crate::domain::change::Detail;
 use crate::domain::feed::Stamp;
 use crate::domain::quarantine::{Quarantined, Undecoded};
 use crate::domain::record::{Part, Raw, Record};
@@ -35,9 +35,6 @@ pub enum ItemError {
     /// It lacks an attribute, or has one of another type.
     #[error("the item cannot be read")]
     Unreadable(#[from] serde_dynamo::Error),
-    /// Its `kind` is none that this version knows.
-    #[error("the item's kind is unknown")]
-    Kind,
     /// Its `change` has a type in it that no record has.
     #[error("the item's change cannot be read")]
     Change,
@@ -68,16 +65,6 @@ pub fn of(envelope: &Envelope<'_>, change_key: &str, recorded_at: Option<Timesta
         }
     }
     (rest <= MAX_ITEM_BYTES).then_some(item)
-}
-
-/// The record of an item, as it was written; its `change` is without details where the item has none.
-///
-/// # Errors
-///
-/// Where the item is none of a record.
-pub fn record(item: Item) -> Result<Record<'static>, ItemError> {
-    let (item, details) = attributes(item)?;
-    item.into_record(details)
 }
 
 /// The attributes of an item of the feed's index.
@@ -314,34 +301,6 @@ impl<'r> RecordItem<'r> {
             expires_at: record.expires_at,
         }
     }
-
-    fn into_record(self, details: Option<Details>) -> Result<Record<'r>, ItemError> {
-        let (head, is_omitted) = (self.head, details.is_none());
-        Ok(Record {
-            group_key: head.group_key.into_owned(),
-            platform: Cow::Owned(head.platform.into_owned()),
-            app_id: head.app_id,
-            change: GroupChange {
-                kind: Kind::try_from(head.kind.into_owned()).map_err(|_| ItemError::Kind)?,
-                command: self.command,
-                group_id: head.group_id,
-                occurred_at: (self.occurred_at_source == OccurredAtSource::Callback).then_some(head.occurred_at),
-                operator: head.operator,
-                group_type: head.group_type,
-                details: details.unwrap_or_default(),
-                source: self.source,
-                // The digest has it.
-                identity: Cow::Borrowed(""),
-            },
-            occurred_at: head.occurred_at,
-            received_at: head.received_at,
-            raw: self.raw.into_raw()?,
-            details_omitted: is_omitted,
-            digest: self.digest.into_owned(),
-            request_id: self.request_id,
-            expires_at: self.expires_at,
-        })
-    }
 }
 
 impl<'r> QuarantinedItem<'r> {
@@ -454,7 +413,7 @@ fn attribute(detail: &Detail<'_>) -> AttributeValue {
 }
 
 /// What changed, by the attribute `change`.
-fn details(change: &AttributeValue) -> Result<Details, ItemError> {
+pub(crate) fn details(change: &AttributeValue) -> Result<Details, ItemError> {
     let AttributeValue::M(change) = change else { return Err(ItemError::Change) };
     by_name(change)
 }

@@ -125,6 +125,12 @@ impl Filter {
     }
 }
 
+/// A record's attributes without its body, for a projection: their names by placeholder, and its expression.
+fn without_raw() -> (HashMap<String, String>, String) {
+    let names = WITHOUT_RAW.map(|name| (format!("#{name}"), name.to_owned()));
+    (HashMap::from(names), WITHOUT_RAW.map(|name| format!("#{name}")).join(", "))
+}
+
 impl Ledger {
     /// The records of a group, without their bodies.
     ///
@@ -133,10 +139,10 @@ impl Ledger {
     /// Where the table cannot be read.
     pub async fn history(&self, group_key: &str, range: &Range, filter: &Filter) -> Result<Page<Item>, ReadError> {
         let mut query = filter.apply(self.range(PARTITION_KEY, SORT_KEY, group_key, range));
-        for name in WITHOUT_RAW {
-            query = query.expression_attribute_names(format!("#{name}"), name);
+        let (names, projection) = without_raw();
+        for (placeholder, name) in names {
+            query = query.expression_attribute_names(placeholder, name);
         }
-        let projection = WITHOUT_RAW.map(|name| format!("#{name}")).join(", ");
         let page = query.projection_expression(projection).send().await.map_err(CallError::from)?;
         Ok(Page { items: page.items.unwrap_or_default(), after: page.last_evaluated_key })
     }
@@ -209,10 +215,11 @@ impl Ledger {
             .set_exclusive_start_key(after)
             .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
         if !bodies {
-            for name in WITHOUT_RAW {
-                scan = scan.expression_attribute_names(format!("#{name}"), name);
+            let (names, projection) = without_raw();
+            for (placeholder, name) in names {
+                scan = scan.expression_attribute_names(placeholder, name);
             }
-            scan = scan.projection_expression(WITHOUT_RAW.map(|name| format!("#{name}")).join(", "));
+            scan = scan.projection_expression(projection);
         }
         let page = scan.send().await.map_err(CallError::from)?;
         Ok(Page { items: page.items.unwrap_or_default(), after: page.last_evaluated_key })
@@ -234,8 +241,7 @@ impl Ledger {
     ///
     /// Where the table cannot be read.
     pub async fn get_all(&self, keys: impl Iterator<Item = (&str, &str)>) -> Result<Vec<Item>, ReadError> {
-        let names = WITHOUT_RAW.map(|name| (format!("#{name}"), name.to_owned()));
-        let projection = WITHOUT_RAW.map(|name| format!("#{name}")).join(", ");
+        let (names, projection) = without_raw();
         let keys: Vec<Item> = keys.map(|(group_key, change_key)| key_of(group_key, change_key)).collect();
         let mut left = if keys.is_empty() { None } else { Some(keys) };
         let (mut items, mut failures) = (Vec::new(), 0);
@@ -243,7 +249,7 @@ impl Ledger {
             let asked = keys.len();
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(keys))
-                .set_expression_attribute_names(Some(HashMap::from(names.clone())))
+                .set_expression_attribute_names(Some(names.clone()))
                 // A replica may not have yet what the index has.
                 .consistent_read(true)
                 .projection_expression(&projection)

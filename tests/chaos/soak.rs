@@ -256,6 +256,7 @@ fn process(id: u32) -> Option<Process> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "an hour of load: make soak"]
 async fn an_hour_of_mixed_load() {
+    fs::create_dir_all("target/soak").unwrap();
     let minutes: usize = env::var("MINUTES").map_or(60, |minutes| minutes.parse().expect("MINUTES must be a number"));
     let lasts = Duration::from_secs(60 * minutes as u64);
     let (callbacks, queued) = (A_SECOND * 60 * minutes, 30 * minutes);
@@ -291,15 +292,6 @@ async fn an_hour_of_mixed_load() {
         stack.end().await;
         panic!("interrupted");
     };
-    drained(&own_queues).await;
-    assert_eq!(own_queues.depth(&own_queues.dead_letters).await.unwrap(), 0);
-    let seen = timeout(Duration::from_mins(1), follower).await.expect("the feed lacks records").unwrap();
-    let events = timeout(Duration::from_mins(1), receiver).await.expect("the bus lacks events").unwrap();
-    stack.signal("-INT", true).await;
-    let (_, output, folder) = stack.end().await;
-
-    let outcomes = outcomes(&output);
-    let repeated_events = events.values().sum::<usize>() - events.len();
     let (mut feed, mut group) = (Vec::new(), Vec::new());
     for page in pages {
         feed.extend(page.feed);
@@ -311,23 +303,35 @@ async fn an_hour_of_mixed_load() {
             |answer: &Answer| (answer.begun.duration_since(begin).as_secs_f64(), answer.took.as_secs_f64() * 1e3);
         answers.iter().map(point).collect::<Vec<_>>()
     };
-    let noted = json!({
+    let mut noted = json!({
         "minutes": minutes,
         "a_second": A_SECOND,
         "groups": GROUPS,
         "pages": PAGES,
         "outage_seconds": OUTAGE.as_secs(),
         "queued_by_hand": queued,
-        "repeated_events": repeated_events,
-        "outcomes": outcomes,
         "outages": outages.iter().map(|times| times.map(|time| time.as_secs_f64())).collect::<Vec<_>>(),
         "memory": memory.iter().map(|(name, memory)| (name, &memory.samples)).collect::<BTreeMap<_, _>>(),
         "latencies": [
             ("callbacks", points(&answers)), (polls[0].0, points(&polls[0].1)), (polls[1].0, points(&polls[1].1)),
         ],
     });
+    let write = |noted: &Value| fs::write("target/soak/soak.json", noted.to_string()).unwrap();
     // Before anything may fail: it says why.
-    fs::write("target/soak/soak.json", noted.to_string()).unwrap();
+    write(&noted);
+
+    drained(&own_queues).await;
+    assert_eq!(own_queues.depth(&own_queues.dead_letters).await.unwrap(), 0);
+    let seen = timeout(Duration::from_mins(1), follower).await.expect("the feed lacks records").unwrap();
+    let events = timeout(Duration::from_mins(1), receiver).await.expect("the bus lacks events").unwrap();
+    stack.signal("-INT", true).await;
+    let (_, output, folder) = stack.end().await;
+
+    let outcomes = outcomes(&output);
+    let repeated_events = events.values().sum::<usize>() - events.len();
+    noted["outcomes"] = json!(outcomes);
+    noted["repeated_events"] = json!(repeated_events);
+    write(&noted);
 
     figures(&format!("Soak, {A_SECOND} a second for {minutes} minutes, {} outages", outages.len()), &answers);
     println!("  {outcomes:?}; {repeated_events} events came again");

@@ -68,7 +68,7 @@ impl Checkout {
         let _ = fs::remove_file(self.0.path().join("sam.log"));
         let mut make = Command::new("make");
         // What a `make test` around this one would pass on.
-        for variable in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "ARCHITECTURE", "STACK_NAME"] {
+        for variable in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "ARCHITECTURE", "SAM_DEPLOY", "STACK_NAME"] {
             make.env_remove(variable);
         }
         let output = make.arg("deploy").args(variables).current_dir(self.0.path()).output().unwrap();

@@ -56,7 +56,7 @@ pub(super) fn router(health: Arc<Health>) -> Router {
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    // A task of its own: who disconnects must not make the next one ask again.
+    // A task of its own: a client that disconnects must not cancel the check for the others.
     if tokio::spawn(async move { health.is_ready().await }).await.unwrap_or(false) {
         (StatusCode::OK, "ready\n")
     } else {

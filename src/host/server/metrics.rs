@@ -18,8 +18,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::ingest::handler::Observer;
 use crate::ingest::receive::Receipt;
+use crate::ingest::report::Observer;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The bounds of a callback's duration, in seconds: from one write in the same region to Tencent's timeout.

@@ -22,7 +22,7 @@ const WAIT_SECONDS: i32 = 20;
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long one message may take, as in the function.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause where SQS or DynamoDB does not take part.
+/// The pause after SQS could not be read, or a message could not be written.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The replay of a queue to a ledger.

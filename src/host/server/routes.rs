@@ -38,11 +38,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many callbacks are handled at a time; an outage of DynamoDB holds each for a second until the circuit breaker opens,
 /// and an error that is held back for `TENCENT_RETRIES_AFTER_TIMEOUT` for two.
 const MAX_CALLBACKS: usize = 2_048;
-/// How long one more waits.
+/// How long a callback beyond these waits for its turn.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 /// How many requests read the ledger at a time; an answer has up to 4 MB.
 const MAX_READING: usize = 32;
-/// How long one more of these waits.
+/// How long a request beyond these waits for its turn.
 const MAX_READING_WAIT: Duration = Duration::from_secs(5);
 
 /// Where whoever is in front of the server says what it calls a request: proxies, and SCF.

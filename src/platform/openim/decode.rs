@@ -15,7 +15,7 @@ use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::Request;
 use crate::platform::Decoded;
-use crate::platform::command::{Body, Command, Field, id, ids, list, number, readable, string, text, user};
+use crate::platform::command::{Body, Command, Field, Read, id, ids, list, number, readable, string, text, user};
 
 /// The recorded commands, by the names of `pkg/callbackstruct/group.go`. Other spellings are of other versions, of the
 /// documentation and of forks; all are compared without regard to case.
@@ -50,16 +50,7 @@ pub(super) static COMMANDS: [Command; 9] = [
         aliases: &[],
         kind: Kind::GroupInfoChanged,
         time: None,
-        fields: &[
-            Field::new("groupName", "name", unless_empty),
-            Field::new("notification", "notification", unless_empty),
-            Field::new("introduction", "introduction", unless_empty),
-            Field::new("faceURL", "face_url", unless_empty),
-            Field::new("ex", "ex", string_value),
-            Field::new("needVerification", "need_verification", int32_value),
-            Field::new("lookMemberInfo", "look_member_info", int32_value),
-            Field::new("applyMemberFriend", "apply_member_friend", int32_value),
-        ],
+        fields: &group_info(unless_empty, unless_empty),
     },
     // CallbackAfterSetGroupInfoExReq, where an empty text is a cleared field
     Command {
@@ -67,16 +58,7 @@ pub(super) static COMMANDS: [Command; 9] = [
         aliases: &["callbackAfterSetGroupInfoCommandEX"],
         kind: Kind::GroupInfoChanged,
         time: None,
-        fields: &[
-            Field::new("groupName", "name", string_value),
-            Field::new("notification", "notification", string_value),
-            Field::new("introduction", "introduction", string_value),
-            Field::new("faceURL", "face_url", string_value),
-            Field::new("ex", "ex", string_value),
-            Field::new("needVerification", "need_verification", int32_value),
-            Field::new("lookMemberInfo", "look_member_info", int32_value),
-            Field::new("applyMemberFriend", "apply_member_friend", int32_value),
-        ],
+        fields: &group_info(string_value, string_value),
     },
     // CallbackTransferGroupOwnerReq
     Command {
@@ -152,6 +134,20 @@ pub(super) static COMMANDS: [Command; 9] = [
     },
 ];
 
+/// The fields of a group's information, whose name and other texts are read by these.
+const fn group_info(name: Read, text: Read) -> [Field; 8] {
+    [
+        Field::new("groupName", "name", name),
+        Field::new("notification", "notification", text),
+        Field::new("introduction", "introduction", text),
+        Field::new("faceURL", "face_url", text),
+        Field::new("ex", "ex", string_value),
+        Field::new("needVerification", "need_verification", int32_value),
+        Field::new("lookMemberInfo", "look_member_info", int32_value),
+        Field::new("applyMemberFriend", "apply_member_friend", int32_value),
+    ]
+}
+
 /// v3.8.1-rc.1 sent the Ex event under the name of the other one, with a plain text for the name alone: an empty name is an
 /// untouched one, any other empty text a cleared one. Its null texts give it away.
 static SET_GROUP_INFO_OF_RC1: Command = Command {
@@ -159,16 +155,7 @@ static SET_GROUP_INFO_OF_RC1: Command = Command {
     aliases: &[],
     kind: Kind::GroupInfoChanged,
     time: None,
-    fields: &[
-        Field::new("groupName", "name", unless_empty),
-        Field::new("notification", "notification", string_value),
-        Field::new("introduction", "introduction", string_value),
-        Field::new("faceURL", "face_url", string_value),
-        Field::new("ex", "ex", string_value),
-        Field::new("needVerification", "need_verification", int32_value),
-        Field::new("lookMemberInfo", "look_member_info", int32_value),
-        Field::new("applyMemberFriend", "apply_member_friend", int32_value),
-    ],
+    fields: &group_info(unless_empty, string_value),
 };
 
 /// A command that this version does not know.

@@ -19,6 +19,7 @@ use crate::settings::{SettingError, Settings};
 
 mod decode;
 mod respond;
+mod sender;
 mod verify;
 
 /// The query parameter that names the command in older servers and pages.
@@ -53,7 +54,7 @@ pub static REGISTRATION: Registration = Registration {
         // Neither invited nor accepted members have a callback (`internal/rpc/group/group.go`).
         types_with_all_members: &[],
     },
-    sender: verify::send,
+    sender: sender::send,
 };
 
 impl OpenIm {

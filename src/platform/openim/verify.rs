@@ -3,16 +3,12 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
-use crate::domain::timestamp::Timestamp;
-use crate::settings::Settings;
 
 /// HTTP Basic credentials are missing or wrong.
 pub(super) const BAD_CREDENTIALS: Rejection = Rejection::new(40101, "The credentials are missing or wrong.");
@@ -51,14 +47,4 @@ fn basic(header: &str) -> Option<Vec<u8>> {
         return None;
     }
     BASE64_STANDARD.decode(encoded.trim()).ok()
-}
-
-/// Plays the server, for tools and tests: presents the first of the settings' credentials.
-pub(super) fn send(sample: &mut http::Request<Vec<u8>>, settings: &Settings<'_>, _now: Timestamp) {
-    let credentials = settings.secrets("OPENIM_CREDENTIALS").ok().and_then(|pairs| pairs.into_iter().next());
-    let header = credentials.map(|pair| format!("Basic {}", BASE64_STANDARD.encode(pair.expose_secret())));
-    if let Some(mut header) = header.and_then(|header| HeaderValue::try_from(header).ok()) {
-        header.set_sensitive(true);
-        sample.headers_mut().insert(AUTHORIZATION, header);
-    }
 }

@@ -211,7 +211,7 @@ pub(super) fn decode<'c>(callback: &'c Callback<'_>) -> Result<Decoded<'c>, Unde
     let group_id = ["GroupId", "groupID"].into_iter().filter_map(|name| body.take(name).and_then(id));
     let group_id = match { group_id }.find(|id| !id.is_empty()) {
         Some(group_id) => group_id,
-        None if command.kind.has_group() => {
+        None if command.kind.requires_group_id() => {
             return Err(Undecodable { rejection: Rejection::NO_GROUP_ID, command: Some(name) });
         }
         None => Cow::Borrowed(""),

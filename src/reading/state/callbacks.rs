@@ -20,8 +20,8 @@ use crate::storage::read::{Filter, Range, ReadError};
 const DAYS: i64 = 7;
 /// How long looking may take.
 const TIME: Duration = Duration::from_secs(3);
-/// How long the feed is not asked again for what it did not have.
-const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+/// How long an answer counts before the feed is asked again.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_mins(10);
 
 /// An app of a platform, and a kind of its changes.
 type Asked = (String, String, &'static str);
@@ -36,7 +36,7 @@ impl Callbacks {
     pub async fn are_on(&self, index: &impl Index, app: (&str, &str), kind: Kind, now: Timestamp) -> bool {
         let asked = (app.0.to_owned(), app.1.to_owned(), kind.as_str());
         if let Some((known, at)) = self.0.lock().ok().and_then(|known| known.get(&asked).copied())
-            && (known || at.elapsed() < FORGOTTEN_AFTER)
+            && at.elapsed() < ASKED_AGAIN_AFTER
         {
             return known;
         }

@@ -55,7 +55,7 @@ pub struct Fold {
     has_creation: bool,
     joins: bool,
     leaves: bool,
-    /// The first change of the group, which a quota's alarm is not, and whether retention may have deleted what was before it.
+    /// The first change of the group, which neither a quota's alarm nor `group.unknown` is, and whether retention may have deleted what was before it.
     first: Option<First>,
     changes: u64,
     keys: Option<(String, String)>,
@@ -323,7 +323,7 @@ impl Fold {
         if event.key > *last {
             last.clone_from(&event.key);
         }
-        if let Some(kind) = event.kind.filter(|kind| kind.has_group())
+        if let Some(kind) = event.kind.filter(|kind| kind.requires_group_id())
             && self.first.as_ref().is_none_or(|first| event.key < first.change_key)
         {
             let expires = event.expires_at.is_some();

@@ -275,7 +275,7 @@ impl Group {
         self.is_seen = match event.kind {
             Some(Kind::GroupDismissed) => false,
             // What can follow a dismissal does not show that the group exists.
-            Some(kind) if kind.has_group() => self.is_seen || self.dismissed.is_none(),
+            Some(kind) if kind.requires_group_id() => self.is_seen || self.dismissed.is_none(),
             _ => self.is_seen,
         };
         if !event.has_details {
