@@ -30,7 +30,7 @@ say = @printf '\033[1m%s\033[0m\n' "$(1)"
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(TOOLS)/bin/cargo-lambda ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324, EVENTS_PORT=9325; Ctrl-C stops it
@@ -116,40 +116,55 @@ soak: $(TOOLS)/bin/cargo-lambda build-functions ## An hour of mixed load on the 
 	$(call say,Building the load (the first time takes some minutes) …)
 	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
 	@cd benches && cargo build --quiet --locked --release --package compare
-	@mkdir -p target/soak
 	@MINUTES='$(MINUTES)' FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture chaos::soak
 	@benches/target/release/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
 
-.PHONY: bench
-bench: $(TOOLS)/bin/cargo-lambda build-functions ## Measure the functions against a floor, a limit and peers, the server, and decoding by itself: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20
-	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
-	$(call say,Building the floor and the peers …)
+# Not asked for by name: `make bench` builds everything first, so that nothing is built beside a measurement, and both workspaces at a
+# time, because each compiles its largest crates on one core for minutes.
+.PHONY: bench-needs bench-own bench-peers
+bench-needs: bench-own bench-peers
+bench-own: build-functions
+	$(call say,Building the server and the local stack …)
+	@# By itself: beside the functions, they would link what its feature asks for.
+	@cargo build --quiet --locked --release --features server --bin server
+	@cargo build --quiet --locked --release --features cli --bin group-ledger
+	@cargo build --quiet --locked --features cli,server --examples
+	@cargo test --quiet --locked --features cli,server --test main --no-run
+bench-peers:
+	$(call say,Building the floor and what measures …)
 	@# One by one: together they would share features, and the floor would link what its other form and the default peer ask for.
 	@cd benches && for package in compare floor floor-http limit; do cargo build --quiet --locked --release --package $$package; done
+	$(call say,Building the peers …)
 	@cd benches && cargo build --quiet --locked --profile lambda --package rust-default
-	@cd benches/peers/node && npm install --silent --no-save
-	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade --target benches/peers/python/.packages \
-		-r benches/peers/python/requirements.txt
-	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade --target benches/peers/aws-cli/.packages \
-		-r benches/peers/aws-cli/requirements.txt
+	@cd benches && cargo bench --quiet --locked --package compare --bench decode --no-run
+	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
+	@for peer in python aws-cli; do python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade \
+		--target benches/peers/$$peer/.packages -r benches/peers/$$peer/requirements.txt; done
+	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES))
+
+# Node 20, in which the peers are measured.
+needs_node = @command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peers need Node 20 and npm.' >&2; exit 2; }
+
+.PHONY: bench
+bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20
+	$(needs_node)
+	@$(MAKE) --silent --jobs 2 bench-needs
 	$(call say,Measuring …)
 	@benches/target/release/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
-	@$(MAKE) --silent bench-server
+	$(call say,Putting the server under load …)
+	@benches/target/release/compare --server target/release benches docs/performance
 	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
 	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
 	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
 	$(call say,Measuring reading …)
-	@cargo build --quiet --locked --release --features cli --bin group-ledger
-	@cargo build --quiet --locked --features cli,server --examples
 	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 reading::bench
 	$(call say,Measuring the page …)
 	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture browser::bench)
 
 .PHONY: bench-server
 bench-server: ## Measure the server alone, against the same handlers in Node with Express: some 4 minutes; needs Node 20
-	@command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peer needs Node 20 and npm.' >&2; exit 2; }
+	$(needs_node)
 	$(call say,Building the server and its peer …)
-	@# By itself: beside the functions, they would link what its feature asks for.
 	@cargo build --quiet --locked --release --features server --bin server
 	@cd benches && cargo build --quiet --locked --release --package compare
 	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
@@ -249,10 +264,10 @@ deploy: tools ## Build and deploy with the parameters of parameters.yaml, showin
 	@python deploy/check.py $(if $(STACK_NAME),'$(STACK_NAME)')
 	@$(MAKE) build
 	@python deploy/stamp.py $(ARCHITECTURE)
-	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS) $(if $(STACK_NAME),--stack-name '$(STACK_NAME)')
+	sam deploy --parameter-overrides file://parameters.yaml $(SAM_PARAMETERS) $(if $(STACK_NAME),--stack-name '$(STACK_NAME)') $(SAM_DEPLOY)
 
 .PHONY: reprocess
-reprocess: ## Decode again what is in quarantine, with the present code: DAYS=35, TABLE_NAME=… and AWS credentials
+reprocess: ## Decode what is in quarantine again, with the current decoder: DAYS=35, TABLE_NAME=…, TENCENT_SDK_APP_ID=…, OPENIM_APP_ID=openim and AWS credentials
 	@$(GROUP_LEDGER) reprocess $(if $(DAYS),--days '$(DAYS)')
 
 .PHONY: replay-dead-letters
