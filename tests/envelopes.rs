@@ -5,7 +5,7 @@ use group_ledger::domain::record::Record;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::read::{self, Unread};
+use group_ledger::ingest::read::{self, DecodeFailure};
 use group_ledger::platform::{Decoded, Registration};
 use group_ledger::storage::envelope::{
     Envelope, MAX_PIECE_BYTES, MAX_TEXT_BYTES, NotAnEnvelope, Texts, pieces, undecoded_text,
@@ -25,7 +25,7 @@ fn through_text(registration: &Registration, event: &str) -> (Vec<Value>, Vec<Va
         Ok(Decoded::Change(change)) => {
             Record::new(platform.name(), platform.app_id(), change, &callback, Some(1)).into()
         }
-        Err(Unread::Undecodable(reason)) => {
+        Err(DecodeFailure::Undecodable(reason)) => {
             let undecoded = Undecoded::new(platform.name(), platform.app_id(), reason, callback.clone(), None);
             Quarantined::from(undecoded).into()
         }

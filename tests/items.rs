@@ -8,7 +8,7 @@ use group_ledger::domain::record::Record;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::read::{self, Unread};
+use group_ledger::ingest::read::{self, DecodeFailure};
 use group_ledger::platform::{Decoded, Registration};
 use group_ledger::storage::envelope::Envelope;
 use group_ledger::storage::item::{self, Item};
@@ -30,7 +30,7 @@ fn written(registration: &Registration, event: &str, retention_days: Option<u32>
             change.source.sort();
             Envelope::Record(Record::new(name, app_id, change, &callback, retention_days))
         }
-        Err(Unread::Undecodable(reason)) => {
+        Err(DecodeFailure::Undecodable(reason)) => {
             let undecoded = Undecoded::new(name, app_id, reason, callback.clone(), retention_days);
             Envelope::Quarantined(Quarantined::from(undecoded))
         }
@@ -38,7 +38,7 @@ fn written(registration: &Registration, event: &str, retention_days: Option<u32>
     };
     let key = match &envelope {
         Envelope::Record(record) => record.change_key(),
-        Envelope::Quarantined(kept) => kept.change_key(),
+        Envelope::Quarantined(quarantined) => quarantined.change_key(),
         Envelope::Part(_) => panic!("no part"),
     };
     (serde_json::to_value(&envelope).unwrap(), item::of(&envelope, &key, Some(Timestamp::now())).unwrap())

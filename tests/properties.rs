@@ -8,7 +8,7 @@ use group_ledger::domain::change::{Detail, GroupChange};
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::Request;
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::read::{self, Unread};
+use group_ledger::ingest::read::{self, DecodeFailure};
 use group_ledger::platform::{Decoded, Registration};
 use proptest::collection::vec;
 use proptest::option;
@@ -176,8 +176,8 @@ fn answers(registration: &Registration, sent: &Sent) {
             assert!(is_parsed, "a panic");
             match read::decode(&*platform, &callback) {
                 Ok(_) => Ok(()),
-                Err(Unread::Rejected(rejection)) => Err(rejection),
-                Err(Unread::Undecodable(reason)) => Err(reason.rejection),
+                Err(DecodeFailure::Rejected(rejection)) => Err(rejection),
+                Err(DecodeFailure::Undecodable(reason)) => Err(reason.rejection),
             }
         }
         Err(rejection) => Err(rejection),

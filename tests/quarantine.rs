@@ -210,9 +210,10 @@ async fn a_callback_of_any_platform_is_reprocessed_to_the_same_record() {
             became.push(reprocess(ledger, receiver.platform(), item, TEST_TIMEOUT).await.unwrap());
         }
         assert_eq!(became.len(), 2);
-        for expected in
-            [Reprocessed::Recorded(Kind::GroupInfoChanged, Written::Recorded), Reprocessed::Kept(Rejection::NOT_JSON)]
-        {
+        for expected in [
+            Reprocessed::Recorded(Kind::GroupInfoChanged, Written::Recorded),
+            Reprocessed::StillQuarantined(Rejection::NOT_JSON),
+        ] {
             assert!(became.contains(&expected), "{}: {became:?}", platform.name);
         }
         assert_eq!(table.quarantined().len(), 1, "{}", platform.name);

@@ -15,8 +15,9 @@ use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::platform::Registration;
 use group_ledger::platform::command::Field;
 use group_ledger::reading::change::{Change, Plain};
+use group_ledger::reading::group_key::GroupKey;
+use group_ledger::reading::state::State;
 use group_ledger::reading::state::fold::Fold;
-use group_ledger::reading::state::{GroupKey, State};
 use serde_json::{Value, json};
 
 use crate::support::{OPENIM, TENCENT_CHAT};

@@ -6,7 +6,7 @@ use group_ledger::domain::record::Record;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::{Query, Request};
 use group_ledger::domain::timestamp::Timestamp;
-use group_ledger::ingest::read::{Unread, decode, parse, verify};
+use group_ledger::ingest::read::{DecodeFailure, decode, parse, verify};
 use group_ledger::platform::{Decoded, Platform, Registration};
 use group_ledger::settings::Settings;
 
@@ -41,8 +41,8 @@ pub fn run(platform: &dyn Platform, request: &Request<'_>) {
                     Ok(())
                 }
                 Ok(Decoded::Ignored(_)) => Ok(()),
-                Err(Unread::Rejected(rejection)) => Err(rejection),
-                Err(Unread::Undecodable(reason)) => Err(reason.rejection),
+                Err(DecodeFailure::Rejected(rejection)) => Err(rejection),
+                Err(DecodeFailure::Undecodable(reason)) => Err(reason.rejection),
             }
         }
         Err(rejection) => {

@@ -9,7 +9,8 @@ use crate::cli::span::point;
 use crate::cli::{Session, Usage, human};
 use crate::domain::timestamp::Timestamp;
 use crate::reading::format::Format;
-use crate::reading::history::{MAX_LIMIT, Query};
+use crate::reading::history::Query;
+use crate::reading::page::MAX_LIMIT;
 use crate::reading::parameters::Parameters;
 
 /// The first page is small, so that the first lines come at once.

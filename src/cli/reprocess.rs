@@ -105,7 +105,7 @@ impl Tally {
                 self.ignored += 1;
                 ("ignored", "nothing to record".to_owned())
             }
-            Reprocessed::Kept(rejection) => {
+            Reprocessed::StillQuarantined(rejection) => {
                 self.kept += 1;
                 ("kept", format!("stays: {rejection}"))
             }

@@ -11,10 +11,10 @@ use crate::platform::{Decoded, Platform};
 
 /// Why a genuine callback is not decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unread<'c> {
-    /// It is rejected and not kept, because it may contain messages.
+pub enum DecodeFailure<'c> {
+    /// It is rejected and not stored, because it may contain messages.
     Rejected(Rejection),
-    /// It is not understood, and kept.
+    /// It is not understood: it is for quarantine.
     Undecodable(Undecodable<'c>),
 }
 
@@ -55,27 +55,27 @@ pub fn parse<'r>(platform: &dyn Platform, request: Verified<'r, '_>) -> (Callbac
 /// # Errors
 ///
 /// Where it is none of this family, or not understood.
-pub fn decode<'c>(platform: &dyn Platform, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Unread<'c>> {
+pub fn decode<'c>(platform: &dyn Platform, callback: &'c Callback<'_>) -> Result<Decoded<'c>, DecodeFailure<'c>> {
     let decoded = if callback.content_encoding.is_some() {
         Err(Rejection::COMPRESSED.into())
     } else {
         // A defect of the decoder must not lose what it was given.
         unwound(|| platform.decode(callback)).unwrap_or_else(|| Err(Rejection::DEFECT.into()))
     };
-    decoded.or_else(|reason| keep(platform, callback, reason))
+    decoded.or_else(|reason| classify(platform, callback, reason))
 }
 
-/// What becomes of a callback that was not understood. Commands that are not recorded are never kept: they may contain
+/// Whether a callback that was not understood is for quarantine. Commands that are not recorded are never stored: they may contain
 /// messages.
 ///
 /// # Errors
 ///
 /// Always, but for a command that is not recorded.
-pub fn keep<'c>(
+pub fn classify<'c>(
     platform: &dyn Platform,
     callback: &'c Callback<'_>,
     reason: Undecodable<'c>,
-) -> Result<Decoded<'c>, Unread<'c>> {
+) -> Result<Decoded<'c>, DecodeFailure<'c>> {
     let is_unrecorded = |command: &str| unwound(|| !platform.records(command)).unwrap_or(false);
     let in_url = callback.command.as_deref().filter(|command| is_unrecorded(command));
     match (reason.rejection, in_url) {
@@ -85,8 +85,8 @@ pub fn keep<'c>(
         (Rejection::COMMAND_MISMATCH, in_url)
             if in_url.is_some() || reason.command.as_deref().is_some_and(is_unrecorded) =>
         {
-            Err(Unread::Rejected(reason.rejection))
+            Err(DecodeFailure::Rejected(reason.rejection))
         }
-        _ => Err(Unread::Undecodable(reason)),
+        _ => Err(DecodeFailure::Undecodable(reason)),
     }
 }

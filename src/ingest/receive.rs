@@ -13,7 +13,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::request::Request;
 use crate::domain::time_budget::TimeBudget;
 use crate::domain::timestamp::Timestamp;
-use crate::ingest::read::{self, Unread};
+use crate::ingest::read::{self, DecodeFailure};
 use crate::ingest::report::Observer;
 use crate::panics::unwound;
 use crate::platform::{Decoded, Platform};
@@ -162,15 +162,15 @@ impl Receiver {
         let decoded = if is_parsed {
             read::decode(self.platform(), &callback)
         } else {
-            read::keep(self.platform(), &callback, Rejection::DEFECT.into())
+            read::classify(self.platform(), &callback, Rejection::DEFECT.into())
         };
         match decoded {
             Ok(Decoded::Change(change)) => self.record(change, &callback, budget).await,
             Ok(Decoded::Ignored(command)) => {
                 Receipt { command: Some(command.into_owned()), ..Receipt::of(Outcome::Ignored) }
             }
-            Err(Unread::Undecodable(reason)) => self.quarantine(reason, &callback, budget).await,
-            Err(Unread::Rejected(rejection)) => Receipt::of(Outcome::Rejected(rejection)),
+            Err(DecodeFailure::Undecodable(reason)) => self.quarantine(reason, &callback, budget).await,
+            Err(DecodeFailure::Rejected(rejection)) => Receipt::of(Outcome::Rejected(rejection)),
         }
     }
 

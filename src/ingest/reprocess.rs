@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::change::Kind;
 use crate::domain::record::Record;
 use crate::domain::rejection::Rejection;
-use crate::ingest::read::{Unread, decode};
+use crate::ingest::read::{DecodeFailure, decode};
 use crate::platform::{Decoded, Platform};
 use crate::storage::call::CallError;
 use crate::storage::envelope::Envelope;
@@ -21,7 +21,7 @@ pub enum Reprocessed {
     /// It is nothing that is recorded; it has left quarantine.
     Ignored,
     /// It is still not understood, and stays.
-    Kept(Rejection),
+    StillQuarantined(Rejection),
 }
 
 /// Why a callback stays in quarantine that might have left it.
@@ -50,19 +50,19 @@ pub async fn reprocess(
     item: Item,
     within: Duration,
 ) -> Result<Reprocessed, ReprocessError> {
-    let kept = ledger.kept(item).await?;
-    let reprocessed = match decode(platform, kept.callback()) {
+    let quarantined = ledger.quarantined_callback(item).await?;
+    let reprocessed = match decode(platform, quarantined.callback()) {
         Ok(Decoded::Change(change)) => {
             let kind = change.kind;
-            let mut record = Record::new(platform.name(), platform.app_id(), change, kept.callback(), None);
-            record.expires_at = kept.undecoded.expires_at;
+            let mut record = Record::new(platform.name(), platform.app_id(), change, quarantined.callback(), None);
+            record.expires_at = quarantined.undecoded.expires_at;
             let envelopes: Vec<Envelope<'_>> = record.into();
             Reprocessed::Recorded(kind, ledger.write(&envelopes, within).await?)
         }
         Ok(Decoded::Ignored(_)) => Reprocessed::Ignored,
-        Err(Unread::Undecodable(reason)) => return Ok(Reprocessed::Kept(reason.rejection)),
-        Err(Unread::Rejected(rejection)) => return Ok(Reprocessed::Kept(rejection)),
+        Err(DecodeFailure::Undecodable(reason)) => return Ok(Reprocessed::StillQuarantined(reason.rejection)),
+        Err(DecodeFailure::Rejected(rejection)) => return Ok(Reprocessed::StillQuarantined(rejection)),
     };
-    ledger.remove(&kept).await.map_err(ReprocessError::NotRemoved)?;
+    ledger.remove(&quarantined).await.map_err(ReprocessError::NotRemoved)?;
     Ok(reprocessed)
 }

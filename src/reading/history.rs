@@ -7,17 +7,16 @@ use crate::domain::timestamp::Timestamp;
 use crate::reading::change::{Change, Plain};
 use crate::reading::cursor::Binding;
 use crate::reading::format::Format;
-use crate::reading::page::{Capacity, Page};
+use crate::reading::group_key::GroupKey;
+use crate::reading::page::{Capacity, MAX_LIMIT, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
 use crate::reading::records::{FIRST, LAST, change};
+use crate::reading::state;
 use crate::reading::state::fold::Fold;
-use crate::reading::state::{self, GroupKey};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{Filter, Range, ReadError, key_of, text_of};
 
-/// The most changes of one page.
-pub const MAX_LIMIT: usize = 1_000;
 /// How long a request may fold the history for what was before its changes.
 const PREVIOUS_TIME: Duration = Duration::from_secs(10);
 

@@ -11,6 +11,7 @@ pub mod change;
 pub mod cursor;
 pub mod feed;
 pub mod format;
+pub mod group_key;
 pub mod history;
 pub mod openapi;
 pub mod page;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+/// The most items that a page has.
+pub const MAX_LIMIT: usize = 1_000;
 /// The most that a page has, in bytes. Lambda's answer may have 6 MB, and base64 adds a third to this.
 pub const MAX_PAGE_BYTES: usize = 4_000_000;
 

@@ -8,8 +8,8 @@ use crate::domain::record::{self, MAX_PARTITION_KEY_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::platform::{self, PLATFORMS, Registration};
 use crate::reading::cursor::Binding;
+use crate::reading::group_key::GroupKey;
 use crate::reading::problem::Problem;
-use crate::reading::state::GroupKey;
 
 /// The longest id of an app, as the platforms' settings have it.
 const MAX_APP_ID_BYTES: usize = 64;

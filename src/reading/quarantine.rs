@@ -11,7 +11,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::platform::PLATFORMS;
 use crate::reading::cursor::Binding;
 use crate::reading::format::json;
-use crate::reading::page::{Capacity, MAX_PAGE_BYTES, Page};
+use crate::reading::page::{Capacity, MAX_LIMIT, MAX_PAGE_BYTES, Page};
 use crate::reading::parameters::{Parameters, not_a_cursor};
 use crate::reading::problem::Problem;
 use crate::settings::Settings;
@@ -19,8 +19,6 @@ use crate::storage::item::{self, Item};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{ReadError, key_of, text_of};
 
-/// The most callbacks of one page.
-const MAX_LIMIT: usize = 1_000;
 /// How many items are read at a time: one may have 400 KB.
 const READ_AT_A_TIME: usize = 25;
 

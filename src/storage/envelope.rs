@@ -76,7 +76,7 @@ impl Envelope<'_> {
     pub fn group_key(&self) -> &str {
         match self {
             Envelope::Record(record) => &record.group_key,
-            Envelope::Quarantined(kept) => &kept.group_key,
+            Envelope::Quarantined(quarantined) => &quarantined.group_key,
             Envelope::Part(part) => &part.group_key,
         }
     }
@@ -86,7 +86,7 @@ impl Envelope<'_> {
     pub fn platform(&self) -> Option<&str> {
         match self {
             Envelope::Record(record) => Some(&record.platform),
-            Envelope::Quarantined(kept) => Some(&kept.undecoded.platform),
+            Envelope::Quarantined(quarantined) => Some(&quarantined.undecoded.platform),
             Envelope::Part(_) => None,
         }
     }
@@ -201,11 +201,11 @@ impl<'r> From<Record<'r>> for Vec<Envelope<'r>> {
 
 impl<'r> From<Quarantined<'r>> for Vec<Envelope<'r>> {
     /// As those of a record.
-    fn from(kept: Quarantined<'r>) -> Self {
-        let callback = &kept.undecoded.callback;
-        let (digest, request_id) = (kept.digest.clone(), callback.request_id.clone());
-        let (time, expires_at) = (callback.received_at, kept.undecoded.expires_at);
-        envelopes(Envelope::Quarantined(kept), |raw| raw.split(&digest, time, Some(&request_id), expires_at))
+    fn from(quarantined: Quarantined<'r>) -> Self {
+        let callback = &quarantined.undecoded.callback;
+        let (digest, request_id) = (quarantined.digest.clone(), callback.request_id.clone());
+        let (time, expires_at) = (callback.received_at, quarantined.undecoded.expires_at);
+        envelopes(Envelope::Quarantined(quarantined), |raw| raw.split(&digest, time, Some(&request_id), expires_at))
     }
 }
 
@@ -222,7 +222,7 @@ fn envelopes<'r>(mut envelope: Envelope<'r>, split: impl FnOnce(&mut Raw<'r>) ->
     }
     let parts = match &mut envelope {
         Envelope::Record(record) => split(&mut record.raw),
-        Envelope::Quarantined(kept) => split(&mut kept.raw),
+        Envelope::Quarantined(quarantined) => split(&mut quarantined.raw),
         Envelope::Part(_) => Vec::new(),
     };
     // Parts of what no item holds even without its body would be left behind.

@@ -50,7 +50,7 @@ pub enum ItemError {
 pub fn of(envelope: &Envelope<'_>, change_key: &str, recorded_at: Option<Timestamp>) -> Option<Item> {
     let item = match envelope {
         Envelope::Record(record) => serde_dynamo::to_item(RecordItem::of(record, change_key, recorded_at)),
-        Envelope::Quarantined(kept) => serde_dynamo::to_item(QuarantinedItem::of(kept, change_key)),
+        Envelope::Quarantined(quarantined) => serde_dynamo::to_item(QuarantinedItem::of(quarantined, change_key)),
         Envelope::Part(part) => serde_dynamo::to_item(PartItem::of(part, change_key)),
     };
     // Texts, numbers and bytes by name: none of them fails.
@@ -120,7 +120,7 @@ pub fn part(item: Item) -> Result<Vec<u8>, ItemError> {
 pub(crate) fn holds(envelope: &Envelope<'_>) -> bool {
     match envelope {
         Envelope::Record(record) => of(envelope, &record.change_key(), Some(record.received_at)).is_some(),
-        Envelope::Quarantined(kept) => of(envelope, &kept.change_key(), None).is_some(),
+        Envelope::Quarantined(quarantined) => of(envelope, &quarantined.change_key(), None).is_some(),
         Envelope::Part(_) => true,
     }
 }
@@ -144,10 +144,10 @@ impl<'r> Identity<'r> {
         }
     }
 
-    pub(crate) fn of_quarantined(kept: &'r Quarantined<'_>) -> Self {
-        let callback = &kept.undecoded.callback;
+    pub(crate) fn of_quarantined(quarantined: &'r Quarantined<'_>) -> Self {
+        let callback = &quarantined.undecoded.callback;
         Self {
-            digest: Cow::Borrowed(&kept.digest),
+            digest: Cow::Borrowed(&quarantined.digest),
             request_id: Cow::Borrowed(&callback.request_id),
             received_at: callback.received_at,
         }
@@ -304,11 +304,11 @@ impl<'r> RecordItem<'r> {
 }
 
 impl<'r> QuarantinedItem<'r> {
-    fn of(kept: &'r Quarantined<'_>, change_key: &'r str) -> Self {
-        let undecoded = &kept.undecoded;
+    fn of(quarantined: &'r Quarantined<'_>, change_key: &'r str) -> Self {
+        let undecoded = &quarantined.undecoded;
         let callback = &undecoded.callback;
         Self {
-            group_key: Cow::Borrowed(&kept.group_key),
+            group_key: Cow::Borrowed(&quarantined.group_key),
             change_key: Cow::Borrowed(change_key),
             platform: Cow::Borrowed(&undecoded.platform),
             app_id: Cow::Borrowed(&undecoded.app_id),
@@ -316,14 +316,14 @@ impl<'r> QuarantinedItem<'r> {
             reason: Cow::Borrowed(&undecoded.reason),
             command: undecoded.command.as_deref().map(Cow::Borrowed),
             received_at: callback.received_at,
-            digest: Cow::Borrowed(&kept.digest),
+            digest: Cow::Borrowed(&quarantined.digest),
             request_id: Cow::Borrowed(&callback.request_id),
             callback: CallbackAttributes {
                 command: callback.command.as_deref().map(Cow::Borrowed),
                 parameters: borrowed(&callback.parameters),
                 content_encoding: callback.content_encoding.as_deref().map(Cow::Borrowed),
             },
-            raw: RawAttributes::of(&kept.raw),
+            raw: RawAttributes::of(&quarantined.raw),
             expires_at: undecoded.expires_at,
         }
     }

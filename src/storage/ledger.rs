@@ -136,8 +136,8 @@ impl Ledger {
                 let has_own_time = record.change.occurred_at.is_some();
                 (record.change_key(), record.collision_key(), Identity::of_record(record), has_own_time)
             }
-            Envelope::Quarantined(kept) => {
-                (kept.change_key(), kept.collision_key(), Identity::of_quarantined(kept), false)
+            Envelope::Quarantined(quarantined) => {
+                (quarantined.change_key(), quarantined.collision_key(), Identity::of_quarantined(quarantined), false)
             }
             // Where its key is held, it is held by this very part.
             Envelope::Part(_) => return self.put_new(envelope, Part::CHANGE_KEY).await.map(|_| Written::Recorded),

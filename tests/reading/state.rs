@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use group_ledger::domain::timestamp::Timestamp;
+use group_ledger::reading::group_key::GroupKey;
 use group_ledger::reading::state::callbacks::Callbacks;
-use group_ledger::reading::state::{GroupKey, read};
+use group_ledger::reading::state::read;
 use serde_json::{Value, json};
 
 use super::{api, get, sent};

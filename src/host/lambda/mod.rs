@@ -3,15 +3,35 @@
 //! `lambda_http` turns API Gateway's events into [`http::Request`]s, behind the guard in [`event`]; the handler in
 //! [`ingest`](crate::ingest) knows neither. Here alone are Lambda's types.
 
+use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lambda_http::Context;
+use tracing::error;
+
+use crate::settings::SettingError;
 
 pub mod event;
 pub mod publisher;
 pub mod reader;
 pub mod receiver;
 pub mod replay;
+
+/// What a function is made of; `None` where a setting is missing or wrong, which the log says.
+fn started<T>(made: Result<T, SettingError>) -> Option<T> {
+    made.inspect_err(|error| error!(%error, "cannot start")).ok()
+}
+
+/// How a function's process ends, which Lambda's Runtime API tells.
+fn ended(ran: Result<(), lambda_http::Error>) -> ExitCode {
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "the Lambda Runtime API failed");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// How long until Lambda ends the function; `None` where that time has passed, because then a clock is wrong.
 pub(crate) fn time_left(context: &Context) -> Option<Duration> {

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
-use tracing::error;
 
-use crate::host::lambda::time_left;
+use crate::host::lambda::{ended, started, time_left};
 use crate::host::{logging, setup};
 use crate::publish::stream::Batch;
 use crate::settings::Settings;
@@ -21,23 +20,11 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     logging::start(None);
-    let publisher = match setup::publisher(&Settings::from_env()) {
-        Ok(publisher) => publisher,
-        Err(error) => {
-            error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(publisher) = started(setup::publisher(&Settings::from_env())) else { return ExitCode::FAILURE };
     let handler = service_fn(|event: LambdaEvent<Batch>| {
         let within = time_left(&event.context).map_or(TIMEOUT, |left| left.saturating_sub(MARGIN));
         let publisher = &publisher;
         async move { Ok::<_, Infallible>(publisher.publish(event.payload, within).await) }
     });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(%error, "the Lambda Runtime API failed");
-            ExitCode::FAILURE
-        }
-    }
+    ended(lambda_runtime::run(handler).await)
 }

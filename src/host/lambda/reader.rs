@@ -13,11 +13,11 @@ use http::StatusCode;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use tower::ServiceExt;
-use tracing::error;
 
 use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
 use crate::host::lambda::event::{Event, response};
+use crate::host::lambda::{ended, started};
 use crate::host::{logging, setup};
 use crate::panics::unwound;
 use crate::reading::api::router;
@@ -27,25 +27,13 @@ use crate::settings::Settings;
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     logging::start(None);
-    let reader = match setup::reader(&Settings::from_env()) {
-        Ok(reader) => reader,
-        Err(error) => {
-            error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(reader) = started(setup::reader(&Settings::from_env())) else { return ExitCode::FAILURE };
     let router = router(Arc::new(reader));
     let handler = service_fn(|event: LambdaEvent<Event>| {
         let router = router.clone();
         async move { Ok::<_, Infallible>(invoke(router, event.payload).await) }
     });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(%error, "the Lambda Runtime API failed");
-            ExitCode::FAILURE
-        }
-    }
+    ended(lambda_runtime::run(handler).await)
 }
 
 /// Answers one event.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::domain::rejection::Rejection;
 use crate::domain::timestamp::Timestamp;
 use crate::host::lambda::event::{Event, response};
-use crate::host::lambda::time_left;
+use crate::host::lambda::{ended, started, time_left};
 use crate::host::{logging, setup};
 use crate::ingest::receive::Receiver;
 use crate::panics::unwound;
@@ -25,13 +25,8 @@ pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 pub async fn run(platform: &Registration) -> ExitCode {
     let settings = Settings::from_env();
     logging::start(settings.text("METRICS_NAMESPACE").as_deref());
-    let receiver = match setup::receiver(platform, &settings) {
-        Ok(receiver) => Arc::new(receiver),
-        Err(error) => {
-            error!(platform = platform.name, %error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(receiver) = started(setup::receiver(platform, &settings)) else { return ExitCode::FAILURE };
+    let receiver = Arc::new(receiver);
     if !receiver.store().has_fallback_queue() {
         warn!(platform = platform.name, "FALLBACK_QUEUE_URL is not set: what DynamoDB does not take goes to the log");
     }
@@ -46,13 +41,7 @@ pub async fn run(platform: &Registration) -> ExitCode {
             Ok::<_, Infallible>(response(invoke(&receiver, payload, deadline).await))
         }
     });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(platform = platform.name, %error, "the Lambda Runtime API failed");
-            ExitCode::FAILURE
-        }
-    }
+    ended(lambda_runtime::run(handler).await)
 }
 
 /// Answers one event, before `deadline` where there is one.

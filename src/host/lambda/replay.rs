@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
-use tracing::error;
 
-use crate::host::lambda::time_left;
+use crate::host::lambda::{ended, started, time_left};
 use crate::host::{logging, setup};
 use crate::ingest::replay;
 use crate::settings::Settings;
@@ -23,25 +22,13 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Runs the function until Lambda ends it. Fails where a setting is missing or wrong.
 pub async fn run() -> ExitCode {
     logging::start(None);
-    let ledger = match setup::ledger(&Settings::from_env()) {
-        Ok(ledger) => ledger,
-        Err(error) => {
-            error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(ledger) = started(setup::ledger(&Settings::from_env())) else { return ExitCode::FAILURE };
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {
         let left = time_left(&event.context);
         let ledger = &ledger;
         async move { Ok::<_, Infallible>(replay(ledger, event.payload, left).await) }
     });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(%error, "the Lambda Runtime API failed");
-            ExitCode::FAILURE
-        }
-    }
+    ended(lambda_runtime::run(handler).await)
 }
 
 /// Writes what the messages hold. Those that the function's time is over for are put back.

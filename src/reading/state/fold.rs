@@ -11,11 +11,12 @@ use std::time::Duration;
 use crate::domain::change::Kind;
 use crate::domain::timestamp::Timestamp;
 use crate::reading::change::Change;
+use crate::reading::group_key::GroupKey;
 use crate::reading::state::gaps::{Gap, GapKind, Gaps};
 use crate::reading::state::group::{Event, Group, Member, Previous};
 use crate::reading::state::owners::{Owners, best_order};
 use crate::reading::state::retention::Retention;
-use crate::reading::state::{GroupKey, State, Status, room};
+use crate::reading::state::{State, Status, room};
 use crate::storage::item::Details;
 
 /// The most changes that wait for others; beyond it the oldest is applied, in the order of the records.

@@ -20,7 +20,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::timestamp::Timestamp;
-use crate::platform::{PLATFORMS, Registration};
 use crate::reading::state::gaps::{Gap, GapKind};
 use crate::reading::state::group::{Member, Origin, Values};
 
@@ -94,31 +93,6 @@ pub enum Status {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
-}
-
-/// A group's key, taken apart.
-#[derive(Clone, Debug)]
-pub struct GroupKey {
-    /// The whole key.
-    pub group_key: String,
-    /// The platform.
-    pub platform: &'static Registration,
-    /// The app's id.
-    pub app_id: String,
-    /// The group's id.
-    pub group_id: String,
-}
-
-impl GroupKey {
-    /// Takes a key apart; `None` where it is no group's.
-    #[must_use]
-    pub fn parse(group_key: &str) -> Option<Self> {
-        PLATFORMS.into_iter().find_map(|platform| {
-            let (app_id, group_id) = group_key.strip_prefix(platform.name)?.strip_prefix('#')?.split_once('#')?;
-            let (app_id, group_id) = (app_id.to_owned(), group_id.to_owned());
-            Some(Self { group_key: group_key.to_owned(), platform, app_id, group_id })
-        })
-    }
 }
 
 /// The last key of a time: every key of that time is before it, and every later one after it.

@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 use crate::domain::timestamp::Timestamp;
 use crate::reading::cursor::Binding;
 use crate::reading::format::json;
-use crate::reading::history::MAX_LIMIT;
-use crate::reading::page::Capacity;
+use crate::reading::group_key::GroupKey;
+use crate::reading::page::{Capacity, MAX_LIMIT};
 use crate::reading::parameters::Parameters;
 use crate::reading::problem::Problem;
 use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::fold::Fold;
 use crate::reading::state::group::Member;
-use crate::reading::state::{GroupKey, State, read};
+use crate::reading::state::{State, read};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::ReadError;
 

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use crate::domain::timestamp::Timestamp;
+use crate::reading::group_key::GroupKey;
 use crate::reading::records::{FIRST, LAST, change};
 use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::fold::{Fold, Folded};
-use crate::reading::state::{GroupKey, State, end_of};
+use crate::reading::state::{State, end_of};
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{Filter, Range, ReadError};
 
