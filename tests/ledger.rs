@@ -662,11 +662,15 @@ async fn the_fallback_queue_takes_no_text_that_is_too_long_for_a_message() {
         FallbackQueue::from_settings(&settings, &config(&settings, FUNCTION_TIMEOUTS).unwrap()).unwrap().unwrap();
     let texts = |bytes| ["x".repeat(10), "x".repeat(bytes)];
     assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES + 1), TEST_TIMEOUT).await, Err(FallbackQueueError::TooLarge));
-    assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 0, "nothing is sent of what is not sent whole");
+    assert_eq!(
+        queues.depth(fallback_queue.queue().url()).await.unwrap(),
+        0,
+        "nothing is sent of what is not sent whole"
+    );
     assert_eq!(fallback_queue.send(&texts(MAX_TEXT_BYTES), TEST_TIMEOUT).await, Ok(()));
-    assert_eq!(queues.depth(fallback_queue.queue_url()).await.unwrap(), 2);
+    assert_eq!(queues.depth(fallback_queue.queue().url()).await.unwrap(), 2);
     let received =
-        fallback_queue.client().receive_message().queue_url(fallback_queue.queue_url()).send().await.unwrap();
+        fallback_queue.queue().client().receive_message().queue_url(fallback_queue.queue().url()).send().await.unwrap();
     assert!(received.messages.unwrap()[0].body.as_ref().unwrap().starts_with('x'));
 }
 

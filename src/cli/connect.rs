@@ -15,8 +15,8 @@ use crate::host::aws::{Timeouts, chain, http_client, retry_config, timeout_confi
 use crate::platform::PLATFORMS;
 use crate::settings::Settings;
 use crate::storage::call::CallError;
-use crate::storage::fallback_queue::FallbackQueue;
 use crate::storage::ledger::{Ledger, LedgerError};
+use crate::storage::queue::Queue;
 use crate::storage::read::ReadError;
 
 pub(crate) use timeouts::{READING, WRITING};
@@ -68,14 +68,15 @@ impl Options {
     }
 
     /// A queue, at its own endpoint.
-    pub(crate) async fn queue(&self, queue_url: &str, endpoint: Option<String>) -> Result<(FallbackQueue, Place)> {
+    pub(crate) async fn queue(&self, queue_url: &str, endpoint: Option<String>) -> Result<(Queue, Place)> {
+        const NAME: &str = "QUEUE_URL";
         let (config, place) = self.service(endpoint, "AWS_ENDPOINT_URL_SQS", WRITING).await?;
         let lookup = |name: &str| match name {
-            "FALLBACK_QUEUE_URL" => Some(queue_url.to_owned()),
+            NAME => Some(queue_url.to_owned()),
             "AWS_ENDPOINT_URL_SQS" => place.endpoint.clone(),
             name => env::var(name).ok(),
         };
-        let queue = FallbackQueue::from_settings(&Settings::new(&lookup), &config).ok().flatten();
+        let queue = Queue::from_settings(&Settings::new(&lookup), &config, NAME).ok().flatten();
         let queue = queue.ok_or_else(|| Usage::new(format!("\"{queue_url}\" is not the URL of a queue")))?;
         Ok((queue, place))
     }

@@ -1,10 +1,6 @@
 //! `group-ledger events`: shows the events that a rule sends to a queue, and takes them out of it.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use aws_sdk_sqs::config::Config;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use clap::ValueHint;
 use serde::Deserialize;
@@ -15,11 +11,9 @@ use crate::cli::{Session, Usage, human};
 use crate::storage::call::CallError;
 
 /// How long to wait for a message, in seconds: the most that SQS allows.
-const WAIT_SECONDS: i32 = 20;
+const WAIT_SECONDS: u8 = 20;
 /// How long to wait where an empty queue ends it.
-const SHORT_WAIT_SECONDS: i32 = 1;
-/// How long an answer may take, which waits for messages.
-const RECEIVE_TIMEOUT: Duration = Duration::from_secs(40);
+const SHORT_WAIT_SECONDS: u8 = 1;
 
 /// Show the events that a rule sends to a queue, until Ctrl-C
 ///
@@ -64,14 +58,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     let own_endpoint = || origin(&queue_url).filter(|url| is_local(url));
     let (queue, place) = session.options.queue(&queue_url, args.sqs_endpoint_url.or_else(own_endpoint)).await?;
     let wait = if args.until_empty { SHORT_WAIT_SECONDS } else { WAIT_SECONDS };
-    let client = queue.client();
     loop {
-        let receive = client.receive_message().queue_url(&queue_url).max_number_of_messages(10).wait_time_seconds(wait);
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(RECEIVE_TIMEOUT).build();
-        let received = receive.customize().config_override(Config::builder().timeout_config(timeouts)).send().await;
-        let received = received
-            .map_err(|error| place.failed("SQS", &CallError::from(error)).context("the events cannot be read"))?;
-        let messages = received.messages.unwrap_or_default();
+        let messages = queue.receive(wait).await;
+        let messages = messages.map_err(|error| place.failed("SQS", &error).context("the events cannot be read"))?;
         if messages.is_empty() && args.until_empty {
             return Ok(());
         }
@@ -89,7 +78,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
             DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt).build()
         };
         let entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let delete = client.delete_message_batch().queue_url(&queue_url).set_entries(Some(entries)).send().await;
+        let delete =
+            queue.client().delete_message_batch().queue_url(&queue_url).set_entries(Some(entries)).send().await;
         delete.map_err(|error| place.failed("SQS", &CallError::from(error)).context("an event cannot be deleted"))?;
     }
 }

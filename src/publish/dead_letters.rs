@@ -1,13 +1,12 @@
 //! The publisher's dead letters: an SQS queue of what could not be published, as the record's keys and the reason.
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::Config;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::publish::sender::Rejects;
 use crate::settings::{SettingError, Settings};
-use crate::storage::call::{CallError, retries};
+use crate::storage::call::CallError;
+use crate::storage::queue::Queue;
 
 /// What a dead letter says. The record itself stays in the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -27,10 +26,7 @@ pub struct DeadLetter {
 
 /// The queue of `PUBLISHER_DEAD_LETTER_QUEUE_URL`.
 #[derive(Clone, Debug)]
-pub struct DeadLetterQueue {
-    client: Client,
-    queue_url: String,
-}
+pub struct DeadLetterQueue(Queue);
 
 impl DeadLetterQueue {
     /// The queue of `PUBLISHER_DEAD_LETTER_QUEUE_URL`.
@@ -39,13 +35,8 @@ impl DeadLetterQueue {
     ///
     /// Where that is not set, or no URL.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Self, SettingError> {
-        let queue_url = settings.required("PUBLISHER_DEAD_LETTER_QUEUE_URL")?;
-        if !["https://", "http://"].iter().any(|scheme| queue_url.starts_with(scheme)) {
-            return Err(SettingError::new("PUBLISHER_DEAD_LETTER_QUEUE_URL", "must be the URL of a queue"));
-        }
-        let mut config = Config::from(config).to_builder();
-        config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_SQS")).set_retry_partition(Some(retries("SQS")));
-        Ok(Self { client: Client::from_conf(config.build()), queue_url })
+        let name = "PUBLISHER_DEAD_LETTER_QUEUE_URL";
+        Queue::from_settings(settings, config, name)?.map(Self).ok_or(SettingError::new(name, "is not set"))
     }
 }
 
@@ -53,7 +44,6 @@ impl Rejects for DeadLetterQueue {
     async fn take(&self, letter: &DeadLetter) -> Result<(), CallError> {
         // Texts by name: none of them fails.
         let body = serde_json::to_string(letter).unwrap_or_default();
-        self.client.send_message().queue_url(&self.queue_url).message_body(body).send().await?;
-        Ok(())
+        self.0.send(&body).await
     }
 }

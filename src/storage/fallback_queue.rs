@@ -2,22 +2,18 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::Config;
 use aws_types::SdkConfig;
 use tokio::time::timeout;
 
 use crate::panics::caught;
 use crate::settings::{SettingError, Settings};
-use crate::storage::call::{CallError, retries};
+use crate::storage::call::CallError;
 use crate::storage::envelope::MAX_TEXT_BYTES;
+use crate::storage::queue::Queue;
 
 /// The queue of envelopes.
 #[derive(Clone, Debug)]
-pub struct FallbackQueue {
-    client: Client,
-    queue_url: String,
-}
+pub struct FallbackQueue(Queue);
 
 /// Why an envelope is not, or not surely, in the queue. Says nothing of the envelope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,25 +36,13 @@ impl FallbackQueue {
     ///
     /// Where that is no URL.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Option<Self>, SettingError> {
-        let Some(queue_url) = settings.text("FALLBACK_QUEUE_URL") else { return Ok(None) };
-        if !["https://", "http://"].iter().any(|scheme| queue_url.starts_with(scheme)) {
-            return Err(SettingError::new("FALLBACK_QUEUE_URL", "must be the URL of a queue"));
-        }
-        let mut config = Config::from(config).to_builder();
-        config.set_endpoint_url(settings.text("AWS_ENDPOINT_URL_SQS")).set_retry_partition(Some(retries("SQS")));
-        Ok(Some(Self { client: Client::from_conf(config.build()), queue_url }))
+        Ok(Queue::from_settings(settings, config, "FALLBACK_QUEUE_URL")?.map(Self))
     }
 
-    /// The client, for tools that do more than a function may.
+    /// The queue itself, for whoever reads it.
     #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// The queue's URL.
-    #[must_use]
-    pub fn queue_url(&self) -> &str {
-        &self.queue_url
+    pub fn queue(&self) -> &Queue {
+        &self.0
     }
 
     /// Sends the texts of a callback's envelopes, a message each, in their order and within a time. A message that was sent
@@ -73,8 +57,7 @@ impl FallbackQueue {
         }
         let send = async {
             for text in texts {
-                let send = self.client.send_message().queue_url(&self.queue_url).message_body(text);
-                send.send().await.map_err(CallError::from)?;
+                self.0.send(text).await?;
             }
             Ok(())
         };

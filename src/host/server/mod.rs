@@ -232,7 +232,7 @@ impl Server {
         let store = Arc::new(Store::new(ledger.clone(), fallback_queue.clone(), timeouts.attempt));
         let replay = match (settings.switch_or("REPLAY", false)?, fallback_queue) {
             (false, _) => None,
-            (true, Some(queue)) => Some(Replay::new(queue, ledger.clone(), Arc::clone(&metrics))),
+            (true, Some(fallback)) => Some(Replay::new(fallback.queue().clone(), ledger.clone(), Arc::clone(&metrics))),
             (true, None) => {
                 return Err(SettingError::new("REPLAY", "is on, and FALLBACK_QUEUE_URL is not set").into());
             }

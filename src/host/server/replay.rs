@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::config::Config;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -13,13 +11,11 @@ use tracing::{error, info};
 use crate::host::server::metrics::Metrics;
 use crate::ingest::replay::replay;
 use crate::storage::call::CallError;
-use crate::storage::fallback_queue::FallbackQueue;
 use crate::storage::ledger::Ledger;
+use crate::storage::queue::Queue;
 
 /// How long to wait for a message, in seconds: the most that SQS allows.
-const WAIT_SECONDS: i32 = 20;
-/// How long an answer may take, which waits for messages.
-const RECEIVE_TIMEOUT: Duration = Duration::from_secs(25);
+const WAIT_SECONDS: u8 = 20;
 /// How long one message may take, as in the function.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause after SQS could not be read, or a message could not be written.
@@ -27,13 +23,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// The replay of a queue to a ledger.
 pub(super) struct Replay {
-    queue: FallbackQueue,
+    queue: Queue,
     ledger: Ledger,
     metrics: Arc<Metrics>,
 }
 
 impl Replay {
-    pub(super) fn new(queue: FallbackQueue, ledger: Ledger, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(queue: Queue, ledger: Ledger, metrics: Arc<Metrics>) -> Self {
         Self { queue, ledger, metrics }
     }
 
@@ -44,7 +40,7 @@ impl Replay {
             let pause = tokio::select! {
                 biased;
                 () = &mut stopped => return,
-                received = self.receive() => match received {
+                received = self.queue.receive(WAIT_SECONDS) => match received {
                     Ok(messages) => !self.write(messages).await,
                     Err(error) => {
                         error!(%error, "the fallback queue cannot be read");
@@ -61,14 +57,6 @@ impl Replay {
         }
     }
 
-    async fn receive(&self) -> Result<Vec<Message>, CallError> {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(RECEIVE_TIMEOUT).build();
-        let receive = self.queue.client().receive_message().queue_url(self.queue.queue_url());
-        let receive = receive.max_number_of_messages(10).wait_time_seconds(WAIT_SECONDS).customize();
-        let received = receive.config_override(Config::builder().timeout_config(timeouts)).send().await?;
-        Ok(received.messages.unwrap_or_default())
-    }
-
     /// Writes messages, and takes those out of the queue that are in the table; whether all are. The others are hidden for the
     /// queue's visibility timeout, and then there again.
     async fn write(&self, messages: Vec<Message>) -> bool {
@@ -83,7 +71,7 @@ impl Replay {
         let written: Vec<_> = written.await.into_iter().flatten().collect();
         let all = written.len() == received;
         if !written.is_empty() {
-            let delete = self.queue.client().delete_message_batch().queue_url(self.queue.queue_url());
+            let delete = self.queue.client().delete_message_batch().queue_url(self.queue.url());
             // One that stays is written again, which changes nothing.
             match delete.set_entries(Some(written)).send().await {
                 Ok(deleted) => info!(deleted = deleted.successful.len(), "replayed"),
