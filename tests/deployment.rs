@@ -506,7 +506,7 @@ fn the_fallback_queue_keeps_what_it_is_given_until_it_is_written() {
     let hours = visibility * receives / 3600;
     assert_eq!(hours, 50, "docs/reliability.md and docs/operations.md say 50 hours");
     let function = &functions(&stack)[REPLAY];
-    assert!(visibility >= 6 * function["Timeout"].as_u64().unwrap(), "Lambda asks for six times the time-out");
+    assert!(visibility >= 6 * function["Timeout"].as_u64().unwrap(), "Lambda asks for six times the timeout");
 
     let source = event_source("ReplayEventSource", &stack);
     assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures");

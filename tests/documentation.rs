@@ -185,3 +185,24 @@ fn the_documentation_of_reading_names_every_parameter() {
         }
     }
 }
+
+/// Of the run that `make bench` wrote, over TLS; medians.
+#[test]
+fn the_readme_has_the_figures_of_the_benchmark() {
+    let figures: Value = serde_json::from_str(&fs::read_to_string("docs/performance/figures.json").unwrap()).unwrap();
+    let median = |figure: &str, of: &str| {
+        let starts = figures["tls"][figure][of].as_array().unwrap();
+        let mut starts: Vec<f64> = starts.iter().map(|start| start.as_f64().unwrap()).collect();
+        starts.sort_by(f64::total_cmp);
+        starts[starts.len() / 2]
+    };
+    let of = |figure| ["tencent-chat", "Node 20, SDK v3", "Python 3, boto3"].map(|of| median(figure, of));
+    let [own, node, python] = of("start and first callback ms");
+    let first = format!("first callback after {own:.0} ms (Node {node:.0} ms, Python {python:.0} ms)");
+    let [own, node, python] = of("warm, CPU a callback ms");
+    let warm = format!("takes {own:.2} ms of processor time ({node:.1} and {python:.1} ms)");
+    let readme = readme().split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [first, warm] {
+        assert!(readme.contains(&sentence), "{sentence}");
+    }
+}

@@ -252,7 +252,7 @@ async fn a_sender_that_retries_is_tencent_unless_its_switch_is_off() {
     assert!(!table.receiver(OPENIM, &[]).platform().retries_after_timeout());
 }
 
-/// "Webhook Overview" on time-outs, and `timeout` of each event in `webhooks.yml`.
+/// "Webhook Overview" on timeouts, and `timeout` of each event in `webhooks.yml`.
 #[test]
 fn a_sender_waits_as_long_as_its_platform_says() {
     for (registration, seconds) in [(TENCENT_CHAT, 2), (OPENIM, 5)] {

@@ -390,7 +390,7 @@ async fn listen(name: &str, (host, port): (IpAddr, u16), what: &str) -> Result<T
 fn lambda_api(options: &Options) -> Command {
     let mut command = Command::new("cargo-lambda");
     command
-        // The time-out is also that of a function waiting for its next callback, which ends where it runs out.
+        // The timeout is also that of a function waiting for its next callback, which ends where it runs out.
         .args(["lambda", "watch", "--only-lambda-apis", "--timeout", "31536000", "-A", "127.0.0.1", "-P"])
         .arg(options.port.to_string());
     command

@@ -1,4 +1,4 @@
-//! How the functions reach AWS: one HTTP client and one set of credentials and time-outs for every service.
+//! How the functions reach AWS: one HTTP client and one set of credentials and timeouts for every service.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub fn config(settings: &Settings<'_>, timeouts: Timeouts) -> Result<SdkConfig, 
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .timeout_config(timeout_config(timeouts))
         .retry_config(retry_config())
-        // Watches the throughput of long streams; the time-outs above watch ours.
+        // Watches the throughput of long streams; the timeouts above watch ours.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build())
 }
@@ -75,7 +75,7 @@ pub(crate) fn http_client() -> SharedHttpClient {
         .build_https()
 }
 
-/// The time-outs, as the SDK takes them.
+/// The timeouts, as the SDK takes them.
 pub(crate) fn timeout_config(timeouts: Timeouts) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(timeouts.connect).operation_attempt_timeout(timeouts.attempt).build()
 }

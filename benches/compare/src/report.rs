@@ -113,7 +113,7 @@ pub(crate) fn write(output: &Path, benches: &Path, subjects: &[Subject], runs: &
 /// The medians and ratios, for people.
 fn table(machine: &str, subjects: &[Subject], runs: &Runs, sizes: &[Size], growth: &Growth) -> Result<String> {
     let mut table = format!("# Figures\n\n{machine}\n");
-    for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB in clear")] {
+    for (transport, title) in [("tls", "DynamoDB over TLS, as on AWS"), ("clear", "DynamoDB over plain HTTP")] {
         writeln!(
             table,
             "\n## {title}\n\nMedians of {} starts (least to most). Below them, multiples of another's figure: each taken within one round of \

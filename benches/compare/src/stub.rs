@@ -1,5 +1,5 @@
 //! Stubs of what every function talks to: Lambda's Runtime API, a DynamoDB that takes every item at once unless it is told
-//! otherwise, in clear and over TLS, and an SQS. They do as little as can be, so that what is measured is the function.
+//! otherwise, over plain HTTP and over TLS, and an SQS. They do as little as can be, so that what is measured is the function.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -116,7 +116,7 @@ pub(crate) struct Dynamodb {
     pub(crate) tls: String,
     /// The certificate of the authority that vouches for it, in PEM.
     pub(crate) authority: String,
-    /// Of the SQS, in clear.
+    /// Of the SQS, over plain HTTP.
     pub(crate) sqs: String,
     taken: Arc<Taken>,
 }

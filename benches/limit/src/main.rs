@@ -1,6 +1,6 @@
 //! The limit: reads an event, puts one signed item over a warm connection and answers, with blocking sockets and nothing
 //! between them and the wire; what the floor takes more is what the SDK, the Runtime API's client and asynchronous
-//! input and output cost. It has neither retries nor time-outs, and ends at every answer that is no success.
+//! input and output cost. It has neither retries nor timeouts, and ends at every answer that is no success.
 
 use std::env;
 use std::fmt::Write as _;

@@ -220,7 +220,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
 
         let timeouts = timeouts(settings)?;
-        // Credentials may take longer than the table, so they have time-outs of their own.
+        // Credentials may take longer than the table, so they have timeouts of their own.
         let config = aws::chain(READER_TIMEOUTS).load().await;
         let config = config.into_builder().timeout_config(aws::timeout_config(timeouts)).build();
         let config = credentials::in_the_background(config);

@@ -98,7 +98,7 @@ impl Platform for TencentChat {
         &self.sdk_app_id
     }
 
-    /// "Webhook Overview", on time-outs.
+    /// "Webhook Overview", on timeouts.
     fn sender_timeout(&self) -> Duration {
         Duration::from_secs(2)
     }
