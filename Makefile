@@ -146,7 +146,7 @@ bench-peers:
 needs_node = @command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peers need Node 20 and npm.' >&2; exit 2; }
 
 .PHONY: bench
-bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>; some 30 minutes; needs Node 20
+bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>; an hour from a clean clone, of which 25 minutes measure; needs Node 20
 	$(needs_node)
 	@$(MAKE) --silent --jobs 2 bench-needs
 	$(call say,Measuring …)

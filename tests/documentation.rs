@@ -198,7 +198,7 @@ fn the_readme_has_the_figures_of_the_benchmark() {
     };
     let of = |figure| ["tencent-chat", "Node 20, SDK v3", "Python 3, boto3"].map(|of| median(figure, of));
     let [own, node, python] = of("start and first callback ms");
-    let first = format!("first callback after {own:.0} ms (Node {node:.0} ms, Python {python:.0} ms)");
+    let first = format!("answered its first callback after {own:.0} ms (Node {node:.0} ms, Python {python:.0} ms)");
     let [own, node, python] = of("warm, CPU a callback ms");
     let warm = format!("takes {own:.2} ms of processor time ({node:.1} and {python:.1} ms)");
     let readme = readme().split_whitespace().collect::<Vec<_>>().join(" ");
