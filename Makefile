@@ -119,8 +119,7 @@ soak: $(TOOLS)/bin/cargo-lambda build-functions ## An hour of mixed load on the 
 	@MINUTES='$(MINUTES)' FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture chaos::soak
 	@benches/target/release/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
 
-# Not asked for by name: `make bench` builds everything first, so that nothing is built beside a measurement, and both workspaces at a
-# time, because each compiles its largest crates on one core for minutes.
+# What `make bench` builds before it measures. Both workspaces build at the same time, because their largest crates compile on one core.
 .PHONY: bench-needs bench-own bench-peers
 bench-needs: bench-own bench-peers
 bench-own: build-functions

@@ -1,4 +1,4 @@
-//! What is said of a callback: one line of log, and whoever counts.
+//! Reports a callback: writes its line of log, and defines the observer that counts it.
 //!
 //! A line holds the platform, a sanitised command, the outcome, numbers and the request id; never a body, a query string, a user
 //! id or a secret. Exception: if neither store took a callback, `recover` lines hold its envelope, or the callback itself after a
@@ -73,14 +73,13 @@ pub fn log(platform: &str, receipt: &Receipt, ids: Ids<'_>, duration: Duration) 
     }
 }
 
-/// A command as it may be logged: commands are short words, and what is not may be anything. `recover` must not find in it what it
-/// looks for.
+/// A command as it may be logged: a short word, in which `recover` finds no envelope. Anything else is "other".
 fn loggable(command: &str) -> &str {
     let is_word = command.len() <= 64 && command.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     if is_word && !looks_like_text(command) { command } else { "other" }
 }
 
-/// An id as it may be logged: a stranger may have sent anything.
+/// An id as it may be logged: a stranger may have sent anything, an envelope for `recover` among it.
 fn loggable_id(id: &str) -> &str {
     let is_id = !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
     if is_id && !looks_like_text(id) { id } else { "other" }

@@ -128,7 +128,7 @@ impl Envelope<'static> {
     }
 }
 
-/// Whether [`Texts::find`] would take a text of somebody else's, in a line of log, for an envelope's.
+/// Whether [`Texts::find`] would take a logged text for an envelope.
 #[must_use]
 pub fn looks_like_text(text: &str) -> bool {
     [PIECE, TEXT, CALLBACK].iter().any(|beginning| text.contains(beginning))

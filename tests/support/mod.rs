@@ -356,8 +356,8 @@ pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     files
 }
 
-/// A port that was free a moment ago, and no other test's. Not one of those that the system gives to connections (from 32,768):
-/// one of them might have it by the time that it is used.
+/// A port that was free a moment ago, and that no other test of this process gets. It is below the system's ephemeral ports (32,768
+/// and above), which a connection could take before the test does.
 pub(crate) async fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

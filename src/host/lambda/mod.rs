@@ -17,12 +17,12 @@ pub mod reader;
 pub mod receiver;
 pub mod replay;
 
-/// What a function is made of; `None` where a setting is missing or wrong, which the log says.
+/// Logs why a function cannot start, and returns `None` then.
 fn started<T>(made: Result<T, SettingError>) -> Option<T> {
     made.inspect_err(|error| error!(%error, "cannot start")).ok()
 }
 
-/// How a function's process ends, which Lambda's Runtime API tells.
+/// The exit code of a function whose event loop has ended. Logs the error.
 fn ended(ran: Result<(), lambda_http::Error>) -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
