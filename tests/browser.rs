@@ -7,14 +7,13 @@ use std::net::Ipv4Addr;
 use http::Response;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::listener;
 use crate::local::Stack;
 use crate::support::cli::run;
 use crate::support::{post, send};
@@ -141,18 +140,14 @@ async fn end(stack: Stack) {
 async fn serve(document: &'static str) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let answer = service_fn(move |_| {
-                let response = Response::builder()
-                    .header("content-type", "text/html; charset=utf-8")
-                    .header("content-security-policy", "default-src 'none'; connect-src 'self'")
-                    .body(Full::new(Bytes::from(document)));
-                std::future::ready(Ok::<_, Infallible>(response.unwrap()))
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-        }
+    let answer = service_fn(move |_| {
+        let response = Response::builder()
+            .header("content-type", "text/html; charset=utf-8")
+            .header("content-security-policy", "default-src 'none'; connect-src 'self'")
+            .body(Full::new(Bytes::from(document)));
+        std::future::ready(Ok::<_, Infallible>(response.unwrap()))
     });
+    tokio::spawn(listener::serve(listener, answer));
     url
 }
 

@@ -52,6 +52,8 @@ mod example_chat;
 #[allow(unreachable_pub, reason = "a library elsewhere")]
 #[path = "../fuzz/targets/lib.rs"]
 mod fuzz;
+#[path = "../examples/local/listener.rs"]
+mod listener;
 #[path = "../examples/local/queue.rs"]
 mod queue;
 #[path = "../examples/local/stream_source.rs"]

@@ -3,17 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::platform::PLATFORMS;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
@@ -21,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::hostile::odd_events;
+use crate::listener;
 use crate::support::server::{Server, command};
 use crate::support::{
     OPENIM, Sent, TENCENT_CHAT, TEST_TIMEOUT, Table, assert_answer, change, exchange, files, post, send,
@@ -37,23 +35,17 @@ fn get(path: &str) -> Vec<u8> {
 }
 
 /// Serves answers on a port of its own, each after a while; its address.
-async fn serve(delay: Duration, answer: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'static) -> String {
+async fn serve(delay: Duration, answer: impl Fn() -> Response<Full<Bytes>> + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let answer = Arc::new(answer);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let answer = Arc::clone(&answer);
-            let service = service_fn(move |_: Request<Incoming>| {
-                let answer = answer();
-                async move {
-                    sleep(delay).await;
-                    Ok::<_, std::convert::Infallible>(answer)
-                }
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let service = service_fn(move |_: Request<Incoming>| {
+        let answer = answer();
+        async move {
+            sleep(delay).await;
+            Ok::<_, std::convert::Infallible>(answer)
         }
     });
+    tokio::spawn(listener::serve(listener, service));
     address
 }
 

@@ -10,8 +10,6 @@ use aws_sdk_sqs::Client;
 use group_ledger::domain::timestamp::Timestamp;
 use hyper::Response;
 use hyper::body::Bytes;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustack_events_core::config::EventsConfig;
 use rustack_events_core::delivery::{DeliveryError, Target, TargetDelivery};
 use rustack_events_core::handler::RustackEventsHandler;
@@ -23,6 +21,8 @@ use rustack_events_model::error::EventsError;
 use rustack_events_model::operations::EventsOperation;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::listener;
 
 const BUS: &str = "groups";
 /// What the rule sends on: what a publisher puts.
@@ -53,12 +53,7 @@ pub(crate) fn serve(listener: TcpListener, sqs: Client, queue_url: &str) -> Resu
 
     let handler = Arc::new(AsTheSdkAsks(Arc::new(RustackEventsHandler::new(Arc::new(events)))));
     let service = EventsHttpService::new(handler, EventsHttpConfig::default());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let _ = stream.set_nodelay(true);
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone()));
-        }
-    });
+    tokio::spawn(listener::serve(listener, service));
     Ok(LocalBus { endpoint: format!("http://{address}"), arn })
 }
 

@@ -1,4 +1,4 @@
-//! Group Ledger on one's own machine: the function binaries, unchanged, behind a local Lambda API, an embedded DynamoDB
+//! Group Ledger on one machine: the function binaries, unchanged, behind a local Lambda API, an embedded DynamoDB
 //! on a file, and an embedded SQS and EventBridge in memory. Runs in the foreground until Ctrl-C.
 
 #![allow(clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
@@ -14,6 +14,7 @@ mod bus;
 mod database;
 mod dynamodb;
 mod event_source;
+mod listener;
 mod queue;
 mod stack;
 mod stream_source;

@@ -12,8 +12,6 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use http_body_util::{BodyExt, Collected};
 use hyper::Response;
 use hyper::body::Bytes;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustack_sqs_core::config::SqsConfig;
 use rustack_sqs_core::handler::RustackSqsHandler;
 use rustack_sqs_core::provider::RustackSqs;
@@ -24,6 +22,8 @@ use rustack_sqs_model::error::SqsError;
 use rustack_sqs_model::operations::SqsOperation;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+use crate::listener;
 
 const FALLBACK_QUEUE: &str = "fallback-queue";
 const DEAD_LETTERS: &str = "fallback-queue-dead-letters";
@@ -43,12 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, definitions: Definitions) -> Re
     let config = SqsConfig { host: address.ip().to_string(), port: address.port(), ..SqsConfig::default() };
     let handler = LongMessages::around(RustackSqsHandler::new(Arc::new(RustackSqs::new(config))));
     let service = SqsHttpService::new(Arc::new(handler), SqsHttpConfig::default());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let _ = stream.set_nodelay(true);
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone()));
-        }
-    });
+    tokio::spawn(listener::serve(listener, service));
     Queues::create(format!("http://{address}"), definitions).await
 }
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::listener;
 
 pub(crate) const BUS_ARN: &str = "arn:aws:events:us-east-1:000000000000:event-bus/groups";
 
@@ -67,14 +67,8 @@ impl TestBus {
         let plan: Plan = Box::new(plan);
         let state = Arc::new(State { plan: Mutex::new(plan), accepted: Mutex::default(), requests: Mutex::default() });
         let of_all = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                stream.set_nodelay(true).unwrap();
-                let state = Arc::clone(&of_all);
-                let answer = service_fn(move |request| answer(Arc::clone(&state), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
-        });
+        let answer = service_fn(move |request| answer(Arc::clone(&of_all), request));
+        tokio::spawn(listener::serve(listener, answer));
         Self { endpoint, state }
     }
 

@@ -11,10 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -22,6 +20,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::listener;
 use crate::support::{EXAMPLE_CHAT, TEST_TIMEOUT};
 
 /// The folder of the built functions: this test's own build, unless the environment says another.
@@ -72,7 +71,9 @@ impl Function {
         let (invoke, next) = mpsc::unbounded_channel();
         let runtime_api = RuntimeApi { invoke, next: AsyncMutex::new(next), under_way: Mutex::default() };
         let runtime_api = Arc::new(runtime_api);
-        let server = tokio::spawn(serve(listener, Arc::clone(&runtime_api)));
+        let answers = Arc::clone(&runtime_api);
+        let service = service_fn(move |request| answer(Arc::clone(&answers), request));
+        let server = tokio::spawn(listener::serve(listener, service));
         let words: Vec<&str> = program.iter().copied().chain([binary]).collect();
         let mut process = Command::new(words[0])
             .args(&words[1..])
@@ -135,15 +136,6 @@ impl Function {
         self.server.abort();
         self.runtime_api.under_way.lock().unwrap().clear();
         timeout(TEST_TIMEOUT, self.log).await.unwrap().unwrap()
-    }
-}
-
-async fn serve(listener: TcpListener, runtime_api: Arc<RuntimeApi>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        stream.set_nodelay(true).unwrap();
-        let runtime_api = Arc::clone(&runtime_api);
-        let service = service_fn(move |request| answer(Arc::clone(&runtime_api), request));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+
+use crate::listener;
 
 /// A stand-in for DynamoDB, EventBridge or SQS.
 pub(crate) struct Recorder {
@@ -26,20 +26,13 @@ impl Recorder {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let targets = Arc::new(Mutex::new(BTreeSet::new()));
         let seen = Arc::clone(&targets);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let seen = Arc::clone(&seen);
-                let answer = service_fn(move |request: Request<Incoming>| {
-                    let target =
-                        request.headers().get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
-                    seen.lock().unwrap().insert(target.expect("a request names no action"));
-                    let response =
-                        Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-                    std::future::ready(Ok::<_, Infallible>(response.body(Full::<Bytes>::from("{}")).unwrap()))
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let target = request.headers().get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
+            seen.lock().unwrap().insert(target.expect("a request names no action"));
+            let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+            std::future::ready(Ok::<_, Infallible>(response.body(Full::<Bytes>::from("{}")).unwrap()))
         });
+        tokio::spawn(listener::serve(listener, answer));
         Self { endpoint, targets }
     }
 
