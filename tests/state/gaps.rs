@@ -449,6 +449,43 @@ fn a_second_creation_is_not_pulled_before_the_old_life() {
     }
 }
 
+/// Between one and two windows after the dismissal, a creation comes before what was recorded within the window before it.
+#[test]
+fn a_second_creation_comes_before_the_changes_of_its_own_life() {
+    let again = json!({ "type": "Public", "owner": "ann", "name": "Again" });
+    let steps = |window: f64| {
+        [
+            (0.0, CREATED, created()),
+            (1_000.0, DISMISSED, json!({ "owner": "ann" })),
+            (1_000.0 + 0.7 * window, OWNER, owner("ann", "lou")),
+            (1_000.0 + 0.75 * window, INFO, json!({ "name": "Renamed" })),
+            (1_000.0 + 1.2 * window, CREATED, again.clone()),
+            (2_000.0, OWNER, owner("lou", "max")),
+        ]
+    };
+    for platform in [TENCENT_CHAT, OPENIM] {
+        let steps = steps(platform.evidence.window.as_secs_f64());
+        assert_gaps("a new life", platform, &steps, &[]);
+        let state = json!(state(platform, changes(platform, &steps[..5])));
+        assert_eq!(state["fields"]["owner"]["value"], "lou");
+        assert_eq!(state["fields"]["name"]["value"], "Renamed");
+        // It may have been the old life's.
+        assert_eq!(state["members_complete"], false);
+    }
+}
+
+#[test]
+fn a_dismissal_may_name_who_left_within_the_window() {
+    for (dismissed, left) in [(90.0, 91.0), (91.0, 90.0)] {
+        let steps = [
+            (0.0, CREATED, json!({ "type": "Public", "owner": "ann", "members": ["bob"] })),
+            (dismissed, DISMISSED, members(&["bob"])),
+            (left, LEFT, members(&["bob"])),
+        ];
+        assert_gaps("either order", TENCENT_CHAT, &steps, &[]);
+    }
+}
+
 /// After a change that proves it to exist again, nothing is known of the group but what came since.
 #[test]
 fn a_life_without_its_creation_begins_with_what_proves_it() {

@@ -411,3 +411,51 @@ fn the_fold_does_not_depend_on_how_the_records_come() {
         assert_eq!(values(as_of), values(by_then), "seed {seed}: as of {at}");
     }
 }
+
+/// A group's lives at any pace, each record displaced by less than the window.
+fn happens_at_any_pace(random: &mut Random, platform: &'static Registration, group_type: &str) -> Vec<Happened> {
+    let window = platform.evidence.window.as_secs_f64();
+    let names = ["ann", "bob", "eve", "dan", "kim", "lou"];
+    let (mut truth, mut clock, mut all) = (Truth::default(), 0.0, Vec::new());
+    let pace = [0.5, 1.0, 3.0][random.below(3)];
+    for step in 0..10 + random.below(30) {
+        clock += window * pace * random.below(100) as f64 / 100.0;
+        let members: Vec<String> = truth.members.iter().cloned().collect();
+        let strangers: Vec<&str> = names.into_iter().filter(|name| !truth.members.contains(*name)).collect();
+        let (kind, details) = match random.below(6) {
+            _ if !truth.exists => {
+                let (owner, member) = (*random.one_of(&names), *random.one_of(&names));
+                (
+                    "group.created",
+                    json!({ "type": group_type, "name": step.to_string(), "owner": owner, "members": [member] }),
+                )
+            }
+            0 if !strangers.is_empty() => ("member.joined", json!({ "members": [random.one_of(&strangers)] })),
+            1 if !members.is_empty() => ("member.left", json!({ "members": [random.one_of(&members)] })),
+            2 | 3 if let Some(owner) = &truth.owner => {
+                let new = names.into_iter().filter(|name| name != owner).collect::<Vec<_>>();
+                ("group.owner_changed", json!({ "old_owner": owner, "new_owner": random.one_of(&new) }))
+            }
+            4 => ("group.dismissed", json!({ "owner": truth.owner.clone().unwrap_or_default(), "members": members })),
+            _ => ("group.info_changed", json!({ "name": step.to_string() })),
+        };
+        truth.happens(kind, &details);
+        // Two that say the same in one millisecond would be one record.
+        let mut details = details;
+        details["said"] = json!(step);
+        let seconds = clock + window * random.below(990) as f64 / 1_000.0;
+        all.push(Happened { seconds, kind, details, in_burst: true });
+    }
+    all
+}
+
+/// Nothing is lost, and lives follow one another within the window: what some order of the records explains is no gap.
+#[test]
+fn nothing_is_proved_of_what_another_order_within_the_window_explains() {
+    for seed in 0..HISTORIES {
+        let mut random = Random::new(seed ^ 0xface);
+        let (platform, group_type) = platform_of(&mut random);
+        let happened = happens_at_any_pace(&mut random, platform, group_type);
+        assert_eq!(state(platform, records(platform, &happened)).gaps, [], "seed {seed}: {happened:#?}");
+    }
+}

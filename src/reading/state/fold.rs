@@ -49,6 +49,10 @@ pub struct Fold {
     resolved_swaps: HashSet<(String, String)>,
     /// When a member or the owner last changed.
     people_changed_at: i64,
+    /// Up to when a change may be of another life than the present one: the window after the dismissal that ended the one before.
+    mixed_until: i64,
+    /// The creations and dismissals that were applied, as far back as the window: when.
+    lives: Vec<(i64, Kind)>,
     /// Who left, and when, as far back as the window.
     left: HashMap<String, i64>,
     owners: Owners,
@@ -91,6 +95,8 @@ impl Fold {
             gaps: Gaps::default(),
             resolved_swaps: HashSet::new(),
             people_changed_at: i64::MIN / 2,
+            mixed_until: i64::MIN,
+            lives: Vec::new(),
             left: HashMap::new(),
             owners: Owners::default(),
             retention: Retention::default(),
@@ -228,22 +234,27 @@ impl Fold {
         let Some(((place, ..), event)) = self.waiting.pop_first() else { return };
         self.no_longer_waits(&event);
         match event.kind {
-            // A group that exists is created again: not before what happened in its life up to now.
-            Some(Kind::GroupCreated) if self.group.is_seen && place < event.at.unix_millis() => {
-                self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
-            }
             Some(Kind::GroupCreated) => {
+                if self.group.is_seen && place < event.at.unix_millis() && !self.apply_dismissals_before(&event) {
+                    // A group that exists is created again: not before what happened in its life up to now.
+                    self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
+                    return;
+                }
                 // What was recorded within the window before may be of the new life already.
-                let is_mixed = self.group.is_seen && event.at.unix_millis() - self.people_changed_at <= self.window;
+                let mut is_mixed = self.group.is_seen && event.at.unix_millis() - self.people_changed_at <= self.window;
                 if self.group.is_seen {
-                    for place in self.dismissals_before(&event) {
-                        if let Some(dismissal) = self.waiting.remove(&place) {
-                            self.apply(dismissal);
-                        }
+                    for place in self.dismissals_near(&event) {
+                        // It may be the new life's, where nobody knows whether the old one had ended.
+                        is_mixed |= self.group.is_broken;
+                        self.apply_waiting(&place);
                     }
+                }
+                if let Some(dismissed) = &self.group.dismissed {
+                    self.mixed_until = self.mixed_until.max(dismissed.since.unix_millis() + self.window);
                 }
                 self.apply(event);
                 if is_mixed {
+                    self.mixed_until = self.mixed_until.max(self.people_changed_at + self.window);
                     self.group.doubt();
                 }
             }
@@ -255,7 +266,6 @@ impl Fold {
                 if is_mixed {
                     self.group.doubt();
                 }
-                self.advance_creations();
             }
             Some(Kind::GroupOwnerChanged) => {
                 let event = self.first_of_chain(event);
@@ -265,28 +275,52 @@ impl Fold {
         }
     }
 
+    /// Whether so many lives begin and end around a creation or dismissal that nobody can tell which is which.
+    fn is_tangled(&mut self, event: &Event) -> bool {
+        let Some(kind @ (Kind::GroupCreated | Kind::GroupDismissed)) = event.kind else { return false };
+        let at = event.at.unix_millis();
+        self.lives.retain(|(other, _)| *other >= at - 4 * self.window);
+        self.lives.push((at, kind));
+        let waiting = self.waiting.values().chain(&self.later);
+        let waiting = waiting.filter_map(|other| Some((other.at.unix_millis(), other.kind?)));
+        let near = self.lives.iter().copied().chain(waiting).filter(|(other, _)| (other - at).abs() <= 2 * self.window);
+        let (mut creations, mut dismissals) = (0, 0);
+        for (_, kind) in near {
+            creations += usize::from(kind == Kind::GroupCreated);
+            dismissals += usize::from(kind == Kind::GroupDismissed);
+        }
+        creations > 1 || dismissals > 1
+    }
+
+    fn apply_waiting(&mut self, place: &Place) {
+        if let Some(event) = self.waiting.remove(place) {
+            self.no_longer_waits(&event);
+            self.apply(event);
+        }
+    }
+
+    /// Applies the waiting dismissals that are older than the window before a second creation, so that it followed them; whether
+    /// there were any.
+    fn apply_dismissals_before(&mut self, creation: &Event) -> bool {
+        let since = creation.at.unix_millis() - self.window;
+        let is_it = |event: &Event| event.kind == Some(Kind::GroupDismissed) && event.at.unix_millis() < since;
+        let places = self.waiting.iter().filter(|(_, event)| is_it(event)).map(|(place, _)| place.clone());
+        let places: Vec<Place> = places.collect();
+        for place in &places {
+            self.apply_waiting(place);
+        }
+        !places.is_empty()
+    }
+
     /// The waiting dismissals within the window of a second creation that it must have followed: those recorded before it, or else
     /// the first one after it.
-    fn dismissals_before(&self, creation: &Event) -> Vec<Place> {
+    fn dismissals_near(&self, creation: &Event) -> Vec<Place> {
         let at = creation.at.unix_millis();
         let near = |event: &Event| (event.at.unix_millis() - at).abs() <= self.window;
         let places = self.waiting.iter().filter(|(_, event)| event.kind == Some(Kind::GroupDismissed) && near(event));
         let (before, after): (Vec<_>, Vec<_>) = places.partition(|(_, event)| event.at.unix_millis() <= at);
         let places = if before.is_empty() { after.into_iter().take(1).collect() } else { before };
         places.into_iter().map(|(place, _)| place.clone()).collect()
-    }
-
-    /// Lets creations that waited for a dismissal come before all within the window of them again.
-    fn advance_creations(&mut self) {
-        let is_late = |(place, event): &(&Place, &Event)| {
-            event.kind == Some(Kind::GroupCreated) && place.0 == event.at.unix_millis()
-        };
-        let late: Vec<Place> = self.waiting.iter().filter(is_late).map(|(place, _)| place.clone()).collect();
-        for place in late {
-            if let Some(event) = self.waiting.remove(&place) {
-                self.waiting.insert((place.0 - self.window, place.1, place.2), event);
-            }
-        }
     }
 
     /// Of the changes of the owner within the window of `event`, the one that comes first in the order with the fewest mismatches,
@@ -303,7 +337,9 @@ impl Fold {
             .map(|other| (other.text("old_owner"), other.text("new_owner")))
             .collect();
         let owner = self.group.owner();
-        let may_own = |old: &str| owner.is_none_or(|owner| owner == old) || self.owners.can_end_with(old);
+        let is_doubtful = self.group.is_owner_doubtful;
+        let may_own =
+            |old: &str| is_doubtful || owner.is_none_or(|owner| owner == old) || self.owners.can_end_with(old);
         let (_, first) = best_order(&may_own, &links);
         let place = first.checked_sub(1).and_then(|other| waiting.into_iter().nth(other)).map(|(place, _)| place);
         let Some(chosen) = place.and_then(|place| self.waiting.remove(&place)) else { return event };
@@ -314,6 +350,18 @@ impl Fold {
     /// Applies a change, and adds the gaps that it proves.
     fn apply(&mut self, event: Event) {
         if self.retention.may_have_deleted_before(&event, self.now) {
+            self.group.doubt();
+        }
+        let is_about_people = matches!(
+            event.kind,
+            Some(Kind::MemberJoined | Kind::MemberLeft | Kind::MemberChanged | Kind::GroupOwnerChanged)
+        );
+        let is_tangled = self.is_tangled(&event);
+        if is_tangled {
+            self.mixed_until = self.mixed_until.max(event.at.unix_millis() + 2 * self.window);
+        }
+        let is_mixed = is_tangled || is_about_people && event.at.unix_millis() <= self.mixed_until;
+        if is_mixed {
             self.group.doubt();
         }
         self.changes += 1;
@@ -339,10 +387,11 @@ impl Fold {
             _ => self.group.apply(&event, &mut previous),
         }
         self.group.see(&event);
-        if matches!(
-            event.kind,
-            Some(Kind::MemberJoined | Kind::MemberLeft | Kind::MemberChanged | Kind::GroupOwnerChanged)
-        ) {
+        // A new owner, and a new life, are no longer in doubt.
+        if is_mixed {
+            self.group.doubt();
+        }
+        if is_about_people {
             self.people_changed_at = self.people_changed_at.max(event.at.unix_millis());
         }
         self.has_creation |= event.kind == Some(Kind::GroupCreated);
@@ -366,7 +415,7 @@ impl Fold {
     /// life, or, of those that do not count yet, a change of the owner to the one that this one replaces.
     fn may_be_explained(&self, event: &Event) -> bool {
         let until = event.at.unix_millis() + self.window;
-        let is_near = |other: &&Event| other.at.unix_millis() <= until;
+        let is_near = |other: &&Event| other.at.unix_millis() <= until + self.window;
         let waiting = self.waiting.range(..=(until, u8::MAX, String::new())).map(|(_, other)| other);
         let is_creation = |other: &Event| other.kind == Some(Kind::GroupCreated);
         let hands_over = |other: &Event| {
@@ -374,7 +423,9 @@ impl Fold {
                 if event.kind == Some(Kind::GroupDismissed) { event.text("owner") } else { event.text("old_owner") };
             other.kind == Some(Kind::GroupOwnerChanged) && old.is_some() && other.text("new_owner") == old
         };
-        waiting.filter(is_near).any(is_creation)
+        // A dismissal that a creation follows is applied before what comes last otherwise.
+        let is_dismissal = event.kind == Some(Kind::GroupDismissed);
+        waiting.filter(is_near).any(|other| is_creation(other) || is_dismissal && hands_over(other))
             || self.later.iter().filter(is_near).any(|other| is_creation(other) || hands_over(other))
     }
 
@@ -412,7 +463,10 @@ impl Fold {
         if kind == Kind::GroupDismissed && self.knows_members() {
             for member in event.members() {
                 let is_member = self.group.members.contains_key(member);
-                if !is_member && self.near(Kind::MemberJoined, member, event).is_none() && !self.may_be_explained(event)
+                if !is_member
+                    && !self.has_left_within_window(member, event)
+                    && self.near(Kind::MemberJoined, member, event).is_none()
+                    && !self.may_be_explained(event)
                 {
                     self.gap(GapKind::MemberUnknown, event, None, Some(member));
                 }
@@ -435,7 +489,8 @@ impl Fold {
             self.gap(GapKind::OwnerMismatch, event, Some(owner), Some(says));
         }
         if kind == Kind::GroupOwnerChanged {
-            self.owners.add(event, mismatch.is_some(), self.window);
+            let is_known = owner.is_some() && mismatch.is_none();
+            self.owners.add(event, is_known, self.window);
         }
     }
 
@@ -512,7 +567,7 @@ impl Fold {
         if self.group.members.contains_key(member) {
             return false;
         }
-        if self.left.get(member).is_some_and(|left| event.at.unix_millis() - left <= self.window) {
+        if self.has_left_within_window(member, event) {
             return true;
         }
         if self.knows_members()
@@ -522,6 +577,10 @@ impl Fold {
             self.gap(GapKind::MemberUnknown, event, None, Some(member));
         }
         false
+    }
+
+    fn has_left_within_window(&self, member: &str, event: &Event) -> bool {
+        self.left.get(member).is_some_and(|left| (event.at.unix_millis() - left).abs() <= self.window)
     }
 
     /// Whether a record of `kind` about `member`, within the window after `event`, came before it; that one then counts already.

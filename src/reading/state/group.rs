@@ -385,6 +385,7 @@ impl Group {
     /// Makes a user a member.
     pub(super) fn join(&mut self, member: &str, event: &Event, how: Option<&str>) {
         if self.members.len() >= MAX_KNOWN_MEMBERS && !self.members.contains_key(member) {
+            self.is_broken = true;
             return;
         }
         let fields = self.members.get_mut(member).filter(|member| member.since.is_none());

@@ -7,16 +7,16 @@ use crate::reading::state::group::Event;
 pub(super) struct Owners {
     /// When each happened, and whom it made the owner.
     new: Vec<(i64, Option<String>)>,
-    /// Whether one of them does not chain, so that their order is not known.
+    /// Whether one of them does not chain, or nobody knows with which owner they begin: their order is not known then.
     is_broken: bool,
 }
 
 impl Owners {
-    pub(super) fn add(&mut self, event: &Event, is_mismatch: bool, window: i64) {
+    pub(super) fn add(&mut self, event: &Event, follows: bool, window: i64) {
         let at = event.at.unix_millis();
         self.new.retain(|(other, _)| (at - other).abs() <= window);
         self.is_broken &= !self.new.is_empty();
-        self.is_broken |= is_mismatch;
+        self.is_broken |= !follows;
         self.new.push((at, event.text("new_owner").map(str::to_owned)));
     }
 
@@ -27,9 +27,10 @@ impl Owners {
 }
 
 /// The order of changes of the owner, each from an old one to a new one, with the fewest mismatches: their number, and the first.
-/// Empty and unknown owners mismatch nothing.
+/// Among such orders one that begins without a mismatch, since later changes may explain a later one. Empty and unknown owners
+/// mismatch nothing.
 pub(super) fn best_order(may_own: &dyn Fn(&str) -> bool, links: &[(Option<&str>, Option<&str>)]) -> (usize, usize) {
-    let mut best = (usize::MAX, 0);
+    let (mut best, mut best_begins) = ((usize::MAX, 0), true);
     for (index, (old, new)) in links.iter().enumerate() {
         let is_mismatch = old.is_some_and(|old| !may_own(old));
         let mut rest = links.to_vec();
@@ -37,8 +38,8 @@ pub(super) fn best_order(may_own: &dyn Fn(&str) -> bool, links: &[(Option<&str>,
         let may_own_then = |old: &str| new.is_none_or(|new| new == old);
         let following = if rest.is_empty() { 0 } else { best_order(&may_own_then, &rest).0 };
         let mismatches = usize::from(is_mismatch) + following;
-        if mismatches < best.0 {
-            best = (mismatches, index);
+        if (mismatches, is_mismatch) < (best.0, best_begins) {
+            (best, best_begins) = ((mismatches, index), is_mismatch);
         }
         if best.0 == 0 {
             break;
