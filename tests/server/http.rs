@@ -224,7 +224,7 @@ async fn where_there_is_no_room_the_longest_idle_connection_is_closed() {
 
 /// Requests whose head does not prove them genuine have a room of their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_bodies_of_strangers_do_not_take_the_room_of_genuine_ones() {
+async fn the_bodies_of_unknown_callers_do_not_take_the_room_of_genuine_ones() {
     let table = Table::start().await;
     let settings = [(OPENIM.secrets, "user:hunter2")];
     let server = Server::start(&table.settings(&settings)).await;
@@ -249,6 +249,34 @@ async fn the_bodies_of_strangers_do_not_take_the_room_of_genuine_ones() {
         assert!(answer.is_err(), "strangers were answered before: they may have been in the way");
     }
     drop(strangers);
+    server.end().await;
+}
+
+/// `OpenIM`'s hooks get their fields back, whoever sends them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_answer_that_is_not_read_keeps_its_room() {
+    let table = Table::start().await;
+    let server = Server::start(&table.settings(&[(OPENIM.secrets, "user:hunter2")])).await;
+    let hook = format!(r#"{{"groupID":"g1","groupName":"{}"}}"#, "n".repeat(6_000_000));
+    let hook = Sent::post("/openim/callbackBeforeSetGroupInfoExCommand", "", hook).http();
+    let mut strangers = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
+        stream.write_all(&hook).await.unwrap();
+        timeout(TEST_TIMEOUT, stream.readable()).await.unwrap().unwrap();
+        strangers.push(stream);
+    }
+    let third = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).await.unwrap();
+    let (mut answers, mut request) = third.into_split();
+    // It is not read while there is no room for it.
+    let sending = tokio::spawn(async move { request.write_all(&hook).await.map(|()| request) });
+    assert!(timeout(Duration::from_secs(1), answers.readable()).await.is_err(), "there is room for three answers");
+    drop(strangers);
+    let mut answer = [0; 12];
+    timeout(TEST_TIMEOUT, answers.read_exact(&mut answer)).await.unwrap().unwrap();
+    // Its group name is repeated all the same.
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    drop((answers, sending.await.unwrap().unwrap()));
     server.end().await;
 }
 

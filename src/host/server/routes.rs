@@ -31,9 +31,9 @@ const MAX_READ_BYTES: usize = 6 * 1024 * 1024;
 const SMALL_BYTES: usize = 16 * 1024;
 /// Room for the large bodies of genuine callbacks, in KiB.
 const LARGE_KIB: usize = 64 * 1024;
-/// Room beside it for those of everybody else: strangers, and senders that sign their bodies.
+/// Room beside it for those of everybody else: unknown callers, and senders that sign their bodies.
 const LARGE_KIB_OF_OTHERS: usize = 16 * 1024;
-/// How long a body may take: as long as the most patient sender waits for its answer.
+/// How long a body may take: as long as the longest sender timeout.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many callbacks are handled at a time; an outage of DynamoDB holds each for a second until the circuit breaker opens,
 /// and an error that is held back for `TENCENT_RETRIES_AFTER_TIMEOUT` for two.
@@ -157,7 +157,7 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
     let under_way = Arc::clone(&callbacks.under_way).read_owned().await;
     // A task of its own: a sender that disconnects takes its connection along, and not the record.
     let handling = tokio::spawn(async move {
-        let _held = (under_way, room);
+        let _under_way = under_way;
         let permit = timeout(MAX_WAIT, callbacks.handled.acquire()).await.ok();
         if permit.is_none() {
             error!(platform = receiver.platform().name(), "too many callbacks at a time");
@@ -165,10 +165,27 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
         // Without a permit, the log keeps the callback.
         let deadline = if permit.is_some() { Deadline::None } else { Deadline::Passed };
         parts.extensions.insert(Received { deadline, ..receipt });
-        receiver.handle(Ok(http::Request::from_parts(parts, body))).await
+        let answer = receiver.handle(Ok(http::Request::from_parts(parts, body))).await;
+        answer.map(|text| Answer { room: room.filter(|_| text.len() > SMALL_BYTES), text })
     });
     // A handler does not panic, and nobody aborts it but the end of the process.
-    handling.await.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |answer| answer.map(Body::from))
+    handling.await.map_or_else(
+        |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        |answer| answer.map(|answer| Body::from(Bytes::from_owner(answer))),
+    )
+}
+
+/// An answer's body. One that repeats a large body keeps that one's room until the sender has taken it.
+struct Answer {
+    text: String,
+    #[expect(dead_code, reason = "held, not read")]
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 /// The reader's paths, and a bound on how many requests read at a time.
