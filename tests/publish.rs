@@ -450,7 +450,7 @@ async fn a_record_that_cannot_be_read_is_a_dead_letter_and_holds_up_nothing() {
     let letters = world.dead_letters().await;
     let keys: Vec<_> = letters.iter().map(|letter| letter.change_key.as_deref().unwrap()).collect();
     assert_eq!(keys, [5, 6].map(|number| format!("2024-05-07T02:40:01.000Z#{number:016}")));
-    assert!(letters.iter().all(|letter| letter.reason == "the item is no record of the ledger"));
+    assert!(letters.iter().all(|letter| letter.reason == "the item is not a record of the ledger"));
 }
 
 #[tokio::test]
@@ -810,8 +810,10 @@ async fn sending_again_goes_on_where_it_was_stopped() {
     let other = cli(&world, &world.bus.endpoint, &[&args[..], &["--kind", "group.full"]].concat()).await;
     assert_eq!((other.code, other.errors.contains("other options")), (Some(2), true), "{}", other.errors);
     is_well.store(true, Ordering::SeqCst);
+    let counted = cli(&world, &world.bus.endpoint, &[&args[..], &["--dry-run"]].concat()).await;
+    assert_eq!(counted.succeeded(), "250 events would be put on the bus.");
     let again = cli(&world, &world.bus.endpoint, &args).await;
-    assert!(again.errors.contains("Going on after 100 events."), "{}", again.errors);
+    assert!(again.errors.contains("Resuming after 100 events."), "{}", again.errors);
     assert_eq!(again.succeeded(), "250 events were put on the bus.");
     assert!(!fs::exists(checkpoint).unwrap(), "what is done leaves nothing behind");
     let details = world.bus.details();

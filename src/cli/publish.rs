@@ -26,7 +26,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::publish::bus::EventBus;
 use crate::publish::dead_letters::DeadLetter;
 use crate::publish::event::Event;
-use crate::publish::sender::{Pending, Rejects, Sent, send};
+use crate::publish::sender::{DeadLetters, Pending, Sent, send};
 use crate::reading::feed::{Query, SETTLE_SECONDS};
 use crate::reading::format::Format;
 use crate::reading::parameters::Parameters;
@@ -55,10 +55,10 @@ pub(crate) struct Args {
     /// EventBridge's address, where it is not AWS's own; else AWS_ENDPOINT_URL_EVENTBRIDGE or AWS_ENDPOINT_URL
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     events_endpoint_url: Option<String>,
-    /// From when on, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
+    /// The start, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
     #[arg(long, value_name = "TIME")]
     from: String,
-    /// Until when, exclusive: 10s ago by default, up to when all records can be read; a later time is waited for
+    /// The end, exclusive: 10s ago by default, up to when all records can be read; a later time is waited for
     #[arg(long, value_name = "TIME", default_value_t = format!("{SETTLE_SECONDS}s"))]
     until: String,
     /// Only changes of this kind, as group.created, or of a family, as 'member.*'; may be given again
@@ -67,10 +67,10 @@ pub(crate) struct Args {
     /// Only changes of this platform
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
     platform: Option<String>,
-    /// A file that says how far it came: where it is there, this goes on
+    /// A checkpoint: where the file exists, this goes on from it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     checkpoint: Option<PathBuf>,
-    /// Count what would be put, and put nothing
+    /// Count what would be put, and put nothing; a checkpoint is neither read nor written
     #[arg(long)]
     dry_run: bool,
 }
@@ -104,8 +104,8 @@ struct Of {
 /// Says which events EventBridge rejects.
 struct ToTerminal;
 
-impl Rejects for ToTerminal {
-    async fn take(&self, letter: &DeadLetter) -> Result<(), CallError> {
+impl DeadLetters for ToTerminal {
+    async fn send(&self, letter: &DeadLetter) -> Result<(), CallError> {
         let [group, change] = [&letter.group_key, &letter.change_key].map(|key| key.as_deref().unwrap_or_default());
         note(&format!("rejected, {}: {} {}", letter.reason, super::human::shown(group), super::human::shown(change)));
         Ok(())
@@ -139,12 +139,14 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
         platform: args.platform.clone(),
     };
     let start = Checkpoint { of, from, until, after: None, published: 0, rejected: 0 };
-    let checkpoint = match &args.checkpoint {
+    let file = args.checkpoint.as_deref().filter(|_| !args.dry_run);
+    let checkpoint = match file {
         Some(path) => resumed(path, start)?,
         None => start,
     };
     let mut publish = Publish {
         args: &args,
+        file,
         connection: &connection,
         bus: &bus,
         bus_place,
@@ -157,7 +159,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     publish.is_finished = true;
     let (published, rejected) = (publish.checkpoint.published, publish.checkpoint.rejected);
     drop(publish);
-    if let Some(path) = args.checkpoint.as_ref().filter(|path| path.exists()) {
+    if let Some(path) = file.filter(|path| path.exists()) {
         fs::remove_file(path).with_context(|| format!("cannot delete {}", path.display()))?;
     }
     if session.options.json {
@@ -173,6 +175,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
 /// A publish run under way.
 struct Publish<'p> {
     args: &'p Args,
+    /// The checkpoint's file; none in a dry run.
+    file: Option<&'p Path>,
     connection: &'p Connection,
     bus: &'p EventBus,
     bus_place: Place,
@@ -187,8 +191,8 @@ impl Drop for Publish<'_> {
     /// Removes the progress bar and, if it was interrupted, says how to resume.
     fn drop(&mut self) {
         self.progress.finish_and_clear();
-        let Some(last) = self.last.filter(|_| !self.is_finished) else { return };
-        let go_on = match &self.args.checkpoint {
+        let Some(last) = self.last.filter(|_| !self.is_finished && !self.args.dry_run) else { return };
+        let go_on = match self.file {
             Some(_) => "the same command goes on".to_owned(),
             None => format!("the same command with --from {last} goes on"),
         };
@@ -213,7 +217,7 @@ impl Publish<'_> {
             if is_over || (!page.more && now >= settled) {
                 return Ok(());
             }
-            if let Some(path) = &self.args.checkpoint {
+            if let Some(path) = self.file {
                 checkpoint::save(path, &self.checkpoint)?;
             }
             if !page.more {
@@ -304,7 +308,7 @@ fn resumed(path: &Path, start: Checkpoint) -> Result<Checkpoint> {
         ))
         .into());
     }
-    note(&format!("Going on after {} events.", HumanCount(left.published)));
+    note(&format!("Resuming after {} events.", HumanCount(left.published)));
     Ok(left)
 }
 
