@@ -192,8 +192,15 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
     for (path, status) in [("/openim//x/", 400), ("/tencent-chat", 403)] {
         assert_eq!(send(stack.ports[0], &post(path, "{")).await.unwrap().0, status, "{path}");
     }
-    let get = "GET /openim/callbackAfterSetGroupInfoExCommand HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    assert_eq!(send(stack.ports[0], get.as_bytes()).await.unwrap().0, 405);
+    for (path, status) in [("/openim/callbackAfterSetGroupInfoExCommand", 405), ("/", 404), ("/favicon.ico", 404)] {
+        let get = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        assert_eq!(send(stack.ports[0], get.as_bytes()).await.unwrap().0, status, "{path}");
+    }
+    assert_eq!(
+        send(stack.ports[0], &post("/tencent_chat", "{")).await.unwrap().0,
+        404,
+        "a path with a slip of the pen"
+    );
 
     drained(&queues(&stack)).await;
     stack.signal("-INT", true).await;

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{self, Request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LINK, X_CONTENT_TYPE_OPTIONS};
@@ -151,11 +152,15 @@ pub fn description() -> OpenApi {
 pub fn router(reader: Arc<Reader>) -> Router {
     let (router, _) = routes().split_for_parts();
     router
-        .fallback(async || Problem::not_found("There is no such route; /ledger/v1/openapi.json lists them."))
+        .route("/ledger/v1/{*other}", any(no_such_route))
         .method_not_allowed_fallback(async || Problem::only_get())
         .layer(from_fn_with_state(Arc::clone(&reader), admit))
         .merge(web::router())
         .with_state(reader)
+}
+
+async fn no_such_route() -> Problem {
+    Problem::not_found("There is no such route; /ledger/v1/openapi.json lists them.")
 }
 
 /// Lets readers in, within the time, and logs the request: never a group's id, a user's id or a token.
@@ -165,8 +170,7 @@ async fn admit(extract::State(reader): extract::State<Arc<Reader>>, request: Req
     let name = reader.tokens.reader(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes)).map(str::to_owned);
     let mut response = if name.is_some() {
         let answered = caught(timeout(time(&request), next.run(request))).await;
-        let defect =
-            || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The request met a defect. The log says where.");
+        let defect = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error. The log says where.");
         let late = |_| Problem::unavailable().into_response();
         answered.map_or_else(|| defect().into_response(), |answered| answered.unwrap_or_else(late))
     } else {

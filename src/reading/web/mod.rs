@@ -1,6 +1,6 @@
 //! The page at `/ledger`: files in the binary, which anyone may load. What they show comes from the API, for a token.
 //!
-//! The scripts are ES modules, one a room of the page. They are sent as one file, because each file is an invocation of the function:
+//! The scripts are ES modules, one for each part of the page. They are sent as one file, because each file is an invocation of the function:
 //! [`script`] joins them. The stylesheet, the script and the icon have the hash of their contents in their address, so that a
 //! browser may keep them for good; the page itself is asked for each time, and answered 304 where it has not changed.
 
@@ -86,11 +86,12 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
     Files { page: File::new("text/html; charset=utf-8", ALWAYS_ASK, page), hash, style, script, icon }
 });
 
-/// The routes of the page.
+/// The routes of the page, and the answer where there is nothing.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/ledger", get(page))
         .route("/ledger/assets/{hash}/{file}", get(asset))
+        .fallback(nothing)
         .method_not_allowed_fallback(async || logged("page", Problem::only_get().into_response()))
 }
 
@@ -110,6 +111,11 @@ async fn asset(Path((hash, file)): Path<(String, String)>, headers: HeaderMap) -
     let file = file.filter(|_| hash == files.hash);
     let gone = || Problem::not_found("There is no such file in this version: load the page again.").into_response();
     logged("asset", file.map_or_else(gone, |file| file.answer(&headers)))
+}
+
+/// The reader of the local stack is asked for every path that no platform has.
+async fn nothing() -> Response {
+    logged("other", Problem::not_found("There is nothing here. The page is at /ledger.").into_response())
 }
 
 fn logged(route: &'static str, mut response: Response) -> Response {
