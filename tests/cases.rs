@@ -54,7 +54,7 @@ pub(crate) async fn run(platform: &Registration, deliver: impl AsyncFn(&Value) -
 /// Holds one case to its expectation; the record that it makes.
 fn check(platform: &Registration, case: &Value, response: &Response<String>, records: Vec<Value>) -> Option<Value> {
     let (name, expect) = (case["name"].as_str().unwrap(), &case["expect"]);
-    assert_answer(platform, response, u32::try_from(expect["status"].as_u64().unwrap()).unwrap(), name);
+    assert_answer(platform, response, u16::try_from(expect["status"].as_u64().unwrap()).unwrap(), name);
     assert_eq!(records.len(), usize::from(expect["recorded"] == true), "{name}");
     let record = records.into_iter().next()?;
 

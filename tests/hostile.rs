@@ -228,8 +228,8 @@ pub(crate) fn defective(table: &Table, panics: usize) -> Receiver {
 }
 
 impl Platform for Defective {
-    fn name(&self) -> &'static str {
-        self.0.name()
+    fn registration(&self) -> &'static Registration {
+        self.0.registration()
     }
 
     fn app_id(&self) -> &str {

@@ -193,8 +193,8 @@ pub(crate) async fn queues() -> Queues {
 }
 
 /// The status of an answer; `None` where the function failed.
-pub(crate) fn status(answer: &Answer) -> Option<u32> {
-    answer.body.as_ref().map(|body| response(body).status().as_u16().into())
+pub(crate) fn status(answer: &Answer) -> Option<u16> {
+    answer.body.as_ref().map(|body| response(body).status().as_u16())
 }
 
 /// Holds one case to the invariant; what became of its callback.
@@ -586,7 +586,7 @@ async fn dead_letters_go_back_into_the_fallback_queue() {
         ("DEAD_LETTER_QUEUE_URL", dead_letters),
     ]);
     let counted_before = cli::run(&settings, &["dead-letters"], "").await.succeeded();
-    let said = cli::run(&settings, &["dead-letters", "replay"], "").await.succeeded();
+    let said = cli::run(&settings, &["dead-letters", "redrive"], "").await.succeeded();
     let counted = |count: u32| format!("{count} dead letters, 0 in flight.");
     assert_eq!(counted_before, counted(12));
     assert_eq!(said, "12 dead letters are back in the fallback queue; 0 are left.");

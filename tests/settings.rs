@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use group_ledger::domain::rejection::Rejection;
 use sha2::{Digest, Sha256};
 
 use crate::ledger::receipt;
@@ -90,7 +89,7 @@ async fn a_sender_with_a_live_secret_is_genuine_and_no_other_one_is() {
             ("no secret", "", &[401, 403]),
         ] {
             let response = change(platform).signed(platform, &[(platform.secrets, secret)]).to(&receiver).await;
-            let answered = u32::from(response.status().as_u16());
+            let answered = response.status().as_u16();
             assert!(status.contains(&answered), "{}: {what} is answered {answered}", platform.name);
             assert_answer(platform, &response, answered, what);
         }
@@ -223,8 +222,7 @@ async fn an_empty_post_is_a_check_of_the_url() {
             assert_answer(platform, &sent.to(&receiver).await, 200, body);
         }
         let response = change_with(platform, "").to(&receiver).await;
-        let rejection = Rejection::new(u32::from(response.status().as_u16()) * 100, "");
-        assert!(rejection.is_of_caller(), "{}: a command is no check: {}", platform.name, response.status());
+        assert!([401, 403].contains(&response.status().as_u16()), "{}: a command is no check", platform.name);
     }
     assert!(table.items().is_empty());
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::StatusCode;
+
 /// Why a callback was rejected, with the status and the stable code that its sender is told.
 ///
 /// Its text is the sentence of the answer; it never carries anything of the callback. What only one platform can say is in
@@ -55,8 +57,13 @@ impl Rejection {
     ];
 
     /// A rejection; `code` is the HTTP status and two more digits.
+    ///
+    /// # Panics
+    ///
+    /// Where that is the status of no error: a constant does not compile then.
     #[must_use]
     pub const fn new(code: u32, sentence: &'static str) -> Self {
+        assert!(matches!(code / 100, 400..=599), "a rejection is answered as an error");
         Self { code, sentence }
     }
 
@@ -74,14 +81,15 @@ impl Rejection {
 
     /// The HTTP status.
     #[must_use]
-    pub const fn status(self) -> u32 {
-        self.code / 100
+    pub fn status(self) -> StatusCode {
+        let status = u16::try_from(self.code / 100).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Whether it is for who calls, not for what was sent.
     #[must_use]
     pub const fn is_of_caller(self) -> bool {
-        matches!(self.status(), 401 | 403)
+        matches!(self.code / 100, 401 | 403)
     }
 }
 

@@ -29,13 +29,18 @@ pub fn find(name: &str) -> Option<&'static Registration> {
     PLATFORMS.into_iter().find(|platform| platform.name == name)
 }
 
-/// A family of callbacks: what shares one URL, one way to check and one form of answer.
+/// A family of callbacks: what shares one URL, one way to verify and one form of answer.
 ///
 /// A request goes through [`verify`](Self::verify), [`parse`](Self::parse), [`decode`](Self::decode) and
 /// [`respond`](Self::respond), in this order.
 pub trait Platform: Debug + Send + Sync {
+    /// What is known of it without settings.
+    fn registration(&self) -> &'static Registration;
+
     /// The record's `platform`, the function's name and its route.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.registration().name
+    }
 
     /// The record's `app_id`.
     fn app_id(&self) -> &str;
@@ -70,7 +75,9 @@ pub trait Platform: Debug + Send + Sync {
     /// # Errors
     ///
     /// Where the callback is none of this family.
-    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>>;
+    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
+        (self.registration().decode)(callback)
+    }
 
     /// The answer: success, or the rejection in the platform's words; [`answer`] makes one of a body.
     ///
@@ -139,7 +146,6 @@ pub fn answer(body: String, outcome: Result<(), Rejection>) -> Response<String> 
     if outcome == Err(Rejection::NOT_POST) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
-    let status = outcome.err().and_then(|rejection| StatusCode::from_u16(u16::try_from(rejection.status()).ok()?).ok());
-    *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    *response.status_mut() = outcome.err().map_or(StatusCode::OK, Rejection::status);
     response
 }

@@ -326,8 +326,8 @@ pub(crate) fn response(answer: &str) -> Response<String> {
 }
 
 /// Holds an answer against the design: status, content type and the platform's own words.
-pub(crate) fn assert_answer(platform: &Registration, response: &Response<String>, status: u32, what: &str) {
-    assert_eq!(u32::from(response.status().as_u16()), status, "{what}: {}", response.body());
+pub(crate) fn assert_answer(platform: &Registration, response: &Response<String>, status: u16, what: &str) {
+    assert_eq!(response.status(), status, "{what}: {}", response.body());
     assert_eq!(response.headers()["content-type"], "application/json", "{what}");
     let answers = answers(platform, status);
     assert!(answers.contains(response.body()), "{what}: {} is none of {answers:?}", response.body());

@@ -124,7 +124,7 @@ pub(crate) fn has_time(platform: &Registration) -> bool {
 }
 
 /// A platform's answers with a status: success, or each rejection that has it.
-pub(crate) fn answers(platform: &Registration, status: u32) -> Vec<String> {
+pub(crate) fn answers(platform: &Registration, status: u16) -> Vec<String> {
     let Row { accepted, rejected, .. } = row(platform);
     if status == 200 {
         return vec![(*accepted).to_owned()];

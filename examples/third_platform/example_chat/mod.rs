@@ -11,10 +11,9 @@
 use std::time::Duration;
 
 use group_ledger::domain::callback::Callback;
-use group_ledger::domain::quarantine::Undecodable;
 use group_ledger::domain::rejection::Rejection;
 use group_ledger::domain::request::{Request, Verified};
-use group_ledger::platform::{Decoded, Evidence, Platform, Registration, answer};
+use group_ledger::platform::{Evidence, Platform, Registration, answer};
 use group_ledger::settings::{SettingError, Settings};
 use http::Response;
 use secrecy::SecretString;
@@ -79,8 +78,8 @@ impl ExampleChat {
 }
 
 impl Platform for ExampleChat {
-    fn name(&self) -> &'static str {
-        REGISTRATION.name
+    fn registration(&self) -> &'static Registration {
+        &REGISTRATION
     }
 
     fn app_id(&self) -> &str {
@@ -114,10 +113,6 @@ impl Platform for ExampleChat {
 
     fn records(&self, command: &str) -> bool {
         decode::row(command).is_some()
-    }
-
-    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
-        decode::decode(callback)
     }
 
     fn respond(&self, _request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String> {

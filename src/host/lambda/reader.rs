@@ -9,7 +9,6 @@ use axum::body::{Body, to_bytes};
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::StatusCode;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use tower::ServiceExt;
@@ -45,10 +44,7 @@ pub async fn invoke(router: Router, event: Event) -> ApiGatewayV2httpResponse {
             Ok(response) => response,
             Err(never) => match never {},
         },
-        Err(rejection) => {
-            let status = u16::try_from(rejection.status()).ok().and_then(|status| StatusCode::from_u16(status).ok());
-            Problem::new(status.unwrap_or(StatusCode::BAD_REQUEST), rejection.sentence()).into_response()
-        }
+        Err(rejection) => Problem::new(rejection.status(), rejection.sentence()).into_response(),
     };
     let (parts, body) = answer.into_parts();
     // It is in memory already, so that reading it does not fail.

@@ -11,10 +11,9 @@ use http::{HeaderValue, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::callback::Callback;
-use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
-use crate::platform::{Decoded, Evidence, Platform, Registration, answer};
+use crate::platform::{Evidence, Platform, Registration, answer};
 use crate::settings::{SettingError, Settings};
 
 mod decode;
@@ -96,8 +95,8 @@ fn app_id(settings: &Settings<'_>) -> String {
 }
 
 impl Platform for OpenIm {
-    fn name(&self) -> &'static str {
-        REGISTRATION.name
+    fn registration(&self) -> &'static Registration {
+        &REGISTRATION
     }
 
     fn app_id(&self) -> &str {
@@ -135,10 +134,6 @@ impl Platform for OpenIm {
 
     fn records(&self, command: &str) -> bool {
         decode::find(command).is_some() || decode::is_after(command)
-    }
-
-    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
-        decode::decode(callback)
     }
 
     fn respond(&self, request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String> {

@@ -9,10 +9,9 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::domain::callback::Callback;
-use crate::domain::quarantine::Undecodable;
 use crate::domain::rejection::Rejection;
 use crate::domain::request::{Request, Verified};
-use crate::platform::{Decoded, Evidence, Platform, Registration, answer};
+use crate::platform::{Evidence, Platform, Registration, answer};
 use crate::settings::{SettingError, Settings};
 
 mod decode;
@@ -90,8 +89,8 @@ impl TencentChat {
 }
 
 impl Platform for TencentChat {
-    fn name(&self) -> &'static str {
-        REGISTRATION.name
+    fn registration(&self) -> &'static Registration {
+        &REGISTRATION
     }
 
     fn app_id(&self) -> &str {
@@ -127,10 +126,6 @@ impl Platform for TencentChat {
 
     fn records(&self, command: &str) -> bool {
         decode::row(command).is_some()
-    }
-
-    fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
-        decode::decode(callback)
     }
 
     fn respond(&self, _request: Option<&Request<'_>>, outcome: Result<(), Rejection>) -> Response<String> {
