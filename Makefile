@@ -242,7 +242,7 @@ scf: tools ## Build the package of a Tencent SCF web function: target/scf/group-
 	@python3 deploy/scf/package.py target/scf/package target/scf/group-ledger.zip
 
 .PHONY: build-server
-build-server: tools ## Build the server for containers and machines of one's own: target/image/server, ARCHITECTURE=…
+build-server: tools ## Build the server for containers and your own machines: target/image/server, ARCHITECTURE=…
 	$(call build_server,$(ARCHITECTURE))
 	@install -D -m 755 $(call server,$(ARCHITECTURE)) target/image/server
 
@@ -269,9 +269,9 @@ deploy: tools ## Build and deploy with the parameters of parameters.yaml, showin
 reprocess: ## Decode what is in quarantine again, with the current decoder: DAYS=35, TABLE_NAME=…, TENCENT_SDK_APP_ID=…, OPENIM_APP_ID=openim and AWS credentials
 	@$(GROUP_LEDGER) reprocess $(if $(DAYS),--days '$(DAYS)')
 
-.PHONY: replay-dead-letters
-replay-dead-letters: ## Move the dead letters back into the fallback queue: DEAD_LETTER_QUEUE_URL=…, FALLBACK_QUEUE_URL=… and AWS credentials
-	@$(GROUP_LEDGER) dead-letters replay
+.PHONY: redrive-dead-letters
+redrive-dead-letters: ## Move the dead letters back into the fallback queue: DEAD_LETTER_QUEUE_URL=…, FALLBACK_QUEUE_URL=… and AWS credentials
+	@$(GROUP_LEDGER) dead-letters redrive
 
 .PHONY: recover
 recover: ## Put the envelopes of log lines from standard input into the ledger: TABLE_NAME=… and AWS credentials

@@ -162,7 +162,7 @@ async fn wrong_usage_says_what_to_do() {
         (&nothing, &["dead-letters"], "error: no queue is named: pass --dead-letter-queue-url URL"),
         (
             &nothing,
-            &["dead-letters", "replay", "--dead-letter-queue-url", "http://q"],
+            &["dead-letters", "redrive", "--dead-letter-queue-url", "http://q"],
             "error: no fallback queue is named",
         ),
         (&nothing, &["send", "127.0.0.1:3000", "tencent-chat-signed"], "no URL to send to"),
@@ -504,7 +504,7 @@ async fn an_export_that_is_stopped_says_how_to_go_on() {
     assert_eq!(errors, format!("{file} has a part of the table: the same command goes on.\n"));
     let ended = run(&local(&proxy.endpoint), &args, "").await;
     ended.succeeded();
-    assert!(ended.errors.starts_with("Going on after "), "{}", ended.errors);
+    assert!(ended.errors.starts_with("Resuming after "), "{}", ended.errors);
     assert_eq!(exported(file), recorded(&table));
 }
 

@@ -2,7 +2,6 @@
 //! where it takes them again.
 
 use anyhow::{Context, Result, ensure};
-use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use clap::{Subcommand, ValueHint};
 use serde_json::json;
@@ -10,13 +9,14 @@ use serde_json::json;
 use crate::cli::connect::Place;
 use crate::cli::{Session, Usage};
 use crate::storage::call::CallError;
+use crate::storage::queue::Queue;
 
 /// Count the dead letters, or move them back into the fallback queue
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   group-ledger dead-letters --dead-letter-queue-url https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters
-  DEAD_LETTER_QUEUE_URL=… FALLBACK_QUEUE_URL=… group-ledger dead-letters replay")]
+  DEAD_LETTER_QUEUE_URL=… FALLBACK_QUEUE_URL=… group-ledger dead-letters redrive")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
@@ -33,8 +33,7 @@ enum Action {
     /// Move the dead letters back into the fallback queue, whose replay writes them
     ///
     /// Stopping it midway loses nothing: run it again.
-    #[command(visible_alias = "redrive")]
-    Replay {
+    Redrive {
         /// The fallback queue: the output `FallbackQueueUrl` of the deployment
         #[arg(long, env = "FALLBACK_QUEUE_URL", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
         fallback_queue_url: Option<String>,
@@ -43,11 +42,12 @@ enum Action {
 
 /// How many empty answers in a row mean an empty queue: SQS may answer from a subset of its servers.
 const EMPTY_ANSWERS: u32 = 2;
+/// How long to wait for a message, in seconds.
+const WAIT_SECONDS: u8 = 1;
 
 /// The dead letters.
 struct DeadLetters {
-    client: Client,
-    queue_url: String,
+    queue: Queue,
     place: Place,
 }
 
@@ -58,16 +58,15 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     })?;
     let target = match args.action {
         None => None,
-        Some(Action::Replay { fallback_queue_url }) => Some(given(fallback_queue_url).ok_or_else(|| {
+        Some(Action::Redrive { fallback_queue_url }) => Some(given(fallback_queue_url).ok_or_else(|| {
             Usage::new("no fallback queue is named: pass --fallback-queue-url URL or set FALLBACK_QUEUE_URL, the output FallbackQueueUrl")
         })?),
     };
-    let (queue, place) = session.options.queue(&queue_url, args.sqs_endpoint_url).await?;
-    let dead_letters = DeadLetters { client: queue.client().clone(), queue_url, place };
-    match target {
-        None => dead_letters.count(session).await,
-        Some(fallback_queue_url) => dead_letters.replay(&fallback_queue_url, session).await,
-    }
+    let (queue, place) = session.options.queue(&queue_url, args.sqs_endpoint_url.clone()).await?;
+    let dead_letters = DeadLetters { queue, place };
+    let Some(fallback_queue_url) = target else { return dead_letters.count(session).await };
+    let (fallback_queue, _) = session.options.queue(&fallback_queue_url, args.sqs_endpoint_url).await?;
+    dead_letters.redrive(&fallback_queue, session).await
 }
 
 impl DeadLetters {
@@ -82,10 +81,10 @@ impl DeadLetters {
     }
 
     /// Moves them all.
-    async fn replay(&self, fallback_queue_url: &str, session: &mut Session) -> Result<()> {
+    async fn redrive(&self, fallback_queue: &Queue, session: &mut Session) -> Result<()> {
         let (mut moved, mut empty) = (0, 0);
         while empty < EMPTY_ANSWERS {
-            match self.move_some(fallback_queue_url).await? {
+            match self.move_some(fallback_queue).await? {
                 0 => empty += 1,
                 some => {
                     empty = 0;
@@ -110,7 +109,7 @@ impl DeadLetters {
 
     /// A numeric attribute of the queue.
     async fn attribute(&self, name: QueueAttributeName) -> Result<u32> {
-        let get = self.client.get_queue_attributes().queue_url(&self.queue_url).attribute_names(name.clone());
+        let get = self.queue.client().get_queue_attributes().queue_url(self.queue.url()).attribute_names(name.clone());
         let attributes =
             get.send().await.map_err(|error| self.failed(&error.into(), "the dead letters cannot be counted"))?;
         let count = attributes.attributes.as_ref().and_then(|attributes| attributes.get(&name)?.parse().ok());
@@ -118,20 +117,16 @@ impl DeadLetters {
     }
 
     /// Moves up to ten messages, and returns how many.
-    async fn move_some(&self, to: &str) -> Result<usize> {
-        let receive =
-            self.client.receive_message().queue_url(&self.queue_url).max_number_of_messages(10).wait_time_seconds(1);
-        let receive =
-            receive.send().await.map_err(|error| self.failed(&error.into(), "the dead letters cannot be read"))?;
-        let messages = receive.messages.unwrap_or_default();
+    async fn move_some(&self, to: &Queue) -> Result<usize> {
+        let messages = self.queue.receive(WAIT_SECONDS).await;
+        let messages = messages.map_err(|error| self.failed(&error, "the dead letters cannot be read"))?;
         for message in &messages {
             // Send before delete: a message in both queues is recorded once, a message in neither is lost.
-            let send = self.client.send_message().queue_url(to).set_message_body(message.body.clone()).send().await;
-            send.map_err(|error| self.failed(&error.into(), "a message cannot be put into the fallback queue"))?;
-            let receipt = message.receipt_handle.clone();
-            let delete =
-                self.client.delete_message().queue_url(&self.queue_url).set_receipt_handle(receipt).send().await;
-            delete.map_err(|error| self.failed(&error.into(), "a dead letter cannot be deleted"))?;
+            let sent = to.send(message.body().unwrap_or_default()).await;
+            sent.map_err(|error| self.failed(&error, "a message cannot be put into the fallback queue"))?;
+            let deleted = self.queue.delete(message.receipt_handle.clone()).await;
+            let deleted = deleted.map_err(|error| self.failed(&error, "a dead letter cannot be deleted"))?;
+            ensure!(deleted == 1, "a dead letter was moved and cannot be deleted: run this again");
         }
         Ok(messages.len())
     }

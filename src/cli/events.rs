@@ -1,14 +1,13 @@
 //! `group-ledger events`: shows the events that a rule sends to a queue, and takes them out of it.
 
 use anyhow::{Context, Result};
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
+use aws_sdk_sqs::types::Message;
 use clap::ValueHint;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::connect::is_local;
 use crate::cli::{Session, Usage, human};
-use crate::storage::call::CallError;
 
 /// How long to wait for a message, in seconds: the most that SQS allows.
 const WAIT_SECONDS: u8 = 20;
@@ -73,14 +72,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
             continue;
         }
         // What was shown and could not be deleted is shown again.
-        let entry = |(number, message): (usize, &Message)| {
-            let receipt = message.receipt_handle.clone().unwrap_or_default();
-            DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt).build()
-        };
-        let entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let delete =
-            queue.client().delete_message_batch().queue_url(&queue_url).set_entries(Some(entries)).send().await;
-        delete.map_err(|error| place.failed("SQS", &CallError::from(error)).context("an event cannot be deleted"))?;
+        let deleted = queue.delete(messages.into_iter().filter_map(|message| message.receipt_handle)).await;
+        deleted.map_err(|error| place.failed("SQS", &error).context("an event cannot be deleted"))?;
     }
 }
 
@@ -89,11 +82,11 @@ fn line(message: &Message, session: &Session) -> Result<String> {
     let body = message.body().unwrap_or_default();
     if session.options.json {
         // A line each, however the body is written.
-        let event: &RawValue = serde_json::from_str(body).context("a message is no JSON: is it a queue of events?")?;
+        let event: &RawValue = serde_json::from_str(body).context("a message is not JSON: is it a queue of events?")?;
         return Ok(event.get().replace(['\n', '\r'], " "));
     }
     let event: Event<'_> = serde_json::from_str(body)
-        .context("a message is no event: is it the queue of a rule without input transformer?")?;
+        .context("a message is not an event: is it the queue of a rule without input transformer?")?;
     human::line(&session.output, event.detail.get(), true)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Config;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use aws_types::SdkConfig;
 
 use crate::settings::{SettingError, Settings};
@@ -75,5 +75,23 @@ impl Queue {
         let receive = receive.wait_time_seconds(wait_seconds.into()).customize();
         let received = receive.config_override(Config::builder().timeout_config(timeouts)).send().await?;
         Ok(received.messages.unwrap_or_default())
+    }
+
+    /// Deletes up to ten messages that were received, by their receipt handles; how many of them are deleted.
+    ///
+    /// # Errors
+    ///
+    /// Where none is, or not surely.
+    pub async fn delete(&self, receipts: impl IntoIterator<Item = String>) -> Result<usize, CallError> {
+        let entry = |(number, receipt): (usize, String)| {
+            // What it requires is set: nothing is left out.
+            DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt).build().ok()
+        };
+        let entries: Vec<_> = receipts.into_iter().enumerate().filter_map(entry).collect();
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        let delete = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        Ok(delete.send().await?.successful.len())
     }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
+use aws_sdk_sqs::types::Message;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 use tracing::{error, info};
 
 use crate::host::server::metrics::Metrics;
 use crate::ingest::replay::replay;
-use crate::storage::call::CallError;
 use crate::storage::ledger::Ledger;
 use crate::storage::queue::Queue;
 
@@ -61,21 +60,19 @@ impl Replay {
     /// queue's visibility timeout, and then there again.
     async fn write(&self, messages: Vec<Message>) -> bool {
         let received = messages.len();
-        let written = join_all(messages.into_iter().enumerate().map(async |(number, message)| {
+        let written = join_all(messages.into_iter().map(async |message| {
             let (id, body) = (message.message_id.unwrap_or_default(), message.body.unwrap_or_default());
             let is_written = replay(&self.ledger, &id, &body, MESSAGE_TIMEOUT).await;
             self.metrics.count_replayed(is_written);
-            let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string());
-            entry.receipt_handle(message.receipt_handle.filter(|_| is_written)?).build().ok()
+            message.receipt_handle.filter(|_| is_written)
         }));
         let written: Vec<_> = written.await.into_iter().flatten().collect();
         let all = written.len() == received;
         if !written.is_empty() {
-            let delete = self.queue.client().delete_message_batch().queue_url(self.queue.url());
             // One that stays is written again, which changes nothing.
-            match delete.set_entries(Some(written)).send().await {
-                Ok(deleted) => info!(deleted = deleted.successful.len(), "replayed"),
-                Err(error) => error!(error = %CallError::from(error), "a replayed message cannot be deleted"),
+            match self.queue.delete(written).await {
+                Ok(deleted) => info!(deleted, "replayed"),
+                Err(error) => error!(%error, "a replayed message cannot be deleted"),
             }
         }
         all
