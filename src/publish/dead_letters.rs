@@ -3,7 +3,7 @@
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::publish::sender::Rejects;
+use crate::publish::sender::DeadLetters;
 use crate::settings::{SettingError, Settings};
 use crate::storage::call::CallError;
 use crate::storage::queue::Queue;
@@ -40,8 +40,8 @@ impl DeadLetterQueue {
     }
 }
 
-impl Rejects for DeadLetterQueue {
-    async fn take(&self, letter: &DeadLetter) -> Result<(), CallError> {
+impl DeadLetters for DeadLetterQueue {
+    async fn send(&self, letter: &DeadLetter) -> Result<(), CallError> {
         // Texts by name: none of them fails.
         let body = serde_json::to_string(letter).unwrap_or_default();
         self.0.send(&body).await

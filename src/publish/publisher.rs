@@ -1,7 +1,7 @@
 //! The publisher: takes a batch of the table's stream to the event bus.
 //!
 //! A record is done once it is on the bus, or among the dead letters, or found to be none. Lambda is told the first that is not done
-//! and hands it over again with everything after it, so that each record arrives at least once. Consumers recognise doubles by
+//! and hands it over again with everything after it, so that each record arrives at least once. Consumers recognise duplicates by
 //! (`group_key`, `change_key`).
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::panics::caught;
 use crate::publish::bus::EventBus;
 use crate::publish::dead_letters::DeadLetterQueue;
 use crate::publish::event::Event;
-use crate::publish::sender::{Bus, Pending, Rejects, Sent, send};
+use crate::publish::sender::{Bus, DeadLetters, Pending, Sent, send};
 use crate::publish::stream::{Batch, BatchResponse, StreamRecord, dead_letter, read, sequence_number};
 use crate::reading::records;
 use crate::settings::{SettingError, Settings};
@@ -36,11 +36,10 @@ pub struct Publisher<B = EventBus, D = DeadLetterQueue> {
 enum Read {
     /// An event.
     Event(Box<Event>),
-    /// It is done.
-    Done {
-        /// Whether it is a dead letter.
-        is_rejected: bool,
-    },
+    /// No record of the ledger's, or none that is new.
+    Other,
+    /// It can never be read: why.
+    Unreadable(&'static str),
     /// It cannot be read now.
     NotNow(CallError),
 }
@@ -60,7 +59,7 @@ impl Publisher {
     }
 }
 
-impl<B: Bus, D: Rejects> Publisher<B, D> {
+impl<B: Bus, D: DeadLetters> Publisher<B, D> {
     /// A publisher of these parts.
     pub fn new(ledger: Ledger, bus: B, dead_letters: D) -> Self {
         Self { ledger, bus, dead_letters }
@@ -70,14 +69,14 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
     pub async fn publish(&self, batch: Batch, within: Duration) -> BatchResponse {
         let (reading_ends, ends) = (Instant::now() + within / 2, Instant::now() + within);
         let Some(records) = batch.records() else {
-            error!("the event is no batch of a stream");
+            error!("the event is not a batch of a stream");
             return BatchResponse::begin_again_at(String::new());
         };
         let (mut events, mut first_left, mut rejected, mut other, mut recorded_at) =
             (BTreeMap::new(), None, 0, 0, None);
         for (position, record) in records.iter().enumerate() {
             // What was read must still be sent.
-            let Ok(read) = timeout_at(reading_ends, self.read(record)).await else {
+            let Ok(read) = timeout_at(reading_ends, self.read_or_give_up(record)).await else {
                 warn!("reading takes too long");
                 first_left = Some(position);
                 break;
@@ -88,8 +87,8 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
                     let pending = Pending { event: *event, sequence_number: sequence_number(record) };
                     events.insert(position, pending);
                 }
-                Read::Done { is_rejected: true } => rejected += 1,
-                Read::Done { is_rejected: false } => other += 1,
+                Read::Other => other += 1,
+                Read::Unreadable(_) => rejected += 1,
                 Read::NotNow(error) => {
                     warn!(%error, "a record cannot be read now");
                     first_left = Some(position);
@@ -113,32 +112,31 @@ impl<B: Bus, D: Rejects> Publisher<B, D> {
     }
 
     /// Reads a record. What can never be read becomes a dead letter.
-    async fn read(&self, record: &RawValue) -> Read {
-        let event = async {
-            match read(record) {
-                StreamRecord::Other => Ok(None),
-                StreamRecord::Unreadable => Err(Err("the stream's record cannot be read")),
-                StreamRecord::New(item) => match records::change_of_image(&self.ledger, item).await {
-                    Ok(change) => Ok(Some(Event::new(change))),
-                    Err(ReadError::Call(error)) => Err(Ok(error)),
-                    Err(_) => Err(Err("the item is no record of the ledger")),
-                },
-            }
-        };
-        let reason = match caught(event).await {
-            Some(Ok(Some(event))) => return Read::Event(Box::new(event)),
-            Some(Ok(None)) => return Read::Done { is_rejected: false },
-            Some(Err(Ok(error))) => return Read::NotNow(error),
-            Some(Err(Err(reason))) => reason,
+    async fn read_or_give_up(&self, record: &RawValue) -> Read {
+        let reason = match caught(self.read(record)).await {
+            Some(Read::Unreadable(reason)) => reason,
+            Some(read) => return read,
             None => "the record met a defect",
         };
         let letter = dead_letter(record, reason);
-        match self.dead_letters.take(&letter).await {
+        match self.dead_letters.send(&letter).await {
             Ok(()) => {
                 error!(sequence_number = letter.sequence_number, reason, "not published");
-                Read::Done { is_rejected: true }
+                Read::Unreadable(reason)
             }
             Err(error) => Read::NotNow(error),
+        }
+    }
+
+    async fn read(&self, record: &RawValue) -> Read {
+        match read(record) {
+            StreamRecord::Other => Read::Other,
+            StreamRecord::Unreadable => Read::Unreadable("the stream's record cannot be read"),
+            StreamRecord::New(item) => match records::change_of_image(&self.ledger, item).await {
+                Ok(change) => Read::Event(Box::new(Event::new(change))),
+                Err(ReadError::Call(error)) => Read::NotNow(error),
+                Err(_) => Read::Unreadable("the item is not a record of the ledger"),
+            },
         }
     }
 }

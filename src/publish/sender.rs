@@ -41,9 +41,9 @@ pub trait Bus: Sync {
 }
 
 /// Where what cannot be published goes.
-pub trait Rejects: Sync {
-    /// Takes it durably.
-    fn take(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), CallError>> + Send;
+pub trait DeadLetters: Sync {
+    /// Puts it there durably.
+    fn send(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), CallError>> + Send;
 }
 
 /// What is to be sent: an event, and where it stands in the stream.
@@ -70,12 +70,17 @@ pub struct Sent {
 
 /// Sends events, by their positions, until all are on the bus or among the dead letters, or until `ends`. What fails meanwhile is
 /// tried again.
-pub async fn send(bus: &impl Bus, rejects: &impl Rejects, events: BTreeMap<usize, Pending>, ends: Instant) -> Sent {
+pub async fn send(
+    bus: &impl Bus,
+    dead_letters: &impl DeadLetters,
+    events: BTreeMap<usize, Pending>,
+    ends: Instant,
+) -> Sent {
     let mut sending = Sending { waiting: events, held: HashSet::new(), alone: HashSet::new(), sent: Sent::default() };
     let [mut wait, longest] = WAITS;
     while !sending.waiting.is_empty() && Instant::now() < ends {
         let request = sending.next_request();
-        let Ok(has_progressed) = timeout_at(ends, sending.put(bus, rejects, &request)).await else { break };
+        let Ok(has_progressed) = timeout_at(ends, sending.put(bus, dead_letters, &request)).await else { break };
         if has_progressed {
             [wait, _] = WAITS;
         }
@@ -131,7 +136,7 @@ impl Sending {
     }
 
     /// Puts a request's events; whether any of them needs no further care.
-    async fn put(&mut self, bus: &impl Bus, rejects: &impl Rejects, request: &[usize]) -> bool {
+    async fn put(&mut self, bus: &impl Bus, dead_letters: &impl DeadLetters, request: &[usize]) -> bool {
         let events: Vec<&Event> = request.iter().filter_map(|at| Some(&self.waiting.get(at)?.event)).collect();
         let outcomes = match bus.put(&events).await {
             Ok(mut outcomes) => {
@@ -139,7 +144,7 @@ impl Sending {
                 outcomes
             }
             Err(error) => {
-                warn!(%error, entries = events.len(), "EventBridge");
+                warn!(%error, entries = events.len(), "events cannot be put on the bus");
                 vec![Put::Failed(error.to_string()); events.len()]
             }
         };
@@ -158,7 +163,7 @@ impl Sending {
                 }
                 Put::Rejected(_) | Put::RejectedTogether(_) if self.reduce(*position) => has_progressed = true,
                 Put::Rejected(code) | Put::RejectedTogether(code) | Put::Denied(code) => {
-                    has_progressed |= self.reject(rejects, *position, code).await;
+                    has_progressed |= self.reject(dead_letters, *position, code).await;
                 }
             }
         }
@@ -182,7 +187,7 @@ impl Sending {
     }
 
     /// Makes a rejected event a dead letter; whether that is done.
-    async fn reject(&mut self, rejects: &impl Rejects, position: usize, code: String) -> bool {
+    async fn reject(&mut self, dead_letters: &impl DeadLetters, position: usize, code: String) -> bool {
         let Some(pending) = self.waiting.get(&position) else { return false };
         let change = pending.event.change();
         let letter = DeadLetter {
@@ -191,7 +196,7 @@ impl Sending {
             sequence_number: pending.sequence_number.clone(),
             reason: code,
         };
-        match rejects.take(&letter).await {
+        match dead_letters.send(&letter).await {
             Ok(()) => {
                 error!(sequence_number = letter.sequence_number, code = letter.reason, "not published");
                 self.waiting.remove(&position);
@@ -199,7 +204,7 @@ impl Sending {
                 true
             }
             Err(error) => {
-                warn!(%error, "the dead-letter queue");
+                warn!(%error, "a dead letter cannot be sent");
                 self.hold(position, error.to_string());
                 false
             }
