@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 /// The future's output; `None` if it panics.
 pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
-    // In a box, because the compiler gives up on futures that nest too deep. Unwind safe: only the circuit breaker outlives the
+    // Boxed, because the compiler gives up on futures that nest too deep. Unwind safe: only the circuit breaker outlives the
     // panic, and any of its states is valid.
     AssertUnwindSafe(Box::pin(future)).catch_unwind().map(Result::ok)
 }

@@ -1,11 +1,11 @@
-//! Rooms know only the rooms below them.
+//! Modules know only the modules below them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// A room, and what it may know of this crate.
-const ROOMS: [(&str, &[&str]); 10] = [
+/// A module, and what it may know of this crate.
+const MODULES: [(&str, &[&str]); 10] = [
     ("panics", &[]),
     ("settings", &[]),
     ("domain", &[]),
@@ -52,19 +52,19 @@ fn only_a_platforms_check_of_the_sender_vouches() {
 }
 
 #[test]
-fn a_room_knows_only_the_rooms_below_it() {
-    let rooms: BTreeMap<&str, &[&str]> = ROOMS.into();
+fn a_module_knows_only_the_modules_below_it() {
+    let modules: BTreeMap<&str, &[&str]> = MODULES.into();
     let folders: BTreeSet<String> = fs::read_dir("src")
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .filter(|name| !["bin", "lib"].contains(&name.as_str()))
         .collect();
-    assert!(rooms.keys().copied().eq(folders.iter().map(String::as_str)), "each room of src/ has its line here");
-    for (room, may_know) in rooms {
-        let path = Path::new("src").join(room);
+    assert!(modules.keys().copied().eq(folders.iter().map(String::as_str)), "each module of src/ has its line here");
+    for (module, may_know) in modules {
+        let path = Path::new("src").join(module);
         let path = if path.is_dir() { path } else { path.with_extension("rs") };
-        for known in known(&path).iter().filter(|known| *known != room) {
-            assert!(may_know.contains(&known.as_str()), "{room} knows {known}, which is not below it");
+        for known in known(&path).iter().filter(|known| *known != module) {
+            assert!(may_know.contains(&known.as_str()), "{module} knows {known}, which is not below it");
         }
     }
 }

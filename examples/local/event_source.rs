@@ -23,7 +23,7 @@ where
         return Ok(0);
     }
     let answer = invoke(event(&messages)).await?;
-    let answer: Value = serde_json::from_str(&answer).context("the function's answer is no JSON")?;
+    let answer: Value = serde_json::from_str(&answer).context("the function's answer is not JSON")?;
     let failed = answer["batchItemFailures"].as_array().context("the function failed")?;
     for message in &messages {
         let id = message.message_id.as_deref();

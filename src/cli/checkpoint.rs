@@ -14,7 +14,7 @@ pub(crate) fn read<C: DeserializeOwned>(path: &Path, of: &str) -> Result<Option<
     match fs::read(path) {
         Ok(json) => serde_json::from_slice(&json)
             .map(Some)
-            .with_context(|| format!("{} is no checkpoint of {of}", path.display())),
+            .with_context(|| format!("{} is not a checkpoint of {of}", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

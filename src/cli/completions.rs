@@ -14,7 +14,7 @@ Examples:
   group-ledger completions zsh > ~/.zfunc/_group-ledger
   group-ledger completions fish > ~/.config/fish/completions/group-ledger.fish")]
 pub(crate) struct Args {
-    /// Whose completions
+    /// The shell
     shell: Shell,
 }
 

@@ -27,7 +27,7 @@ struct Line {
 /// The week that ends at `now`: each callback with the time that it tells.
 pub(crate) fn week(now: Timestamp, run: &str) -> Result<Vec<Sample>> {
     let lines = LINES.lines().enumerate().map(|(number, line)| {
-        let line: Line = serde_json::from_str(&line.replace("{run}", run)).context("the demo is no JSON")?;
+        let line: Line = serde_json::from_str(&line.replace("{run}", run)).context("the demo is not JSON")?;
         let at = now.plus_millis(-line.minutes_ago * 60_000);
         let platform = line.path.split('/').nth(1).and_then(platform::find);
         Ok(Sample {

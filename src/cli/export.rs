@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// With the callbacks' bodies, as `raw`, or as `raw_base64` where one is no text
     #[arg(long)]
     raw: bool,
-    /// Begin anew, whatever the file has
+    /// Start over, and overwrite the file
     #[arg(long)]
     force: bool,
     /// How many items to read at a time; less is gentler. A megabyte by default
@@ -162,7 +162,7 @@ impl Export {
                     length >= checkpoint.bytes,
                     "{name} is shorter than its checkpoint says, so something else has changed it: begin anew with --force"
                 );
-                note(&format!("Going on after {} records.", HumanCount(checkpoint.records)));
+                note(&format!("Resuming after {} records.", HumanCount(checkpoint.records)));
                 checkpoint
             }
             None if length > 0 && !force => {

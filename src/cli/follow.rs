@@ -39,7 +39,7 @@ Examples:
   group-ledger follow --from 24h --kind 'member.*' --platform openim
   group-ledger follow --json --overlap 10m >> changes.jsonl")]
 pub(crate) struct Args {
-    /// From when on, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
+    /// The start, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
     #[arg(long, value_name = "TIME", default_value = "10m")]
     from: String,
     /// Only changes of this kind, as group.created, or of a family, as 'member.*'; may be given again

@@ -26,10 +26,10 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     group: Group,
-    /// From when on, by when it happened: a time in RFC 3339, or a time span before now, as 2h
+    /// The start, by when it happened: a time in RFC 3339, or a time span before now, as 2h
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Until when, exclusively
+    /// The end, exclusive
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Only changes of this kind, as group.created, or of a family, as 'member.*'; may be given again

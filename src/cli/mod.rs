@@ -3,7 +3,7 @@
 //! A file a subcommand: `follow`, `history`, `state` and `export` read with the reader's own queries; `quarantine`, `reprocess`,
 //! `recover` and `dead_letters` are the operator's; `publish` puts records on the event bus again, and `events` shows what a rule
 //! sends on; `send` plays the platforms. `connect` finds the table and the
-//! credentials, `output` writes, `interrupt` ends everything on Ctrl-C. May know every other room; none knows it, and the
+//! credentials, `output` writes, `interrupt` ends everything on Ctrl-C. May know every other module; none knows it, and the
 //! functions are built without it.
 
 #![allow(

@@ -66,7 +66,7 @@ impl Sample {
 
     /// That of an event as API Gateway tells it.
     fn of_event(name: &str, event: &str) -> Result<Self> {
-        let event: Value = serde_json::from_str(event).with_context(|| format!("{name} is no JSON"))?;
+        let event: Value = serde_json::from_str(event).with_context(|| format!("{name} is not JSON"))?;
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         let family = text("rawPath").split('/').nth(1).unwrap_or_default();
         let platform = platform::find(family);

@@ -173,7 +173,7 @@ pub(crate) async fn smoke(args: SmokeArgs, session: &mut Session) -> Result<()> 
     if session.options.json {
         return Ok(());
     }
-    session.output.line(format!("All {} answers are right.", checks.len()))
+    session.output.line(format!("All {} checks passed.", checks.len()))
 }
 
 /// What is checked, what is sent for that, and the statuses that are right.

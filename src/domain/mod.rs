@@ -1,5 +1,5 @@
 //! The domain's types: request, callback, change, record, place in the feed, quarantine, rejection, timestamp, time budget. Depends on
-//! no other room: no platform, no AWS, no clock but [`timestamp::Timestamp::now`].
+//! no other module: no platform, no AWS, no clock but [`timestamp::Timestamp::now`].
 
 pub(crate) mod base64_text;
 pub mod callback;

@@ -1,4 +1,4 @@
-//! What runs the rest: Lambda functions, the HTTP server, AWS clients, the log, metrics. Knows every other room; none knows it.
+//! What runs the rest: Lambda functions, the HTTP server, AWS clients, the log, metrics. Knows every other module; none knows it.
 
 pub mod aws;
 pub mod lambda;

@@ -1,4 +1,4 @@
-//! The way of a callback, within the time that its sender waits. Knows the domain, the platforms and the store; no host.
+//! The path of a callback, within the time that its sender waits. Knows the domain, the platforms and the store; no host.
 //!
 //! [`handler`] answers a request; [`receive`] decides what becomes of it; [`read`] is the pure part: verify, parse, decode.
 //! [`report`] logs and counts.

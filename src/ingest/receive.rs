@@ -1,4 +1,4 @@
-//! The way of a callback, from its request to what became of it.
+//! The path of a callback, from its request to what became of it.
 
 use std::borrow::Cow;
 use std::sync::Arc;

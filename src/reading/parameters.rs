@@ -160,7 +160,9 @@ impl Parameters {
     /// Where it is longer than any is.
     pub fn app_id(&mut self) -> Result<Option<String>, Problem> {
         match self.one("app_id")? {
-            Some(id) if id.len() > MAX_APP_ID_BYTES => Err(Problem::parameter("app_id", "is longer than any is.")),
+            Some(id) if id.len() > MAX_APP_ID_BYTES => {
+                Err(Problem::parameter("app_id", "is too long: an app id has at most 64 bytes."))
+            }
             id => Ok(id),
         }
     }
@@ -208,7 +210,7 @@ impl Parameters {
             None => Ok(()),
             Some((name, _)) => {
                 let name: String = name.chars().take(64).collect();
-                Err(Problem::parameter(&name, "is no parameter of this route."))
+                Err(Problem::parameter(&name, "is not a parameter of this route."))
             }
         }
     }

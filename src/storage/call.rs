@@ -34,7 +34,7 @@ pub enum CallError {
     #[error("was not called: there are no usable AWS credentials")]
     NoCredentials,
     /// The call ran into a defect of this program.
-    #[error("was not called, for a defect")]
+    #[error("was not called because of an internal error")]
     Defect,
     /// The service rejected, with its error code (`AccessDeniedException`, `ResourceNotFoundException`, …).
     #[error("rejected: {0}")]

@@ -54,7 +54,7 @@ pub enum Envelope<'r> {
 
 /// A text that is no envelope.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no envelope")]
+#[error("this is not an envelope")]
 pub struct NotAnEnvelope;
 
 impl Envelope<'_> {

@@ -180,7 +180,7 @@ impl Ledger {
             .set_item(Some(item))
             .condition_expression(condition)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        // In a box: else each future around it is 6 KB larger, and a first callback faults in 20 KB more of stack.
+        // Boxed: else each future around it is 6 KB larger, and a first callback faults in 20 KB more of stack.
         match Box::pin(put.send()).await {
             Ok(_) => Ok(Put::Written),
             Err(error) => match error.as_service_error() {

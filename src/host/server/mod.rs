@@ -1,4 +1,4 @@
-//! The same handlers as one ordinary HTTP server: for Tencent's serverless functions (SCF), containers, a machine of one's own.
+//! The same handlers as one ordinary HTTP server: for Tencent's serverless functions (SCF), containers, your own machine.
 //!
 //! ```text
 //! connection   TCP, HTTP/1.1, time limits against slow senders, an orderly end
@@ -83,7 +83,7 @@ Settings:
 Exit codes: 0 ended after a signal, 1 failed, 2 wrong usage."
 )]
 struct Arguments {
-    /// Ask the server at HOST and PORT of this machine whether it is alive; the exit code says
+    /// Check whether the server at HOST and PORT of this machine is alive: exits with 0 or 1
     #[arg(long)]
     health_check: bool,
 }
