@@ -33,7 +33,7 @@ help: ## List the targets
 		/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(TOOLS)/bin/cargo-lambda ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324, EVENTS_PORT=9325; Ctrl-C stops it
+run: $(TOOLS)/bin/cargo-lambda ## Run everything on this machine: PORT=3000, DYNAMODB_PORT=8000, SQS_PORT=9324, EVENTBRIDGE_PORT=9325; Ctrl-C stops it
 	$(call say,Building the functions and the local stack (the first time takes some minutes) …)
 	@# One profile, the one that builds faster: the SDK is compiled once.
 	@cargo build --locked --bins --example local

@@ -49,7 +49,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where it is missing or empty.
+    /// If it is missing or empty.
     pub fn required(&self, name: &'static str) -> Result<String, SettingError> {
         self.text(name).ok_or(SettingError::new(name, "is not set"))
     }
@@ -58,7 +58,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where it is neither.
+    /// If it is neither.
     pub fn flag(&self, name: &'static str) -> Result<bool, SettingError> {
         self.flag_or(name, false)
     }
@@ -67,7 +67,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where it is neither.
+    /// If it is neither.
     pub fn flag_or(&self, name: &'static str, default: bool) -> Result<bool, SettingError> {
         match self.text(name).as_deref() {
             None => Ok(default),
@@ -81,7 +81,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where it is neither.
+    /// If it is neither.
     pub fn switch_or(&self, name: &'static str, default: bool) -> Result<bool, SettingError> {
         match self.text(name).as_deref() {
             None => Ok(default),
@@ -95,7 +95,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where the text is no such number.
+    /// If the text is no such number.
     pub fn days(&self, name: &'static str) -> Result<Option<u32>, SettingError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
@@ -108,7 +108,7 @@ impl<'e> Settings<'e> {
     ///
     /// # Errors
     ///
-    /// Where the setting is there, and no secret in it.
+    /// If the setting is there, and no secret in it.
     pub fn secrets(&self, name: &'static str) -> Result<Vec<SecretString>, SettingError> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let secrets = text.split(',').map(str::trim).filter(|secret| !secret.is_empty());

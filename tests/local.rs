@@ -56,7 +56,7 @@ fn command(ports: [u16; 4], ledger: &Path, settings: &[(&str, &str)]) -> Command
         .env("PORT", ports[0].to_string())
         .env("DYNAMODB_PORT", ports[1].to_string())
         .env("SQS_PORT", ports[2].to_string())
-        .env("EVENTS_PORT", ports[3].to_string())
+        .env("EVENTBRIDGE_PORT", ports[3].to_string())
         .env("FUNCTIONS_DIR", functions_dir())
         .env("LEDGER_FILE", ledger)
         .envs(settings.iter().copied())

@@ -28,7 +28,7 @@ Settings, from the environment:
   DYNAMODB_PORT   DynamoDB's port, 8000 by default
   DYNAMODB_HOST   DynamoDB's address, 127.0.0.1 by default; 0.0.0.0 lets containers reach it
   SQS_PORT        SQS's port, 9324 by default
-  EVENTS_PORT     EventBridge's port, 9325 by default
+  EVENTBRIDGE_PORT     EventBridge's port, 9325 by default
   LEDGER_FILE     where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
   FUNCTIONS_DIR   where the function binaries are, target/debug by default
   READER_TOKENS   who may read the ledger, as name:token; by default a token that is made at each start

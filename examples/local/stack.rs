@@ -37,7 +37,7 @@ pub(crate) struct Options {
     dynamodb_host: IpAddr,
     dynamodb_port: u16,
     sqs_port: u16,
-    events_port: u16,
+    eventbridge_port: u16,
     ledger_file: String,
     functions_dir: PathBuf,
     table: String,
@@ -83,7 +83,7 @@ impl Options {
                 .context("DYNAMODB_HOST must be an IP address")?,
             dynamodb_port: port("DYNAMODB_PORT", 8000)?,
             sqs_port: port("SQS_PORT", 9324)?,
-            events_port: port("EVENTS_PORT", 9325)?,
+            eventbridge_port: port("EVENTBRIDGE_PORT", 9325)?,
             ledger_file: setting("LEDGER_FILE", ".local/ledger.sqlite"),
             functions_dir: setting("FUNCTIONS_DIR", "target/debug").into(),
             table: setting("TABLE_NAME", "group-changes"),
@@ -128,7 +128,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     // All ports first, so that nothing is started that would have to be stopped again. The Lambda API binds its own.
     let dynamodb = listen("DYNAMODB_PORT", options.dynamodb(), "DynamoDB").await?;
     let sqs = listen("SQS_PORT", (options.dynamodb_host, options.sqs_port), "SQS").await?;
-    let events = listen("EVENTS_PORT", (options.dynamodb_host, options.events_port), "EventBridge").await?;
+    let events = listen("EVENTBRIDGE_PORT", (options.dynamodb_host, options.eventbridge_port), "EventBridge").await?;
     drop(listen("PORT", (Ipv4Addr::LOCALHOST.into(), options.port), "callbacks").await?);
 
     let template = Template::read()?;
@@ -437,7 +437,7 @@ async fn answer(port: u16, request: &str) -> Option<u16> {
 }
 
 fn greeting(options: &Options, functions: &[String], publishing: &Publishing) -> String {
-    let Options { port, dynamodb_port, sqs_port, events_port, table, .. } = options;
+    let Options { port, dynamodb_port, sqs_port, eventbridge_port, table, .. } = options;
     let url = |name: &String| format!("  {name:13}http://127.0.0.1:{port}/{name}\n");
     let urls = functions.iter().map(url).collect::<Vec<_>>().concat();
     let (token, reading) = match &options.reader_tokens {
@@ -471,7 +471,7 @@ fn greeting(options: &Options, functions: &[String], publishing: &Publishing) ->
         "\nGroup Ledger is ready. Ctrl-C stops it.\n\n{urls}  {:13}http://127.0.0.1:{port}/ledger\n  \
          {:13}http://127.0.0.1:{dynamodb_port} (table {table})\n  \
          {:13}http://127.0.0.1:{sqs_port} (the fallback queue; the queue of events)\n  \
-         {:13}http://127.0.0.1:{events_port} (the bus of events)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n\
+         {:13}http://127.0.0.1:{eventbridge_port} (the bus of events)\n\nTry it:\n\n{attempt}\n{demo}\n\nRead it:\n\n\
          http://127.0.0.1:{port}/ledger    # the page, in a browser; sign in with {token}\n{reading}\n{following}\n{events}\n\n\
          Break it: `make outage` in another terminal cuts DynamoDB off, and again brings it back.\n",
         "reader", "DynamoDB", "SQS", "EventBridge",

@@ -21,10 +21,9 @@ use crate::cli::output::note;
 use crate::cli::{Session, Usage};
 use crate::domain::record::{PARTITION_KEY, SORT_KEY};
 use crate::reading::api::ChangeWithBody;
-use crate::reading::change::Change;
 use crate::reading::format::json;
 use crate::reading::records;
-use crate::storage::item::{self, Item};
+use crate::storage::item::Item;
 use crate::storage::ledger::Ledger;
 use crate::storage::read::{ReadError, key_of, text_of};
 
@@ -218,10 +217,7 @@ async fn line(ledger: &Ledger, item: Item, raw: bool) -> Result<String, ReadErro
     if !raw {
         return Ok(json(&records::change(ledger, item).await?));
     }
-    let body = ledger.whole_body(item::raw(item.clone())?).await?;
-    let (record, details) = item::attributes(item)?;
-    let mut change = Change::of_record(record, details);
-    change.decode_again(body.as_deref());
+    let (change, body) = records::change_with_body(ledger, item).await?;
     let mut line = ChangeWithBody { change, raw: None, raw_base64: None, raw_gzip_base64: None };
     match body.map(String::from_utf8) {
         Some(Ok(text)) => line.raw = Some(text),

@@ -54,7 +54,7 @@ pub(crate) struct Args {
     event_bus_arn: Option<String>,
     /// EventBridge's address, where it is not AWS's own; else AWS_ENDPOINT_URL_EVENTBRIDGE or AWS_ENDPOINT_URL
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    events_endpoint_url: Option<String>,
+    eventbridge_endpoint_url: Option<String>,
     /// The start, by when it was recorded: a time in RFC 3339, or a time span before now, as 2h
     #[arg(long, value_name = "TIME")]
     from: String,
@@ -128,7 +128,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     }
     query(&args, from, None, now)?;
     let connection = session.options.connect(READING).await?;
-    let (bus, bus_place) = session.options.bus(&bus_arn, args.events_endpoint_url.clone()).await?;
+    let (bus, bus_place) = session.options.bus(&bus_arn, args.eventbridge_endpoint_url.clone()).await?;
     let of = Of {
         table: connection.ledger.table().to_owned(),
         place: connection.place.to_string(),

@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
     if session.options.json {
         session.output.json(&json!({ "recorded": recorded, "duplicates": duplicates, "failed": failed }))?;
     } else {
-        session.output.line(format!("{recorded} written, {duplicates} recorded before, {failed} failed."))?;
+        session.output.line(format!("{recorded} recorded, {duplicates} recorded before, {failed} failed."))?;
     }
     ensure!(recorded + duplicates + failed > 0, "no envelopes found");
     ensure!(failed == 0, "{failed} envelopes could not be put into the ledger; run this again with the same lines");

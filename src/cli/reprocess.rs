@@ -61,17 +61,17 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<()> {
             Err(error) => session.output.line(format!("{}: not looked at, because {error}", registration.name))?,
         }
     }
-    let Tally { recorded, duplicates, ignored, kept, broken } = tally;
+    let Tally { recorded, duplicates, ignored, still_quarantined, failed } = tally;
     if session.options.json {
         session.output.json(
-            &json!({ "recorded": recorded, "duplicates": duplicates, "ignored": ignored, "kept": kept, "broken": broken }),
+            &json!({ "recorded": recorded, "duplicates": duplicates, "ignored": ignored, "still_quarantined": still_quarantined, "failed": failed }),
         )?;
     } else {
         session.output.line(format!(
-            "{recorded} recorded, {duplicates} recorded before, {ignored} ignored, {kept} stay in quarantine."
+            "{recorded} recorded, {duplicates} recorded before, {ignored} ignored, {still_quarantined} stay in quarantine."
         ))?;
     }
-    ensure!(broken == 0, "{broken} of those that stay could not be read or recorded; see above");
+    ensure!(failed == 0, "{failed} of those that stay could not be read or recorded; see above");
     Ok(())
 }
 
@@ -80,8 +80,8 @@ struct Tally {
     recorded: u32,
     duplicates: u32,
     ignored: u32,
-    kept: u32,
-    broken: u32,
+    still_quarantined: u32,
+    failed: u32,
 }
 
 impl Tally {
@@ -106,8 +106,8 @@ impl Tally {
                 ("ignored", "nothing to record".to_owned())
             }
             Reprocessed::StillQuarantined(rejection) => {
-                self.kept += 1;
-                ("kept", format!("stays: {rejection}"))
+                self.still_quarantined += 1;
+                ("still_quarantined", format!("stays: {rejection}"))
             }
         }
     }
@@ -140,11 +140,11 @@ async fn reprocess_all(
                 let key = text_of(&item, SORT_KEY).unwrap_or_default().to_owned();
                 let (outcome, words) = match reprocess(ledger, platform, item, CALLBACK_TIMEOUT).await {
                     Ok(reprocessed) => tally.add(&reprocessed),
-                    // One that is broken must not keep the later ones where they are.
+                    // One that fails must not keep the later ones where they are.
                     Err(error) => {
-                        tally.kept += 1;
-                        tally.broken += 1;
-                        ("broken", format!("stays: {:#}", Error::from(error)))
+                        tally.still_quarantined += 1;
+                        tally.failed += 1;
+                        ("failed", format!("stays: {:#}", Error::from(error)))
                     }
                 };
                 if is_json {

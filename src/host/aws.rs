@@ -35,7 +35,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 ///
 /// # Errors
 ///
-/// Where one of these is not set.
+/// If one of these is not set.
 pub fn config(settings: &Settings<'_>, timeouts: Timeouts) -> Result<SdkConfig, SettingError> {
     // From the environment and nowhere else: the SDK's whole chain of providers costs milliseconds and a megabyte.
     let credentials = Credentials::new(

@@ -17,7 +17,7 @@ use crate::storage::store::Store;
 ///
 /// # Errors
 ///
-/// Where a setting is missing or wrong.
+/// If a setting is missing or wrong.
 pub fn receiver(platform: &Registration, settings: &Settings<'_>) -> Result<Receiver, SettingError> {
     receiver_over(Arc::new(store(settings)?), platform, settings, None)
 }
@@ -26,7 +26,7 @@ pub fn receiver(platform: &Registration, settings: &Settings<'_>) -> Result<Rece
 ///
 /// # Errors
 ///
-/// Where a setting is missing or wrong.
+/// If a setting is missing or wrong.
 pub fn receiver_over(
     store: Arc<Store>,
     platform: &Registration,
@@ -40,7 +40,7 @@ pub fn receiver_over(
 ///
 /// # Errors
 ///
-/// Where a setting is missing or wrong.
+/// If a setting is missing or wrong.
 pub fn store(settings: &Settings<'_>) -> Result<Store, SettingError> {
     let config = aws::config(settings, FUNCTION_TIMEOUTS)?;
     let fallback_queue = FallbackQueue::from_settings(settings, &config)?;
@@ -51,7 +51,7 @@ pub fn store(settings: &Settings<'_>) -> Result<Store, SettingError> {
 ///
 /// # Errors
 ///
-/// Where a setting is missing or wrong.
+/// If a setting is missing or wrong.
 pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
     Ledger::from_settings(settings, &aws::config(settings, FUNCTION_TIMEOUTS)?)
 }
@@ -60,7 +60,7 @@ pub fn ledger(settings: &Settings<'_>) -> Result<Ledger, SettingError> {
 ///
 /// # Errors
 ///
-/// Where a setting is missing or wrong.
+/// If a setting is missing or wrong.
 pub fn reader(settings: &Settings<'_>) -> Result<Reader, SettingError> {
     Reader::from_settings(settings, Ledger::from_settings(settings, &aws::config(settings, READER_TIMEOUTS)?)?)
 }
@@ -69,7 +69,7 @@ pub fn reader(settings: &Settings<'_>) -> Result<Reader, SettingError> {
 ///
 /// # Errors
 ///
-/// Where a setting is missing or wrong.
+/// If a setting is missing or wrong.
 pub fn publisher(settings: &Settings<'_>) -> Result<Publisher, SettingError> {
     Publisher::from_settings(settings, &aws::config(settings, PUBLISHER_TIMEOUTS)?)
 }

@@ -22,7 +22,7 @@ pub enum DecodeFailure<'c> {
 ///
 /// # Errors
 ///
-/// Where nothing says that it is genuine.
+/// If nothing says that it is genuine.
 pub fn verify<'r, 'a>(
     platform: &dyn Platform,
     request: &'r Request<'a>,
@@ -54,7 +54,7 @@ pub fn parse<'r>(platform: &dyn Platform, request: Verified<'r, '_>) -> (Callbac
 ///
 /// # Errors
 ///
-/// Where it is none of this family, or not understood.
+/// If it is none of this family, or not understood.
 pub fn decode<'c>(platform: &dyn Platform, callback: &'c Callback<'_>) -> Result<Decoded<'c>, DecodeFailure<'c>> {
     let decoded = if callback.content_encoding.is_some() {
         Err(Rejection::COMPRESSED.into())

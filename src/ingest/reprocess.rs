@@ -43,7 +43,7 @@ pub enum ReprocessError {
 ///
 /// # Errors
 ///
-/// Where the callback cannot be read, recorded or removed. Then it is still in quarantine.
+/// If the callback cannot be read, recorded or removed. Then it is still in quarantine.
 pub async fn reprocess(
     ledger: &Ledger,
     platform: &dyn Platform,

@@ -58,7 +58,7 @@ pub trait Platform: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where it is not.
+    /// If it is not.
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection>;
 
     /// Whether a rejected request names our app or user.
@@ -74,7 +74,7 @@ pub trait Platform: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where the callback is none of this family.
+    /// If the callback is none of this family.
     fn decode<'c>(&self, callback: &'c Callback<'_>) -> Result<Decoded<'c>, Undecodable<'c>> {
         (self.registration().decode)(callback)
     }

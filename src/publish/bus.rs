@@ -39,7 +39,7 @@ impl EventBus {
     ///
     /// # Errors
     ///
-    /// Where that is not set, or no ARN of a bus.
+    /// If that is not set, or no ARN of a bus.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Self, SettingError> {
         let arn = settings.required("EVENT_BUS_ARN")?;
         if !arn.starts_with("arn:") || !arn.contains(":event-bus/") {

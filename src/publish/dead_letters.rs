@@ -33,7 +33,7 @@ impl DeadLetterQueue {
     ///
     /// # Errors
     ///
-    /// Where that is not set, or no URL.
+    /// If that is not set, or no URL.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Self, SettingError> {
         let name = "PUBLISHER_DEAD_LETTER_QUEUE_URL";
         Queue::from_settings(settings, config, name)?.map(Self).ok_or(SettingError::new(name, "is not set"))

@@ -49,7 +49,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// Where a setting is missing or wrong.
+    /// If a setting is missing or wrong.
     pub fn from_settings(settings: &Settings<'_>, config: &aws_types::SdkConfig) -> Result<Self, SettingError> {
         Ok(Self {
             ledger: Ledger::from_settings(settings, config)?,

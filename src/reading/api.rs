@@ -34,11 +34,9 @@ use crate::reading::state::callbacks::Callbacks;
 use crate::reading::state::query::{Members, MembersQuery};
 use crate::reading::state::{self, State};
 use crate::reading::tokens::Tokens;
-use crate::reading::{feed, history, openapi, web};
+use crate::reading::{feed, history, openapi, records, web};
 use crate::settings::{SettingError, Settings};
-use crate::storage::item;
 use crate::storage::ledger::Ledger;
-use crate::storage::read::ReadError;
 
 /// How long an answer may take; what takes longer is answered 503.
 const TIME: Duration = Duration::from_secs(9);
@@ -59,7 +57,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Where a setting is missing or wrong.
+    /// If a setting is missing or wrong.
     pub fn from_settings(settings: &Settings<'_>, ledger: Ledger) -> Result<Self, SettingError> {
         Ok(Self {
             ledger,
@@ -243,11 +241,7 @@ async fn get_change(extract::State(reader): extract::State<Arc<Reader>>, uri: Ur
     parameters.end()?;
     let item = reader.ledger.get(&group_key, &change_key).await?;
     let item = item.ok_or_else(|| Problem::not_found("There is no such change."))?;
-    let raw = item::raw(item.clone()).map_err(ReadError::from)?;
-    let (record, details) = item::attributes(item).map_err(ReadError::from)?;
-    let mut change = Change::of_record(record, details);
-    let body = reader.ledger.whole_body(raw).await?;
-    change.decode_again(body.as_deref());
+    let (change, body) = records::change_with_body(&reader.ledger, item).await?;
     let mut answer = ChangeWithBody { change, raw: None, raw_base64: None, raw_gzip_base64: None };
     match body.map(String::from_utf8) {
         // As JSON it may be several times as long.
@@ -271,7 +265,7 @@ async fn get_state(extract::State(reader): extract::State<Arc<Reader>>, uri: Uri
     let query = state::query::Query::read(&mut parameters)?;
     parameters.end()?;
     let state = query.state(&reader.ledger, &reader.callbacks).await?;
-    Ok(answered("application/json", json(&state), records(state.changes)))
+    Ok(answered("application/json", json(&state), record_count(state.changes)))
 }
 
 /// A group's members, by their ids.
@@ -373,7 +367,7 @@ fn changes(format: Format, page: &Page, uri: &Uri, cursor: &str) -> Response {
     response
 }
 
-fn records(count: u64) -> usize {
+fn record_count(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 

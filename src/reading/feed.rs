@@ -75,7 +75,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where one is wrong.
+    /// If one is wrong.
     pub fn read(parameters: &mut Parameters, now: Timestamp) -> Result<Self, Problem> {
         let descending = parameters.descending()?;
         let platform = parameters.platform()?.map(|platform| platform.name.to_owned());
@@ -113,7 +113,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where the index or the table cannot be read.
+    /// If the index or the table cannot be read.
     pub async fn page(
         &self,
         index: &impl Index,

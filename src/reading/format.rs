@@ -46,7 +46,7 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// Where `format` is none.
+    /// If `format` is none.
     pub fn asked_for(parameter: Option<&str>, accept: &str) -> Result<Self, Problem> {
         match parameter {
             Some("json") => Ok(Self::Json),

@@ -36,7 +36,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where one is wrong.
+    /// If one is wrong.
     pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
         let group_key = parameters.group_key()?;
         let (from, until) = (parameters.time("from")?, parameters.time("until")?);
@@ -73,7 +73,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn page(mut self, ledger: &Ledger, format: Format) -> Result<Page, ReadError> {
         let (mut room, mut rows, mut changes, mut more) = (Capacity::new(self.limit), Vec::new(), Vec::new(), true);
         'pages: while more && !room.is_full() {

@@ -42,7 +42,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is given more than once, or empty.
+    /// If it is given more than once, or empty.
     pub fn one(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut values = self.all(name);
         match (values.pop(), values.is_empty()) {
@@ -57,7 +57,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is not, or not once.
+    /// If it is not, or not once.
     pub fn required(&mut self, name: &str) -> Result<String, Problem> {
         self.one(name)?.ok_or_else(|| Problem::parameter(name, "is missing."))
     }
@@ -66,7 +66,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is none: `must` says what it must be.
+    /// If it is none: `must` says what it must be.
     fn read<T: FromStr>(&mut self, name: &str, must: &str) -> Result<Option<T>, Problem> {
         let value = self.one(name)?.map(|value| value.parse());
         value.transpose().map_err(|_| Problem::parameter(name, must))
@@ -76,7 +76,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// If it is none.
     pub fn time(&mut self, name: &str) -> Result<Option<Timestamp>, Problem> {
         self.read(name, "must be a time in RFC 3339, as 2022-12-09T12:40:14.123Z (with + as %2B).")
     }
@@ -85,7 +85,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// If it is none.
     pub fn number<T>(&mut self, name: &str, default: T, least: T, most: T) -> Result<T, Problem>
     where
         T: FromStr + PartialOrd + Copy + Display,
@@ -99,7 +99,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is neither.
+    /// If it is neither.
     pub fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         Ok(self.read(name, "must be true or false.")?.unwrap_or(false))
     }
@@ -108,7 +108,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is neither.
+    /// If it is neither.
     pub fn descending(&mut self) -> Result<bool, Problem> {
         match self.one("order")?.as_deref() {
             None | Some("asc") => Ok(false),
@@ -121,7 +121,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where one is no kind.
+    /// If one is no kind.
     pub fn kinds(&mut self) -> Result<Vec<Kind>, Problem> {
         let mut kinds = Vec::new();
         for name in self.all("kind") {
@@ -145,7 +145,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// If it is none.
     pub fn platform(&mut self) -> Result<Option<&'static Registration>, Problem> {
         let Some(name) = self.one("platform")? else { return Ok(None) };
         let known = platform::find(&name);
@@ -157,7 +157,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is longer than any is.
+    /// If it is longer than any is.
     pub fn app_id(&mut self) -> Result<Option<String>, Problem> {
         match self.one("app_id")? {
             Some(id) if id.len() > MAX_APP_ID_BYTES => {
@@ -171,7 +171,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where none is, or the key is no group's.
+    /// If none is, or the key is no group's.
     pub fn group_key(&mut self) -> Result<String, Problem> {
         if let Some(key) = self.one("group_key")? {
             return if GroupKey::parse(&key).is_some() && key.len() <= MAX_PARTITION_KEY_BYTES {
@@ -194,7 +194,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where it is none of the list that `binding` is of.
+    /// If it is none of the list that `binding` is of.
     pub fn position(&mut self, name: &str, binding: &Binding) -> Result<Option<String>, Problem> {
         let Some(cursor) = self.one(name)? else { return Ok(None) };
         binding.position(&cursor).ok_or_else(|| not_a_cursor(name)).map(Some)
@@ -204,7 +204,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Where one was not: it is unknown.
+    /// If one was not: it is unknown.
     pub fn end(self) -> Result<(), Problem> {
         match self.0.into_iter().next() {
             None => Ok(()),

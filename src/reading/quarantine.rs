@@ -115,7 +115,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where one is wrong.
+    /// If one is wrong.
     pub fn read(parameters: &mut Parameters, apps: &Apps) -> Result<Self, Problem> {
         let must = "must be a day, as 2022-12-09.";
         let day = parameters.required("day")?;
@@ -152,7 +152,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn page(&self, ledger: &Ledger) -> Result<Page, ReadError> {
         let (mut room, mut rows) = (Capacity::new(self.limit), Vec::new());
         let first = self.after.as_ref().map_or(0, |(number, _)| *number);

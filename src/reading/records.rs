@@ -17,7 +17,7 @@ pub(crate) const LAST: &str = ":";
 ///
 /// # Errors
 ///
-/// Where the table cannot be read.
+/// If the table cannot be read.
 pub async fn by_key<'k>(
     ledger: &Ledger,
     keys: impl Iterator<Item = (&'k str, &'k str)>,
@@ -31,7 +31,7 @@ pub async fn by_key<'k>(
 ///
 /// # Errors
 ///
-/// Where the table cannot be read.
+/// If the table cannot be read.
 pub async fn change(ledger: &Ledger, item: Item) -> Result<Change, ReadError> {
     let (record, details) = item::attributes(item)?;
     let mut change = Change::of_record(record, details);
@@ -44,11 +44,24 @@ pub async fn change(ledger: &Ledger, item: Item) -> Result<Change, ReadError> {
     Ok(change)
 }
 
+/// The change of a record's whole item, and its body; `None` where a part of that is missing.
+///
+/// # Errors
+///
+/// If the item is none of a record, or the table cannot be read.
+pub async fn change_with_body(ledger: &Ledger, item: Item) -> Result<(Change, Option<Vec<u8>>), ReadError> {
+    let body = ledger.whole_body(item::raw(item.clone())?).await?;
+    let (record, details) = item::attributes(item)?;
+    let mut change = Change::of_record(record, details);
+    change.decode_again(body.as_deref());
+    Ok((change, body))
+}
+
 /// The change of a record's whole item, as the table's stream has it: the table is read only for a body in parts.
 ///
 /// # Errors
 ///
-/// Where the item is none of a record, or the table cannot be read.
+/// If the item is none of a record, or the table cannot be read.
 pub async fn change_of_image(ledger: &Ledger, item: Item) -> Result<Change, ReadError> {
     let raw = if item.contains_key(CHANGE) { None } else { Some(item::raw(item.clone())?) };
     let (record, details) = item::attributes(item)?;

@@ -24,7 +24,7 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// Where it is missing, or one is not of this form.
+    /// If it is missing, or one is not of this form.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let pairs = settings.secrets(SETTING)?;
         if pairs.is_empty() {

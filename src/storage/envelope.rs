@@ -114,7 +114,7 @@ impl Envelope<'static> {
     ///
     /// # Errors
     ///
-    /// Where it is no text of an envelope.
+    /// If it is no text of an envelope.
     pub fn from_text(text: &str) -> Result<Vec<Self>, NotAnEnvelope> {
         let bytes = BASE64_STANDARD.decode(text).map_err(|_| NotAnEnvelope)?;
         if text.starts_with(CALLBACK) {

@@ -34,7 +34,7 @@ impl FallbackQueue {
     ///
     /// # Errors
     ///
-    /// Where that is no URL.
+    /// If that is no URL.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Option<Self>, SettingError> {
         Ok(Queue::from_settings(settings, config, "FALLBACK_QUEUE_URL")?.map(Self))
     }
@@ -50,7 +50,7 @@ impl FallbackQueue {
     ///
     /// # Errors
     ///
-    /// Where one of them is not, or not surely, in the queue.
+    /// If one of them is not, or not surely, in the queue.
     pub async fn send(&self, texts: &[String], within: Duration) -> Result<(), FallbackQueueError> {
         if texts.iter().any(|text| text.len() > MAX_TEXT_BYTES) {
             return Err(FallbackQueueError::TooLarge);

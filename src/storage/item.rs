@@ -71,7 +71,7 @@ pub fn of(envelope: &Envelope<'_>, change_key: &str, recorded_at: Option<Timesta
 ///
 /// # Errors
 ///
-/// Where the item is none of it.
+/// If the item is none of it.
 pub fn head(item: Item) -> Result<HeadItem<'static>, ItemError> {
     Ok(serde_dynamo::from_item(item)?)
 }
@@ -80,7 +80,7 @@ pub fn head(item: Item) -> Result<HeadItem<'static>, ItemError> {
 ///
 /// # Errors
 ///
-/// Where the item is none of a record.
+/// If the item is none of a record.
 pub fn attributes(mut item: Item) -> Result<(RecordItem<'static>, Option<Details>), ItemError> {
     let change = item.remove(CHANGE);
     Ok((serde_dynamo::from_item(item)?, change.as_ref().map(details).transpose()?))
@@ -90,7 +90,7 @@ pub fn attributes(mut item: Item) -> Result<(RecordItem<'static>, Option<Details
 ///
 /// # Errors
 ///
-/// Where the item has none.
+/// If the item has none.
 pub fn raw(item: Item) -> Result<Raw<'static>, ItemError> {
     let item: RecordItem<'static> = serde_dynamo::from_item(item)?;
     item.raw.into_raw()
@@ -100,7 +100,7 @@ pub fn raw(item: Item) -> Result<Raw<'static>, ItemError> {
 ///
 /// # Errors
 ///
-/// Where the item is none of quarantine.
+/// If the item is none of quarantine.
 pub fn quarantined(item: Item) -> Result<Quarantined<'static>, ItemError> {
     let item: QuarantinedItem<'static> = serde_dynamo::from_item(item)?;
     item.into_quarantined()
@@ -110,7 +110,7 @@ pub fn quarantined(item: Item) -> Result<Quarantined<'static>, ItemError> {
 ///
 /// # Errors
 ///
-/// Where the item is none.
+/// If the item is none.
 pub fn part(item: Item) -> Result<Vec<u8>, ItemError> {
     let PartItem { raw_gzip, .. } = serde_dynamo::from_item(item)?;
     Ok(raw_gzip.into_owned())

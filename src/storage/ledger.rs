@@ -60,7 +60,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where that is not set, or `FEED` is neither `on` nor `off`.
+    /// If that is not set, or `FEED` is neither `on` nor `off`.
     pub fn from_settings(settings: &Settings<'_>, config: &SdkConfig) -> Result<Self, SettingError> {
         let mut config = Config::from(config).to_builder();
         config
@@ -105,7 +105,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where DynamoDB cannot be reached within that time, or would reject a record.
+    /// If DynamoDB cannot be reached within that time, or would reject a record.
     pub async fn warm_up(&self, within: Duration) -> Result<(), LedgerError> {
         let key = || AttributeValue::S("warm-up".to_owned());
         let item = Item::from([(PARTITION_KEY.to_owned(), key()), (SORT_KEY.to_owned(), key())]);
@@ -118,7 +118,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where one of them is not, or not surely, in the table.
+    /// If one of them is not, or not surely, in the table.
     pub async fn write(&self, envelopes: &[Envelope<'_>], within: Duration) -> Result<Written, LedgerError> {
         let write = async {
             let mut stored = Written::Duplicate;

@@ -30,7 +30,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the item or a part of its body cannot be read.
+    /// If the item or a part of its body cannot be read.
     pub async fn quarantined_callback(&self, item: Item) -> Result<QuarantinedCallback, ReadError> {
         let change_key = text_of(&item, SORT_KEY).unwrap_or_default().to_owned();
         let mut quarantined = item::quarantined(item)?;
@@ -48,7 +48,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where that is not, or not surely, done.
+    /// If that is not, or not surely, done.
     pub async fn remove(&self, callback: &QuarantinedCallback) -> Result<(), CallError> {
         let own = (callback.group_key.as_str(), callback.change_key.as_str());
         let parts = callback.parts.iter().map(|part| (part.as_str(), Part::CHANGE_KEY));

@@ -26,7 +26,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Where the setting is no URL.
+    /// If the setting is no URL.
     pub fn from_settings(
         settings: &Settings<'_>,
         config: &SdkConfig,
@@ -57,7 +57,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Where it is not, or not surely, in the queue.
+    /// If it is not, or not surely, in the queue.
     pub async fn send(&self, body: &str) -> Result<(), CallError> {
         self.client.send_message().queue_url(&self.url).message_body(body).send().await?;
         Ok(())
@@ -67,7 +67,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Where the queue cannot be read.
+    /// If the queue cannot be read.
     pub async fn receive(&self, wait_seconds: u8) -> Result<Vec<Message>, CallError> {
         let timeout = RECEIVE_TIMEOUT + Duration::from_secs(wait_seconds.into());
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout).build();
@@ -81,7 +81,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Where none is, or not surely.
+    /// If none is, or not surely.
     pub async fn delete(&self, receipts: impl IntoIterator<Item = String>) -> Result<usize, CallError> {
         let entry = |(number, receipt): (usize, String)| {
             // What it requires is set: nothing is left out.

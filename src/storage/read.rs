@@ -136,7 +136,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn history(&self, group_key: &str, range: &Range, filter: &Filter) -> Result<Page<Item>, ReadError> {
         let mut query = filter.apply(self.range(PARTITION_KEY, SORT_KEY, group_key, range));
         let (names, projection) = without_raw();
@@ -151,7 +151,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the index cannot be read.
+    /// If the index cannot be read.
     pub async fn feed(
         &self,
         feed_key: &str,
@@ -184,7 +184,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn partition(&self, group_key: &str, after: Option<Item>, limit: usize) -> Result<Page<Item>, ReadError> {
         let query = self
             .client()
@@ -203,7 +203,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn scan(&self, after: Option<Item>, limit: Option<usize>, bodies: bool) -> Result<Page<Item>, ReadError> {
         let mut scan = self
             .client()
@@ -229,7 +229,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn get(&self, group_key: &str, change_key: &str) -> Result<Option<Item>, ReadError> {
         let get = self.client().get_item().table_name(self.table()).set_key(Some(key_of(group_key, change_key)));
         Ok(get.send().await.map_err(CallError::from)?.item)
@@ -239,7 +239,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn get_all(&self, keys: impl Iterator<Item = (&str, &str)>) -> Result<Vec<Item>, ReadError> {
         let (names, projection) = without_raw();
         let keys: Vec<Item> = keys.map(|(group_key, change_key)| key_of(group_key, change_key)).collect();
@@ -278,7 +278,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn whole_body(&self, raw: Raw<'_>) -> Result<Option<Vec<u8>>, ReadError> {
         match self.body(raw).await {
             Ok((body, _)) => Ok(Some(body)),
@@ -291,7 +291,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Where a part of it cannot be read, or it is damaged.
+    /// If a part of it cannot be read, or it is damaged.
     pub async fn body(&self, raw: Raw<'_>) -> Result<(Vec<u8>, Vec<String>), ReadError> {
         let (gzip, parts) = match raw {
             Raw::Text(raw) => return Ok((raw.into_owned().into_bytes(), Vec::new())),

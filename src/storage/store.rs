@@ -84,7 +84,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where they are not, or not surely, stored anywhere.
+    /// If they are not, or not surely, stored anywhere.
     pub async fn store(&self, envelopes: &[Envelope<'_>], budget: &TimeBudget) -> Result<Stored, NotStored> {
         let ledger = match self.write(envelopes, budget).await {
             Ok(written) => return Ok(Stored::InLedger(written)),

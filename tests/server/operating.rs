@@ -133,7 +133,7 @@ async fn a_replay_in_the_process_drains_the_queue() {
     timeout(TEST_TIMEOUT, replayed).await.unwrap();
     let port = server.port_of("metrics").await;
     let counted = async {
-        let counts = [r#"{outcome="written"} 2"#, r#"{outcome="not_written"} 1"#];
+        let counts = [r#"{outcome="stored"} 2"#, r#"{outcome="not_stored"} 1"#];
         loop {
             let (_, text) = send(port, &get("/metrics")).await.unwrap();
             if counts.iter().all(|count| text.contains(&format!("group_ledger_replayed_total{count}\n"))) {

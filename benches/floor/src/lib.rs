@@ -20,7 +20,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// Where a variable is missing.
+    /// If a variable is missing.
     pub async fn from_env() -> Result<Self, Error> {
         let credentials = Credentials::new(
             env::var("AWS_ACCESS_KEY_ID")?,
@@ -44,7 +44,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// Where DynamoDB does not take it.
+    /// If DynamoDB does not take it.
     pub async fn put(&self, id: &str, body: &str) -> Result<(), Error> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let put =

@@ -90,8 +90,8 @@ impl Metrics {
         Connection(Arc::clone(self))
     }
 
-    pub(super) fn count_replayed(&self, is_written: bool) {
-        let outcome = if is_written { "written" } else { "not_written" };
+    pub(super) fn count_replayed(&self, is_stored: bool) {
+        let outcome = if is_stored { "stored" } else { "not_stored" };
         self.replayed.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 

@@ -90,7 +90,7 @@ impl Callbacks {
     ///
     /// # Errors
     ///
-    /// Where it is incomplete, or larger than a handler may see, or there is no room for it.
+    /// If it is incomplete, or larger than a handler may see, or there is no room for it.
     async fn read(
         &self,
         mut body: Body,

@@ -35,7 +35,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where one is wrong.
+    /// If one is wrong.
     pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
         let key = GroupKey::parse(&parameters.group_key()?).filter(|key| !key.group_id.is_empty());
         let key = key.ok_or_else(|| Problem::parameter("group_key", "names no group: its group id is empty."))?;
@@ -46,7 +46,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn read_state(
         self,
         ledger: &Ledger,
@@ -60,7 +60,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where nothing is recorded of it, or the table cannot be read.
+    /// If nothing is recorded of it, or the table cannot be read.
     pub async fn state(self, ledger: &Ledger, callbacks: &Callbacks) -> Result<State, Problem> {
         self.read_state(ledger, callbacks, Some(Instant::now() + TIME)).await?.ok_or_else(nothing)
     }
@@ -108,7 +108,7 @@ impl MembersQuery {
     ///
     /// # Errors
     ///
-    /// Where one is wrong.
+    /// If one is wrong.
     pub fn read(parameters: &mut Parameters) -> Result<Self, Problem> {
         let group = Query::read(parameters)?;
         let limit = parameters.number("limit", 100, 1, MAX_LIMIT)?;
@@ -122,7 +122,7 @@ impl MembersQuery {
     ///
     /// # Errors
     ///
-    /// Where nothing is recorded of the group, or the table cannot be read.
+    /// If nothing is recorded of the group, or the table cannot be read.
     pub async fn page(self, ledger: &Ledger, callbacks: &Callbacks) -> Result<Members, Problem> {
         let (now, deadline) = (Timestamp::now(), Instant::now() + TIME);
         let folded = read::fold(ledger, Fold::new(self.group.key, now).up_to(self.group.at), Some(deadline)).await?;

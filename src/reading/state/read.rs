@@ -16,7 +16,7 @@ use crate::storage::read::{Filter, Range, ReadError};
 ///
 /// # Errors
 ///
-/// Where the table cannot be read.
+/// If the table cannot be read.
 pub async fn fold(ledger: &Ledger, mut fold: Fold, deadline: Option<Instant>) -> Result<Folded, ReadError> {
     let wants_previous = fold.wants_more();
     let until = fold.reads_until().map_or_else(|| LAST.to_owned(), end_of);
@@ -43,7 +43,7 @@ pub async fn fold(ledger: &Ledger, mut fold: Fold, deadline: Option<Instant>) ->
 ///
 /// # Errors
 ///
-/// Where the table cannot be read.
+/// If the table cannot be read.
 pub async fn state(
     ledger: &Ledger,
     callbacks: &Callbacks,
