@@ -328,11 +328,11 @@ $(TOOLS_READY): requirements.txt
 	$(TOOLS)/bin/pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# The local Lambda API, which is all that `make run` needs.
+# The local Lambda API, which is all that `make run` needs: without the compiler that builds for other machines (100 MB).
 $(TOOLS)/bin/cargo-lambda: requirements.txt
 	$(call say,Installing the local Lambda API into $(TOOLS) …)
 	python3 -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --disable-pip-version-check --constraint requirements.txt cargo-lambda
+	$(TOOLS)/bin/pip install --disable-pip-version-check --no-deps --constraint requirements.txt cargo-lambda
 	@touch $@
 
 .PHONY: clean
