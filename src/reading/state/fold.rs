@@ -21,6 +21,9 @@ use crate::storage::item::Details;
 
 /// The most changes that wait for others; beyond it the oldest is applied, in the order of the records.
 const MAX_WAITING: usize = 20_000;
+/// How many windows beyond a change are read before it is applied: a creation is applied one before its time and looks two beyond
+/// it, and what comes may be one window out of order.
+const READ_AHEAD: i64 = 4;
 /// The most changes of the owner of which every order is tried.
 const MAX_CHAIN: usize = 6;
 
@@ -163,7 +166,7 @@ impl Fold {
         };
         self.waiting.insert((at, rank, event.key.clone()), event);
         while let Some(((at, ..), _)) = self.waiting.first_key_value()
-            && (*at < self.newest - 2 * self.window || self.waiting.len() > MAX_WAITING)
+            && (*at < self.newest - READ_AHEAD * self.window || self.waiting.len() > MAX_WAITING)
         {
             self.step();
         }
