@@ -474,6 +474,76 @@ fn a_second_creation_comes_before_the_changes_of_its_own_life() {
     }
 }
 
+/// What is in doubt about people, and what a platform tells twice, hides no missing creation or dismissal.
+#[test]
+fn lives_that_are_close_together_hide_no_later_loss() {
+    for platform in [TENCENT_CHAT, OPENIM] {
+        let window = platform.evidence.window.as_secs_f64();
+        let again = json!({ "type": "Public", "owner": "kim" });
+        assert_gaps(
+            "a dismissal that is told twice",
+            platform,
+            &[
+                (0.0, CREATED, created()),
+                (1_000.0, DISMISSED, json!({})),
+                (1_001.0, DISMISSED, json!({ "again": true })),
+                (4_600.0, INFO, json!({ "name": "x" })),
+            ],
+            &[("change_after_dismissal", 4_600.0, json!(1_000.0), json!("group.info_changed"))],
+        );
+        for apart in [0.5 * window, 1.5 * window] {
+            assert_gaps(
+                "two creations",
+                platform,
+                &[(0.0, CREATED, created()), (apart, CREATED, again.clone())],
+                &[("created_twice", apart, json!(0.0), json!(apart))],
+            );
+        }
+        let steps = [
+            (0.0, CREATED, created()),
+            (5_000.0, DISMISSED, json!({})),
+            (5_000.0 + 0.2 * window, CREATED, again.clone()),
+            (5_000.0 + 0.6 * window, JOINED, members(&["bob"])),
+        ];
+        assert_gaps(
+            "without the second dismissal",
+            platform,
+            &[&steps[..], &[(40_000.0, CREATED, json!({ "type": "Public", "owner": "max" }))]].concat(),
+            &[("created_twice", 40_000.0, json!(5_000.0 + 0.2 * window), json!(40_000.0))],
+        );
+        assert_gaps(
+            "without the third creation",
+            platform,
+            &[&steps[..], &[(20_000.0, DISMISSED, json!({})), (40_000.0, INFO, json!({ "name": "x" }))]].concat(),
+            &[("change_after_dismissal", 40_000.0, json!(20_000.0), json!("group.info_changed"))],
+        );
+        // An owner in doubt still says in which order two changes were.
+        let steps = [
+            (0.0, CREATED, created()),
+            (5_000.0, DISMISSED, json!({})),
+            (5_000.0 + 0.2 * window, CREATED, again),
+            (5_000.0 + 0.6 * window, JOINED, members(&["bob"])),
+            (9_000.0, OWNER, owner("lou", "kim")),
+            (9_000.0 + 0.5 * window, OWNER, owner("kim", "lou")),
+        ];
+        assert_eq!(json!(state(platform, changes(platform, &steps)))["fields"]["owner"]["value"], "kim");
+        let steps = [
+            (0.0, OWNER, owner("bob", "eve")),
+            (0.3 * window, OWNER, owner("eve", "dan")),
+            (9_000.0, OWNER, owner("eve", "kim")),
+        ];
+        assert_gaps(
+            "older than the ledger",
+            platform,
+            &steps,
+            &[
+                ("no_creation", 0.0, json!("group.created"), json!("group.owner_changed")),
+                ("owner_mismatch", 9_000.0, json!("dan"), json!("eve")),
+            ],
+        );
+    }
+}
+
 #[test]
 fn a_dismissal_may_name_who_left_within_the_window() {
     for (dismissed, left) in [(90.0, 91.0), (91.0, 90.0)] {

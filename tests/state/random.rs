@@ -393,10 +393,12 @@ fn the_fold_does_not_depend_on_how_the_records_come() {
         let shuffled = shuffled.into_iter().map(|(_, record)| record).collect();
         assert_eq!(as_given(platform, shuffled), folded, "seed {seed}: shuffled");
 
-        // As of a time, by the records up to it; those that follow can only explain.
+        // What follows within the window says which of a joining and a leaving came first.
         if any_pace {
             continue;
         }
+
+        // As of a time, by the records up to it; those that follow can only explain.
         let at = random.one_of(&records).occurred_at;
         let up_to: Vec<Change> = records.iter().filter(|record| record.occurred_at <= at).cloned().collect();
         let by_then = as_given(platform, up_to);

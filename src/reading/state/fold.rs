@@ -2,8 +2,8 @@
 //!
 //! The records' order is not always the events': OpenIM's workers swap two, a creation may come late, and within a millisecond a
 //! digest decides. So within the platform's window W of each other a creation comes first, a dismissal last, and changes of the owner
-//! follow one another where they chain. A change waits until everything within W of it has been read, so that folding page by page is
-//! folding at once. A gap is one only if it stands in every such order.
+//! follow one another where they chain. A change waits until everything has been read that may come before it or explain it, so that
+//! folding page by page is folding at once. A gap is one only if it stands in every such order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -54,8 +54,8 @@ pub struct Fold {
     people_changed_at: i64,
     /// Up to when a change may be of another life than the present one: the window after the dismissal that ended the one before.
     mixed_until: i64,
-    /// The creations and dismissals that were applied, as far back as the window: when.
-    lives: Vec<(i64, Kind)>,
+    /// The last creations and dismissals that do not wait: when, which of the two, and the change's key.
+    lives: Vec<(i64, Kind, String)>,
     /// Who left, and when, as far back as the window.
     left: HashMap<String, i64>,
     owners: Owners,
@@ -238,6 +238,7 @@ impl Fold {
         self.no_longer_waits(&event);
         match event.kind {
             Some(Kind::GroupCreated) => {
+                self.note_life(&event);
                 if self.group.is_seen && place < event.at.unix_millis() && !self.apply_dismissals_before(&event) {
                     // A group that exists is created again: not before what happened in its life up to now.
                     self.waiting.insert((event.at.unix_millis(), 0, event.key.clone()), event);
@@ -258,7 +259,7 @@ impl Fold {
                 self.apply(event);
                 if is_mixed {
                     self.mixed_until = self.mixed_until.max(self.people_changed_at + self.window);
-                    self.group.doubt();
+                    self.group.doubt_people();
                 }
             }
             Some(Kind::GroupDismissed) => {
@@ -278,21 +279,29 @@ impl Fold {
         }
     }
 
-    /// Whether so many lives begin and end around a creation or dismissal that nobody can tell which is which.
-    fn is_tangled(&mut self, event: &Event) -> bool {
-        let Some(kind @ (Kind::GroupCreated | Kind::GroupDismissed)) = event.kind else { return false };
+    /// Remembers a creation or dismissal that no longer waits.
+    fn note_life(&mut self, event: &Event) {
+        let Some(kind @ (Kind::GroupCreated | Kind::GroupDismissed)) = event.kind else { return };
         let at = event.at.unix_millis();
-        self.lives.retain(|(other, _)| *other >= at - 4 * self.window);
-        self.lives.push((at, kind));
+        self.lives.retain(|(other, _, key)| *other >= at - READ_AHEAD * self.window && *key != event.key);
+        self.lives.push((at, kind, event.key.clone()));
+    }
+
+    /// Whether so many lives begin and end around a creation or dismissal that nobody can tell which is which.
+    fn is_tangled(&self, event: &Event) -> bool {
+        if !matches!(event.kind, Some(Kind::GroupCreated | Kind::GroupDismissed)) {
+            return false;
+        }
+        let at = event.at.unix_millis();
         let waiting = self.waiting.values().chain(&self.later);
         let waiting = waiting.filter_map(|other| Some((other.at.unix_millis(), other.kind?)));
-        let near = self.lives.iter().copied().chain(waiting).filter(|(other, _)| (other - at).abs() <= 2 * self.window);
-        let (mut creations, mut dismissals) = (0, 0);
-        for (_, kind) in near {
-            creations += usize::from(kind == Kind::GroupCreated);
-            dismissals += usize::from(kind == Kind::GroupDismissed);
-        }
-        creations > 1 || dismissals > 1
+        let lives: Vec<(i64, Kind)> = self.lives.iter().map(|(at, kind, _)| (*at, *kind)).chain(waiting).collect();
+        let within = |windows: i64, kind: Kind| {
+            lives.iter().filter(|(other, own)| *own == kind && (other - at).abs() <= windows * self.window).count()
+        };
+        // Two of one kind alone are no two lives: OpenIM tells a dismissal twice.
+        within(2, Kind::GroupCreated) > 1 && within(3, Kind::GroupDismissed) > 0
+            || within(2, Kind::GroupDismissed) > 1 && within(3, Kind::GroupCreated) > 0
     }
 
     fn apply_waiting(&mut self, place: &Place) {
@@ -302,8 +311,7 @@ impl Fold {
         }
     }
 
-    /// Applies the waiting dismissals that are older than the window before a second creation, so that it followed them; whether
-    /// there were any.
+    /// Applies the waiting dismissals that are more than the window older than a second creation; whether there were any.
     fn apply_dismissals_before(&mut self, creation: &Event) -> bool {
         let since = creation.at.unix_millis() - self.window;
         let is_it = |event: &Event| event.kind == Some(Kind::GroupDismissed) && event.at.unix_millis() < since;
@@ -340,10 +348,11 @@ impl Fold {
             .map(|other| (other.text("old_owner"), other.text("new_owner")))
             .collect();
         let owner = self.group.owner();
-        let is_doubtful = self.group.is_owner_doubtful;
-        let may_own =
-            |old: &str| is_doubtful || owner.is_none_or(|owner| owner == old) || self.owners.can_end_with(old);
-        let (_, first) = best_order(&may_own, &links);
+        let may_own = |old: &str| owner.is_none_or(|owner| owner == old) || self.owners.can_end_with(old);
+        let (mismatches, mut first) = best_order(&may_own, &links);
+        if mismatches > 0 && self.group.is_owner_doubtful {
+            (_, first) = best_order(&|_| true, &links);
+        }
         let place = first.checked_sub(1).and_then(|other| waiting.into_iter().nth(other)).map(|(place, _)| place);
         let Some(chosen) = place.and_then(|place| self.waiting.remove(&place)) else { return event };
         self.waiting.insert((event.at.unix_millis(), 1, event.key.clone()), event);
@@ -359,13 +368,14 @@ impl Fold {
             event.kind,
             Some(Kind::MemberJoined | Kind::MemberLeft | Kind::MemberChanged | Kind::GroupOwnerChanged)
         );
+        self.note_life(&event);
         let is_tangled = self.is_tangled(&event);
+        let is_mixed = is_about_people && event.at.unix_millis() <= self.mixed_until;
         if is_tangled {
             self.mixed_until = self.mixed_until.max(event.at.unix_millis() + 2 * self.window);
-        }
-        let is_mixed = is_tangled || is_about_people && event.at.unix_millis() <= self.mixed_until;
-        if is_mixed {
             self.group.doubt();
+        } else if is_mixed {
+            self.group.doubt_people();
         }
         self.changes += 1;
         let (first, last) = self.keys.get_or_insert_with(|| (event.key.clone(), event.key.clone()));
@@ -390,9 +400,11 @@ impl Fold {
             _ => self.group.apply(&event, &mut previous),
         }
         self.group.see(&event);
-        // A new owner, and a new life, are no longer in doubt.
-        if is_mixed {
+        // A new life, and a new owner, would be no longer in doubt.
+        if is_tangled {
             self.group.doubt();
+        } else if is_mixed {
+            self.group.doubt_people();
         }
         if is_about_people {
             self.people_changed_at = self.people_changed_at.max(event.at.unix_millis());
@@ -418,18 +430,21 @@ impl Fold {
     /// life, or, of those that do not count yet, a change of the owner to the one that this one replaces.
     fn may_be_explained(&self, event: &Event) -> bool {
         let until = event.at.unix_millis() + self.window;
-        let is_near = |other: &&Event| other.at.unix_millis() <= until + self.window;
+        let is_near = |other: &&Event| other.at.unix_millis() <= until;
         let waiting = self.waiting.range(..=(until, u8::MAX, String::new())).map(|(_, other)| other);
-        let is_creation = |other: &Event| other.kind == Some(Kind::GroupCreated);
+        // What comes before it may come before this.
+        let is_creation =
+            |other: &Event| other.kind == Some(Kind::GroupCreated) && other.at.unix_millis() <= until + self.window;
         let hands_over = |other: &Event| {
             let old =
                 if event.kind == Some(Kind::GroupDismissed) { event.text("owner") } else { event.text("old_owner") };
             other.kind == Some(Kind::GroupOwnerChanged) && old.is_some() && other.text("new_owner") == old
         };
-        // A dismissal that a creation follows is applied before what comes last otherwise.
+        // A dismissal before a creation is applied early: changes of the owner that precede it may still wait.
         let is_dismissal = event.kind == Some(Kind::GroupDismissed);
-        waiting.filter(is_near).any(|other| is_creation(other) || is_dismissal && hands_over(other))
-            || self.later.iter().filter(is_near).any(|other| is_creation(other) || hands_over(other))
+        waiting.clone().chain(&self.later).any(is_creation)
+            || waiting.filter(is_near).any(|other| is_dismissal && hands_over(other))
+            || self.later.iter().filter(is_near).any(hands_over)
     }
 
     /// Adds the gaps that a change proves, but for those of members.
@@ -486,15 +501,26 @@ impl Fold {
         if let Some((says, owner)) = mismatch
             && !self.group.is_owner_doubtful
             && !self.owners.can_end_with(says)
-            && !self.is_crowded(event)
+            && !self.is_crowded(event, says)
             && !self.may_be_explained(event)
         {
             self.gap(GapKind::OwnerMismatch, event, Some(owner), Some(says));
         }
         if kind == Kind::GroupOwnerChanged {
-            let is_known = owner.is_some() && mismatch.is_none();
-            self.owners.add(event, is_known, self.window);
+            let follows = mismatch.is_none() && (owner.is_some() || !self.may_close_a_circle(event));
+            self.owners.add(event, follows, self.window);
         }
+    }
+
+    /// Whether a change of the owner may have followed one that waits, where nobody knows with whom they begin.
+    fn may_close_a_circle(&self, event: &Event) -> bool {
+        let old = event.text("old_owner");
+        let until = event.at.unix_millis() + self.window;
+        let near = self.waiting.range(..=(until, u8::MAX, String::new())).map(|(_, other)| other);
+        old.is_some()
+            && near
+                .filter(|other| other.kind == Some(Kind::GroupOwnerChanged))
+                .any(|other| other.text("new_owner") == old)
     }
 
     /// Whether a dismissal that does not count yet may have come before a second creation.
@@ -509,16 +535,20 @@ impl Fold {
         since.is_some_and(|since| (event.at.unix_millis() - since).abs() <= self.window)
     }
 
-    /// Whether more changes of the owner wait within the window of one than are put into order.
-    fn is_crowded(&self, event: &Event) -> bool {
+    /// Whether more changes of the owner wait within the window of one than are put into order, or some of them may lead to one
+    /// beyond it that makes the owner whom this one names.
+    fn is_crowded(&self, event: &Event, owner: &str) -> bool {
         let until = event.at.unix_millis() + self.window;
-        let near = self.waiting.range(..=(until, u8::MAX, String::new()));
-        near.filter(|(_, other)| other.kind == Some(Kind::GroupOwnerChanged)).count() >= MAX_CHAIN
+        let changes = self.waiting.range(..=(until + self.window, u8::MAX, String::new())).map(|(_, other)| other);
+        let changes = changes.filter(|other| other.kind == Some(Kind::GroupOwnerChanged));
+        let (near, beyond): (Vec<&Event>, Vec<&Event>) = changes.partition(|other| other.at.unix_millis() <= until);
+        near.len() >= MAX_CHAIN || near.len() > 1 && beyond.iter().any(|other| other.text("new_owner") == Some(owner))
     }
 
     /// Whether every joining and leaving up to now was told, if the app's callbacks are switched on.
     fn knows_members(&self) -> bool {
-        self.group.is_alive() && !self.group.is_broken && self.tells_members()
+        let Group { is_broken, are_members_doubtful, .. } = self.group;
+        self.group.is_alive() && !is_broken && !are_members_doubtful && self.tells_members()
     }
 
     fn join(&mut self, event: &Event) {
@@ -656,6 +686,7 @@ impl Folded {
         }
         let (gaps, gap_counts) = if callbacks_on { gaps } else { gaps.without_members() }.into_sorted();
         let complete = group.created.is_some();
+        let is_doubtful = group.is_broken || group.are_members_doubtful;
         let members_total = group.members.len();
         let Group { mut fields, mut custom_fields, mut attributes, mut topics, .. } = group;
         let own = [&mut fields, &mut custom_fields, &mut attributes];
@@ -667,7 +698,7 @@ impl Folded {
             group_id: key.group_id,
             status: if group.dismissed.is_some() { Status::Dismissed } else { Status::Active },
             complete,
-            members_complete: complete && tells_members && callbacks_on && !group.is_broken,
+            members_complete: complete && tells_members && callbacks_on && !is_doubtful,
             created: group.created,
             dismissed: group.dismissed,
             changes,

@@ -211,8 +211,10 @@ pub struct Group {
     pub(super) topics: BTreeMap<String, Values>,
     /// Whether it changed since its creation or the last dismissal, so that it exists.
     pub(super) is_seen: bool,
-    /// Whether changes may be missing: retention may have deleted them, or a body cannot be had.
+    /// Whether changes may be missing: retention may have deleted them, a body cannot be had, or nobody can tell which life is which.
     pub(super) is_broken: bool,
+    /// Whether members may be missing, or too many: a change of them may be of another life, or there are more than are kept.
+    pub(super) are_members_doubtful: bool,
     /// Whether the owner is that of before those.
     pub(super) is_owner_doubtful: bool,
 }
@@ -289,9 +291,15 @@ impl Group {
         }
     }
 
-    /// Marks members and owner as doubtful: changes may be missing that nobody can prove.
+    /// Marks all as doubtful: changes may be missing that nobody can prove.
     pub fn doubt(&mut self) {
-        (self.is_broken, self.is_owner_doubtful) = (true, true);
+        self.is_broken = true;
+        self.doubt_people();
+    }
+
+    /// Marks members and owner as doubtful.
+    pub fn doubt_people(&mut self) {
+        (self.are_members_doubtful, self.is_owner_doubtful) = (true, true);
     }
 
     /// Begins a new life: nothing of an earlier one is left.
@@ -385,7 +393,7 @@ impl Group {
     /// Makes a user a member.
     pub(super) fn join(&mut self, member: &str, event: &Event, how: Option<&str>) {
         if self.members.len() >= MAX_KNOWN_MEMBERS && !self.members.contains_key(member) {
-            self.is_broken = true;
+            self.are_members_doubtful = true;
             return;
         }
         let fields = self.members.get_mut(member).filter(|member| member.since.is_none());

@@ -27,10 +27,9 @@ impl Owners {
 }
 
 /// The order of changes of the owner, each from an old one to a new one, with the fewest mismatches: their number, and the first.
-/// Among such orders one that begins without a mismatch, since later changes may explain a later one. Empty and unknown owners
-/// mismatch nothing.
+/// Empty and unknown owners mismatch nothing.
 pub(super) fn best_order(may_own: &dyn Fn(&str) -> bool, links: &[(Option<&str>, Option<&str>)]) -> (usize, usize) {
-    let (mut best, mut best_begins) = ((usize::MAX, 0), true);
+    let mut best = (usize::MAX, 0);
     for (index, (old, new)) in links.iter().enumerate() {
         let is_mismatch = old.is_some_and(|old| !may_own(old));
         let mut rest = links.to_vec();
@@ -38,8 +37,8 @@ pub(super) fn best_order(may_own: &dyn Fn(&str) -> bool, links: &[(Option<&str>,
         let may_own_then = |old: &str| new.is_none_or(|new| new == old);
         let following = if rest.is_empty() { 0 } else { best_order(&may_own_then, &rest).0 };
         let mismatches = usize::from(is_mismatch) + following;
-        if (mismatches, is_mismatch) < (best.0, best_begins) {
-            (best, best_begins) = ((mismatches, index), is_mismatch);
+        if mismatches < best.0 {
+            best = (mismatches, index);
         }
         if best.0 == 0 {
             break;
