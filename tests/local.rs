@@ -196,11 +196,7 @@ async fn callbacks_are_recorded_and_a_second_start_keeps_them() {
         let get = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
         assert_eq!(send(stack.ports[0], get.as_bytes()).await.unwrap().0, status, "{path}");
     }
-    assert_eq!(
-        send(stack.ports[0], &post("/tencent_chat", "{")).await.unwrap().0,
-        404,
-        "a path with a slip of the pen"
-    );
+    assert_eq!(send(stack.ports[0], &post("/tencent_chat", "{")).await.unwrap().0, 404, "a mistyped path");
 
     drained(&queues(&stack)).await;
     stack.signal("-INT", true).await;

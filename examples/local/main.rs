@@ -24,14 +24,14 @@ const HELP: &str = "\
 Runs Group Ledger on this machine until Ctrl-C. `make run` builds what it needs first.
 
 Settings, from the environment:
-  PORT            the callbacks' and the reader's port, 3000 by default
-  DYNAMODB_PORT   DynamoDB's port, 8000 by default
-  DYNAMODB_HOST   DynamoDB's address, 127.0.0.1 by default; 0.0.0.0 lets containers reach it
-  SQS_PORT        SQS's port, 9324 by default
-  EVENTBRIDGE_PORT     EventBridge's port, 9325 by default
-  LEDGER_FILE     where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
-  FUNCTIONS_DIR   where the function binaries are, target/debug by default
-  READER_TOKENS   who may read the ledger, as name:token; by default a token that is made at each start
+  PORT              the callbacks' and the reader's port, 3000 by default
+  DYNAMODB_PORT     DynamoDB's port, 8000 by default
+  DYNAMODB_HOST     DynamoDB's address, 127.0.0.1 by default; 0.0.0.0 lets containers reach it
+  SQS_PORT          SQS's port, 9324 by default
+  EVENTBRIDGE_PORT  EventBridge's port, 9325 by default
+  LEDGER_FILE       where the records are kept, .local/ledger.sqlite by default; `:memory:` keeps none
+  FUNCTIONS_DIR     where the function binaries are, target/debug by default
+  READER_TOKENS     who may read the ledger, as name:token; by default a token that is made at each start
 and the functions' own settings, which the README lists.
 
 SIGUSR1 (`make outage`) cuts DynamoDB off, so that callbacks go to the fallback queue in SQS; a second one brings it back, and the

@@ -60,7 +60,7 @@ impl Rejection {
     ///
     /// # Panics
     ///
-    /// Where that is the status of no error: a constant does not compile then.
+    /// If that is no error's status, 400 to 599. In a constant, this is a compile error.
     #[must_use]
     pub const fn new(code: u32, sentence: &'static str) -> Self {
         assert!(matches!(code / 100, 400..=599), "a rejection is answered as an error");

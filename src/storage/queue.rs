@@ -81,10 +81,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// If none is, or not surely.
+    /// If SQS rejects the request, or does not answer.
     pub async fn delete(&self, receipts: impl IntoIterator<Item = String>) -> Result<usize, CallError> {
         let entry = |(number, receipt): (usize, String)| {
-            // What it requires is set: nothing is left out.
+            // Both required fields are set, so that `build` does not fail.
             DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt).build().ok()
         };
         let entries: Vec<_> = receipts.into_iter().enumerate().filter_map(entry).collect();

@@ -74,7 +74,7 @@ fn every_platform_has_its_local_routes_and_no_other_one_is_there() {
     let route = |platform: &'static Registration| {
         paths(platform, "{*command}").map(|path| format!("\"{path}\" = \"{}\"", platform.name))
     };
-    // The reader says 404 to what has no function: `cargo lambda` would wait for one for good.
+    // The reader answers 404 to any other path; `cargo lambda` would wait forever.
     let reader = ["/ledger", "/ledger/{*path}", "/", "/{*path}"].map(|path| format!("\"{path}\" = \"reader\""));
     let wanted: BTreeSet<String> = PLATFORMS.into_iter().flat_map(route).chain(reader).collect();
     assert_eq!(routes, wanted.iter().map(String::as_str).collect());

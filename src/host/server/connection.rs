@@ -31,7 +31,7 @@ use crate::host::server::metrics::Metrics;
 pub(super) const MAX_CONNECTIONS: usize = 8_192;
 /// How long the head of a request may take, from its first byte on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a write may make no progress.
+/// How long the rest of an answer may take, from the first write that has to wait.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request. API Gateway takes 10,240 bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -267,7 +267,7 @@ struct Paced<S> {
     progress: Arc<Progress>,
     /// When the head must be there, and the step that this is for.
     head: Option<(u64, Pin<Box<Sleep>>)>,
-    /// When the peer must have taken some of the answer.
+    /// When the peer must have taken the answer, which it does not take at once.
     write: Option<Pin<Box<Sleep>>>,
 }
 
@@ -276,10 +276,9 @@ impl<S> Paced<S> {
         Self { stream, progress, head: None, write: None }
     }
 
-    /// What a write comes to, in the time that it has.
+    /// What a write comes to, in the time that the answer has: however little the peer takes at a time, it must come to the end.
     fn timed<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write = None;
             return written;
         }
         let deadline = self.write.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
@@ -333,11 +332,49 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         self.stream.is_write_vectored()
     }
 
+    /// Is asked for once all is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        self.write = None;
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::{Paced, Progress, WRITE_TIMEOUT};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_has_its_time_however_little_is_taken_at_once() {
+        let (stream, mut peer) = duplex(1_000);
+        let mut paced = Paced::new(stream, Progress::of(&Arc::default()));
+        let (start, mut taken) = (Instant::now(), [0; 1_000]);
+        let sending = tokio::spawn(async move {
+            for size in [20_000, 100_000] {
+                paced.write_all(&vec![0; size]).await?;
+                paced.flush().await?;
+                // The next answer has a time of its own.
+                sleep(10 * WRITE_TIMEOUT).await;
+            }
+            Ok::<_, std::io::Error>(())
+        });
+        while !sending.is_finished() {
+            let _bytes = peer.read(&mut taken).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(sending.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+        let took = start.elapsed().as_secs();
+        assert!((345..360).contains(&took), "20, 300 and 30 s: {took} s");
     }
 }

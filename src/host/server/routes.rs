@@ -175,7 +175,7 @@ async fn callback(State((callbacks, receiver)): State<(Callbacks, Arc<Receiver>)
     )
 }
 
-/// An answer's body. One that repeats a large body keeps that one's room until the sender has taken it.
+/// An answer's body. If it repeats a large body, it holds that body's room until it is sent.
 struct Answer {
     text: String,
     #[expect(dead_code, reason = "held, not read")]

@@ -13,7 +13,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::reading::change::Change;
 use crate::reading::group_key::GroupKey;
 use crate::reading::state::gaps::{Gap, GapKind, Gaps};
-use crate::reading::state::group::{Event, Group, Member, Previous};
+use crate::reading::state::group::{Doubts, Event, Group, Member, Previous};
 use crate::reading::state::owners::{Owners, best_order};
 use crate::reading::state::retention::Retention;
 use crate::reading::state::{State, Status, room};
@@ -249,7 +249,7 @@ impl Fold {
                 if self.group.is_seen {
                     for place in self.dismissals_near(&event) {
                         // It may be the new life's, where nobody knows whether the old one had ended.
-                        is_mixed |= self.group.is_broken;
+                        is_mixed |= self.group.doubts.history;
                         self.apply_waiting(&place);
                     }
                 }
@@ -350,7 +350,7 @@ impl Fold {
         let owner = self.group.owner();
         let may_own = |old: &str| owner.is_none_or(|owner| owner == old) || self.owners.can_end_with(old);
         let (mismatches, mut first) = best_order(&may_own, &links);
-        if mismatches > 0 && self.group.is_owner_doubtful {
+        if mismatches > 0 && self.group.doubts.owner {
             (_, first) = best_order(&|_| true, &links);
         }
         let place = first.checked_sub(1).and_then(|other| waiting.into_iter().nth(other)).map(|(place, _)| place);
@@ -464,7 +464,7 @@ impl Fold {
             && event.at.unix_millis() > dismissed.since.unix_millis() + self.window
             && !can_follow_a_dismissal
         {
-            if !self.group.is_broken && !self.may_be_explained(event) {
+            if !self.group.doubts.history && !self.may_be_explained(event) {
                 self.gap(GapKind::ChangeAfterDismissal, event, Some(&dismissed.change_key), Some(kind.as_str()));
             }
             // It exists again, and nothing is known of its new life.
@@ -473,7 +473,7 @@ impl Fold {
         if kind == Kind::GroupCreated
             && let Some(created) = self.group.created.clone()
             && self.group.is_alive()
-            && !self.group.is_broken
+            && !self.group.doubts.history
             && !self.is_dismissed_later(event)
         {
             self.gap(GapKind::CreatedTwice, event, Some(&created.change_key), Some(&event.key));
@@ -499,7 +499,7 @@ impl Fold {
         let owner = self.group.owner().map(str::to_owned);
         let mismatch = says.zip(owner.as_deref()).filter(|(says, owner)| says != owner);
         if let Some((says, owner)) = mismatch
-            && !self.group.is_owner_doubtful
+            && !self.group.doubts.owner
             && !self.owners.can_end_with(says)
             && !self.is_crowded(event, says)
             && !self.may_be_explained(event)
@@ -547,8 +547,8 @@ impl Fold {
 
     /// Whether every joining and leaving up to now was told, if the app's callbacks are switched on.
     fn knows_members(&self) -> bool {
-        let Group { is_broken, are_members_doubtful, .. } = self.group;
-        self.group.is_alive() && !is_broken && !are_members_doubtful && self.tells_members()
+        let Doubts { history, members, .. } = self.group.doubts;
+        self.group.is_alive() && !history && !members && self.tells_members()
     }
 
     fn join(&mut self, event: &Event) {
@@ -686,7 +686,7 @@ impl Folded {
         }
         let (gaps, gap_counts) = if callbacks_on { gaps } else { gaps.without_members() }.into_sorted();
         let complete = group.created.is_some();
-        let is_doubtful = group.is_broken || group.are_members_doubtful;
+        let is_doubtful = group.doubts.history || group.doubts.members;
         let members_total = group.members.len();
         let Group { mut fields, mut custom_fields, mut attributes, mut topics, .. } = group;
         let own = [&mut fields, &mut custom_fields, &mut attributes];

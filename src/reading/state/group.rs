@@ -211,12 +211,18 @@ pub struct Group {
     pub(super) topics: BTreeMap<String, Values>,
     /// Whether it changed since its creation or the last dismissal, so that it exists.
     pub(super) is_seen: bool,
-    /// Whether changes may be missing: retention may have deleted them, a body cannot be had, or nobody can tell which life is which.
-    pub(super) is_broken: bool,
-    /// Whether members may be missing, or too many: a change of them may be of another life, or there are more than are kept.
-    pub(super) are_members_doubtful: bool,
-    /// Whether the owner is that of before those.
-    pub(super) is_owner_doubtful: bool,
+    pub(super) doubts: Doubts,
+}
+
+/// What may be wrong, without proof.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Doubts {
+    /// Changes may be missing: retention may have deleted them, a body cannot be had, or nobody can tell which life is which.
+    pub(super) history: bool,
+    /// Members may be missing, or too many: a change of them may be of another life, or there are more than are kept.
+    pub(super) members: bool,
+    /// The owner may be another one.
+    pub(super) owner: bool,
 }
 
 impl Group {
@@ -293,13 +299,12 @@ impl Group {
 
     /// Marks all as doubtful: changes may be missing that nobody can prove.
     pub fn doubt(&mut self) {
-        self.is_broken = true;
-        self.doubt_people();
+        self.doubts = Doubts { history: true, members: true, owner: true };
     }
 
     /// Marks members and owner as doubtful.
     pub fn doubt_people(&mut self) {
-        (self.are_members_doubtful, self.is_owner_doubtful) = (true, true);
+        self.doubts = Doubts { members: true, owner: true, ..self.doubts };
     }
 
     /// Begins a new life: nothing of an earlier one is left.
@@ -332,7 +337,7 @@ impl Group {
     }
 
     fn set_owner(&mut self, event: &Event, owner: Option<&str>) {
-        self.is_owner_doubtful = false;
+        self.doubts.owner = false;
         match owner {
             Some(owner) => {
                 let owner = event.value(&Detail::Text(Cow::Owned(owner.to_owned())));
@@ -393,7 +398,7 @@ impl Group {
     /// Makes a user a member.
     pub(super) fn join(&mut self, member: &str, event: &Event, how: Option<&str>) {
         if self.members.len() >= MAX_KNOWN_MEMBERS && !self.members.contains_key(member) {
-            self.are_members_doubtful = true;
+            self.doubts.members = true;
             return;
         }
         let fields = self.members.get_mut(member).filter(|member| member.since.is_none());

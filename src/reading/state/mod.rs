@@ -69,7 +69,8 @@ pub struct State {
     pub members: BTreeMap<String, Member>,
     /// How many members are known.
     pub members_total: usize,
-    /// Whether these are all members: `complete`, and every joining and leaving was told, unless a gap says otherwise.
+    /// Whether these are all members: `complete`, and every joining and leaving was told and is of this life, unless a gap says
+    /// otherwise.
     pub members_complete: bool,
     /// The fields of its topics.
     #[schema(value_type = BTreeMap<String, BTreeMap<String, group::FieldValue>>)]

@@ -113,9 +113,9 @@ async fn asset(Path((hash, file)): Path<(String, String)>, headers: HeaderMap) -
     logged("asset", file.map_or_else(gone, |file| file.answer(&headers)))
 }
 
-/// The reader of the local stack is asked for every path that no platform has.
+/// In the local stack the reader gets every path that no platform has. No JSON: `OpenIM` takes the fields of any for a hook's answer.
 async fn nothing() -> Response {
-    logged("other", Problem::not_found("There is nothing here. The page is at /ledger.").into_response())
+    logged("other", (StatusCode::NOT_FOUND, "There is nothing here. The page is at /ledger.\n").into_response())
 }
 
 fn logged(route: &'static str, mut response: Response) -> Response {
