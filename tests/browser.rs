@@ -164,7 +164,9 @@ async fn the_description_without_a_token_shows_why_there_is_none() {
     browser.goto(&format!("http://127.0.0.1:{}/ledger/v1/openapi.json", stack.ports[0])).await;
     let text = browser.text("body").await;
     assert!(text.contains("A token is missing or wrong"), "{text}");
-    let console = browser.console().await;
+    let mut console = browser.console().await;
+    // A document of JSON names no icon, so that the browser asks for its own.
+    console.retain(|line| !line.contains("/favicon.ico "));
     assert!(console.len() == 1 && console[0].contains("401"), "{console:#?}");
     stack.signal("-INT", true).await;
     stack.end().await;
