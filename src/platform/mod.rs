@@ -58,7 +58,7 @@ pub trait Platform: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// If it is not.
+    /// If it is not genuine, or for another app.
     fn verify<'r, 'a>(&self, request: &'r Request<'a>) -> Result<Verified<'r, 'a>, Rejection>;
 
     /// Whether a rejected request names our app or user.

@@ -160,9 +160,7 @@ impl Parameters {
     /// If it is longer than any is.
     pub fn app_id(&mut self) -> Result<Option<String>, Problem> {
         match self.one("app_id")? {
-            Some(id) if id.len() > MAX_APP_ID_BYTES => {
-                Err(Problem::parameter("app_id", "is too long: an app id has at most 64 bytes."))
-            }
+            Some(id) if id.len() > MAX_APP_ID_BYTES => Err(Problem::parameter("app_id", "is longer than any app id.")),
             id => Ok(id),
         }
     }

@@ -60,7 +60,7 @@ impl ExampleChat {
     ///
     /// # Errors
     ///
-    /// If one is missing or wrong, or where nothing says who may call.
+    /// If one is missing or wrong, or if nothing says who may call.
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let app_id = settings.required("EXAMPLE_CHAT_APP_ID")?;
         if !app_id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {

@@ -61,7 +61,7 @@ impl OpenIm {
     ///
     /// # Errors
     ///
-    /// If one is missing or wrong, or where nothing says who may call.
+    /// If one is missing or wrong, or if nothing says who may call.
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let app_id = app_id(settings);
         if app_id.len() > 64 || app_id.contains('#') {

@@ -69,7 +69,7 @@ impl TencentChat {
     ///
     /// # Errors
     ///
-    /// If one is missing or wrong, or where nothing says who may call.
+    /// If one is missing or wrong, or if nothing says who may call.
     fn from_settings(settings: &Settings<'_>) -> Result<Self, SettingError> {
         let sdk_app_id = settings.required("TENCENT_SDK_APP_ID")?;
         if !sdk_app_id.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -21,8 +21,8 @@ use crate::storage::item::Details;
 
 /// The most changes that wait for others; beyond it the oldest is applied, in the order of the records.
 const MAX_WAITING: usize = 20_000;
-/// How many windows beyond a change are read before it is applied: a creation is applied one before its time and looks two beyond
-/// it, and what comes may be one window out of order.
+/// How many windows past a change are read before it is applied. A creation is applied one window early and looks two windows ahead,
+/// and records arrive up to one window out of order.
 const READ_AHEAD: i64 = 4;
 /// The most changes of the owner of which every order is tried.
 const MAX_CHAIN: usize = 6;
@@ -52,9 +52,9 @@ pub struct Fold {
     resolved_swaps: HashSet<(String, String)>,
     /// When a member or the owner last changed.
     people_changed_at: i64,
-    /// Up to when a change may be of another life than the present one: the window after the dismissal that ended the one before.
+    /// The last time at which a change may belong to another life: one window after the dismissal that ended the previous one.
     mixed_until: i64,
-    /// The last creations and dismissals that do not wait: when, which of the two, and the change's key.
+    /// The last creations and dismissals that no longer wait: time, kind and change key.
     lives: Vec<(i64, Kind, String)>,
     /// Who left, and when, as far back as the window.
     left: HashMap<String, i64>,
@@ -248,7 +248,7 @@ impl Fold {
                 let mut is_mixed = self.group.is_seen && event.at.unix_millis() - self.people_changed_at <= self.window;
                 if self.group.is_seen {
                     for place in self.dismissals_near(&event) {
-                        // It may be the new life's, where nobody knows whether the old one had ended.
+                        // If the history is in doubt, this dismissal may end the new life instead of the old one.
                         is_mixed |= self.group.doubts.history;
                         self.apply_waiting(&place);
                     }
@@ -299,7 +299,7 @@ impl Fold {
         let within = |windows: i64, kind: Kind| {
             lives.iter().filter(|(other, own)| *own == kind && (other - at).abs() <= windows * self.window).count()
         };
-        // Two of one kind alone are no two lives: OpenIM tells a dismissal twice.
+        // Two dismissals alone are not two lives: OpenIM reports one twice.
         within(2, Kind::GroupCreated) > 1 && within(3, Kind::GroupDismissed) > 0
             || within(2, Kind::GroupDismissed) > 1 && within(3, Kind::GroupCreated) > 0
     }
@@ -334,14 +334,18 @@ impl Fold {
         places.into_iter().map(|(place, _)| place.clone()).collect()
     }
 
+    /// The changes of the owner that wait, up to a time.
+    fn owner_changes(&self, until: i64) -> impl Iterator<Item = (&Place, &Event)> {
+        let waiting = self.waiting.range(..=(until, u8::MAX, String::new()));
+        waiting.filter(|(_, other)| other.kind == Some(Kind::GroupOwnerChanged))
+    }
+
     /// Of the changes of the owner within the window of `event`, the one that comes first in the order with the fewest mismatches,
     /// and among such orders in that nearest to the records'. The others go on waiting.
     fn first_of_chain(&mut self, event: Event) -> Event {
         let until = event.at.unix_millis() + self.window;
-        let near = |other: &Event| other.kind == Some(Kind::GroupOwnerChanged) && other.at.unix_millis() <= until;
-        let waiting = self.waiting.range(..=(until, u8::MAX, String::new())).filter(|(_, other)| near(other));
         let waiting: Vec<(Place, &Event)> =
-            waiting.map(|(place, other)| (place.clone(), other)).take(MAX_CHAIN - 1).collect();
+            self.owner_changes(until).map(|(place, other)| (place.clone(), other)).take(MAX_CHAIN - 1).collect();
         let links: Vec<(Option<&str>, Option<&str>)> = [&event]
             .into_iter()
             .chain(waiting.iter().map(|(_, other)| *other))
@@ -373,10 +377,15 @@ impl Fold {
         let is_mixed = is_about_people && event.at.unix_millis() <= self.mixed_until;
         if is_tangled {
             self.mixed_until = self.mixed_until.max(event.at.unix_millis() + 2 * self.window);
-            self.group.doubt();
-        } else if is_mixed {
-            self.group.doubt_people();
         }
+        let doubt = |group: &mut Group| {
+            if is_tangled {
+                group.doubt();
+            } else if is_mixed {
+                group.doubt_people();
+            }
+        };
+        doubt(&mut self.group);
         self.changes += 1;
         let (first, last) = self.keys.get_or_insert_with(|| (event.key.clone(), event.key.clone()));
         if event.key < *first {
@@ -400,12 +409,8 @@ impl Fold {
             _ => self.group.apply(&event, &mut previous),
         }
         self.group.see(&event);
-        // A new life, and a new owner, would be no longer in doubt.
-        if is_tangled {
-            self.group.doubt();
-        } else if is_mixed {
-            self.group.doubt_people();
-        }
+        // A new life and a new owner have cleared the doubt.
+        doubt(&mut self.group);
         if is_about_people {
             self.people_changed_at = self.people_changed_at.max(event.at.unix_millis());
         }
@@ -432,7 +437,7 @@ impl Fold {
         let until = event.at.unix_millis() + self.window;
         let is_near = |other: &&Event| other.at.unix_millis() <= until;
         let waiting = self.waiting.range(..=(until, u8::MAX, String::new())).map(|(_, other)| other);
-        // What comes before it may come before this.
+        // A creation may precede what is recorded up to a window before it.
         let is_creation =
             |other: &Event| other.kind == Some(Kind::GroupCreated) && other.at.unix_millis() <= until + self.window;
         let hands_over = |other: &Event| {
@@ -512,15 +517,11 @@ impl Fold {
         }
     }
 
-    /// Whether a change of the owner may have followed one that waits, where nobody knows with whom they begin.
+    /// Whether a waiting change within the window may have made the owner from whom this one takes the group.
     fn may_close_a_circle(&self, event: &Event) -> bool {
         let old = event.text("old_owner");
-        let until = event.at.unix_millis() + self.window;
-        let near = self.waiting.range(..=(until, u8::MAX, String::new())).map(|(_, other)| other);
-        old.is_some()
-            && near
-                .filter(|other| other.kind == Some(Kind::GroupOwnerChanged))
-                .any(|other| other.text("new_owner") == old)
+        let mut near = self.owner_changes(event.at.unix_millis() + self.window);
+        old.is_some() && near.any(|(_, other)| other.text("new_owner") == old)
     }
 
     /// Whether a dismissal that does not count yet may have come before a second creation.
@@ -535,12 +536,11 @@ impl Fold {
         since.is_some_and(|since| (event.at.unix_millis() - since).abs() <= self.window)
     }
 
-    /// Whether more changes of the owner wait within the window of one than are put into order, or some of them may lead to one
-    /// beyond it that makes the owner whom this one names.
+    /// Whether too many changes of the owner wait within the window to be put into order, or a later one, which some of them may
+    /// lead to, makes the owner whom this one names.
     fn is_crowded(&self, event: &Event, owner: &str) -> bool {
         let until = event.at.unix_millis() + self.window;
-        let changes = self.waiting.range(..=(until + self.window, u8::MAX, String::new())).map(|(_, other)| other);
-        let changes = changes.filter(|other| other.kind == Some(Kind::GroupOwnerChanged));
+        let changes = self.owner_changes(until + self.window).map(|(_, other)| other);
         let (near, beyond): (Vec<&Event>, Vec<&Event>) = changes.partition(|other| other.at.unix_millis() <= until);
         near.len() >= MAX_CHAIN || near.len() > 1 && beyond.iter().any(|other| other.text("new_owner") == Some(owner))
     }
