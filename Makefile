@@ -22,6 +22,9 @@ CARGO_TARPAULIN := 0.37.5
 install = @[[ "$$($(TOOLS)/bin/$(1) --version 2>/dev/null)" == *" $(2)" ]] || \
 	cargo install --quiet --locked --root $(TOOLS) $(1)@$(2)
 
+# Each is a folder of src/platform/, and a function.
+PLATFORMS := $(subst _,-,$(notdir $(patsubst %/,%,$(wildcard src/platform/*/))))
+
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
 ##@ Everyday
@@ -115,60 +118,74 @@ MINUTES ?= 60
 soak: $(TOOLS)/bin/cargo-lambda build-functions ## An hour of mixed load on the local stack: MINUTES=60; a shorter one writes its figures to target/soak
 	$(call say,Building the load (the first time takes some minutes) …)
 	@cargo build --quiet --profile load --locked --features cli,server --bins --examples
-	@cd benches && cargo build --quiet --locked --release --package compare
+	@cd benches && cargo build --quiet --locked --profile load --package compare
 	@MINUTES='$(MINUTES)' FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture chaos::soak
-	@benches/target/release/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
+	@target/load/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
 
-# What `make bench` builds before it measures. Both workspaces build at the same time, because their largest crates compile on one core.
-.PHONY: bench-needs bench-own bench-peers
-bench-needs: bench-own bench-peers
-bench-own: build-functions
-	$(call say,Building the server and the local stack …)
-	@# By itself: beside the functions, they would link what its feature asks for.
-	@cargo build --quiet --locked --release --features server --bin server
-	@cargo build --quiet --locked --release --features cli --bin group-ledger
-	@cargo build --quiet --locked --features cli,server --examples
-	@cargo test --quiet --locked --features cli,server --test main --no-run
-bench-peers:
-	$(call say,Building the floor and what measures …)
-	@# One by one: together they would share features, and the floor would link what its other form and the default peer ask for.
-	@cd benches && for package in compare floor floor-http limit; do cargo build --quiet --locked --release --package $$package; done
-	$(call say,Building the peers …)
-	@cd benches && cargo build --quiet --locked --profile lambda --package rust-default
-	@cd benches && cargo bench --quiet --locked --package compare --bench decode --no-run
+# What `make bench` builds before it measures, two at a time: what is measured as it is deployed, and all else. Each profile has a
+# folder of its own, so that neither waits for the other.
+.PHONY: bench-needs bench-measured bench-others
+bench-needs: bench-measured bench-others
+bench-measured:
+	$(call say,Building the functions …)
+	@cargo build --quiet --release --locked $(addprefix --bin ,$(PLATFORMS) reader)
+	$(call say,Building the server and the command line …)
+	@# Not beside the functions, which would be built with what only these two ask for.
+	@cargo build --quiet --release --locked --features cli,server --bin group-ledger --bin server
+	$(call say,Building the floor and the limit …)
+	@cd benches && cargo build --quiet --locked --release --package floor --package floor-http --package limit
+	$(call say,Building what measures decoding …)
+	@cd benches && cargo bench --quiet --locked --package decode --no-run
+bench-others:
+	$(call say,Installing the peers …)
 	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
 	@for peer in python aws-cli; do python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade \
 		--target benches/peers/$$peer/.packages -r benches/peers/$$peer/requirements.txt; done
 	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES))
+	$(call say,Building what sends and counts …)
+	@cd benches && cargo build --quiet --locked --profile load --package compare
+	$(call say,Building the peer in Rust …)
+	@cd benches && cargo build --quiet --locked --profile defaults --package rust-default
+	$(call say,Building the local stack …)
+	@cargo build --quiet --locked --features cli,server --bins --example local
+	@cargo test --quiet --locked --features cli,server --test main --no-run
+
+# The functions of the stack that reading is measured on: those that are measured as they are deployed, the others as they are at hand.
+BENCH_FUNCTIONS := target/bench-functions
+.PHONY: $(BENCH_FUNCTIONS)
+$(BENCH_FUNCTIONS):
+	@mkdir -p $@ && ln -sf $(addprefix ../debug/,$(notdir $(basename $(wildcard src/bin/*.rs)))) $@
+	@ln -sf $(addprefix ../release/,$(PLATFORMS) reader group-ledger) $@
 
 # Node 20, in which the peers are measured.
 needs_node = @command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peers need Node 20 and npm.' >&2; exit 2; }
 
 .PHONY: bench
-bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>; an hour from a clean clone, of which 25 minutes measure; needs Node 20
+bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>; half an hour from a clean clone, of which ten minutes measure; needs Node 20
 	$(needs_node)
 	@$(MAKE) --silent --jobs 2 bench-needs
-	$(call say,Measuring …)
-	@benches/target/release/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
+	@$(MAKE) --silent $(BENCH_FUNCTIONS)
+	$(call say,Measuring the functions …)
+	@target/load/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
 	$(call say,Putting the server under load …)
-	@benches/target/release/compare --server target/release benches docs/performance
-	$(call say,Measuring verifying and decoding by themselves; plots in benches/target/criterion/report …)
-	@cargo bench --quiet --locked --manifest-path benches/Cargo.toml --package compare --bench decode
-	@cp benches/target/criterion/body/report/lines.svg docs/performance/decoding.svg
+	@target/load/compare --server target/release benches docs/performance
+	$(call say,Measuring verifying and decoding by themselves; plots in target/criterion/report …)
+	@cd benches && cargo bench --quiet --locked --package decode --bench decode
+	@cp target/criterion/body/report/lines.svg docs/performance/decoding.svg
 	$(call say,Measuring reading …)
-	@FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 reading::bench
+	@FUNCTIONS_DIR=$(BENCH_FUNCTIONS) cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture --test-threads=1 reading::bench
 	$(call say,Measuring the page …)
-	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=target/release cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture browser::bench)
+	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=$(BENCH_FUNCTIONS) cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture browser::bench)
 
 .PHONY: bench-server
 bench-server: ## Measure the server alone, against the same handlers in Node with Express: some 4 minutes; needs Node 20
 	$(needs_node)
 	$(call say,Building the server and its peer …)
 	@cargo build --quiet --locked --release --features server --bin server
-	@cd benches && cargo build --quiet --locked --release --package compare
+	@cd benches && cargo build --quiet --locked --profile load --package compare
 	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
 	$(call say,Putting the server under load …)
-	@benches/target/release/compare --server target/release benches docs/performance
+	@target/load/compare --server target/release benches docs/performance
 
 # libFuzzer's instrumentation, in the compiler's stable options.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -176,8 +193,6 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cl
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # How long each is fuzzed: a time, or a number of executions.
 FUZZ_LIMIT = $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(SECONDS),60))
-# Each is a folder of src/platform/.
-PLATFORMS = $(subst _,-,$(notdir $(patsubst %/,%,$(wildcard src/platform/*/))))
 
 .PHONY: fuzz
 fuzz: ## Fuzz verify, decode, record and answer, each platform and then any event for a while: SECONDS=60 or RUNS=10000000

@@ -52,7 +52,7 @@ fn dependencies() -> BTreeSet<(String, String)> {
 }
 
 /// What only the reader or only the publisher needs is compiled for all and linked into it alone; what only the command line needs,
-/// into no function. A panic's place has its package's path.
+/// or the server, into no function: `httpdate` is of the side of hyper that serves. A panic's place has its package's path.
 #[test]
 #[ignore = "needs the functions as they are deployed: make budgets"]
 fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
@@ -72,7 +72,7 @@ fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
     for name in receivers().chain(["reader", "replay"]) {
         assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
     }
-    for package in ["aws-config", "clap_builder", "indicatif", "prometheus-client", "signal-hook"] {
+    for package in ["aws-config", "clap_builder", "indicatif", "prometheus-client", "signal-hook", "httpdate"] {
         assert!(!links("target/release/reader", package), "reader links {package}");
     }
 }
@@ -80,34 +80,39 @@ fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
 /// What every crate of a build is compiled with: its features, by its name and version.
 fn features(arguments: &[&str]) -> BTreeSet<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let common = ["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"];
-    let output = Command::new(cargo).args(common).args(["--format", "{p} {f}"]).args(arguments).output().unwrap();
+    let common = ["tree", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p} {f}"];
+    let output = Command::new(cargo).args(common).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
     lines.lines().filter(|line| !line.starts_with("group-ledger ")).map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Else one build would compile the other's dependencies again, and a function could link what only the command line needs.
+/// Else one build would compile the other's dependencies again, the SDK with them, and a function could link what only the command
+/// line or the server needs.
 #[test]
-fn the_command_line_changes_no_crate_of_the_functions() {
-    let (functions, command_line) = (features(&[]), features(&["--features", "cli"]));
-    let changed: Vec<_> = functions.difference(&command_line).collect();
-    assert!(changed.is_empty(), "other features with `cli`: {changed:?}");
-    let has = |package: &str| command_line.iter().any(|line| line.starts_with(&format!("{package} v")));
-    assert!(["aws-config", "clap"].into_iter().all(has), "the test would see nothing");
+fn the_command_line_and_the_server_change_no_crate_of_the_functions() {
+    let of_ours = |with: &[&str]| features(&[&["--offline", "--edges", "normal,build"], with].concat());
+    let functions = of_ours(&[]);
+    let has = |crates: &BTreeSet<String>, package| crates.iter().any(|line| line.starts_with(&format!("{package} v")));
+    for (feature, packages) in [("cli", ["aws-config", "clap"]), ("server", ["prometheus-client", "rlimit"])] {
+        let others = of_ours(&["--features", feature]);
+        let changed: Vec<_> = functions.difference(&others).collect();
+        assert!(changed.is_empty(), "other features with `{feature}`: {changed:?}");
+        for package in packages {
+            assert!(has(&others, package) && !has(&functions, package), "{package}");
+        }
+    }
 }
 
-/// The functions are built without the server, and are what they would be if it did not exist. Built with it they would have the
-/// serving half of hyper, for one.
+/// Else `make bench` would compile the SDK once more for each of them.
 #[test]
-fn the_server_is_in_no_function() {
-    let (functions, server) = (features(&[]), features(&["--features", "server"]));
-    let name = |line: &str| line.split(' ').next().unwrap().to_owned();
-    let changed: Vec<_> = functions.difference(&server).map(|line| name(line)).collect();
-    assert_eq!(changed, ["hyper", "tokio", "uuid"], "with the feature `server` they have more features");
-    let has = |lines: &BTreeSet<String>, package| lines.iter().any(|line| name(line) == package);
-    for package in ["aws-config", "clap", "prometheus-client", "rlimit"] {
-        assert!(has(&server, package) && !has(&functions, package), "{package}");
+#[ignore = "may download what the benchmarks are built of: make budgets"]
+fn the_benchmarks_are_built_of_the_functions_crates() {
+    let functions = features(&["--edges", "normal,build"]);
+    for package in ["decode", "floor", "floor-http"] {
+        let of_it = ["--manifest-path", "benches/Cargo.toml", "--package", package, "--edges", "normal,build,dev"];
+        let changed: Vec<_> = functions.difference(&features(&of_it)).cloned().collect();
+        assert!(changed.is_empty(), "other features for {package}: {changed:?}");
     }
 }
 

@@ -18,12 +18,12 @@ use crate::reliability::sample;
 use crate::support::{OPENIM, local_settings, receiver, send};
 
 /// How often the page is opened.
-const OPENINGS: usize = 11;
+const OPENINGS: usize = 7;
 /// The changes of the long group.
 const CHANGES: usize = 10_000;
 /// The changes a second of the busy feed, and for how long.
 const RATE: u64 = 50;
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 20;
 
 const GROUP: &str = "openim#openim#long";
 

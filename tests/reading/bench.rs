@@ -30,7 +30,7 @@ use crate::support::lambda::{Function, functions_dir};
 use crate::support::{OPENIM, Sent, TABLE, TENCENT_CHAT, Table, local_settings, receiver, send};
 
 /// How often each request is made.
-const REQUESTS: usize = 500;
+const REQUESTS: usize = 200;
 const GROUPS: usize = 50;
 const RECORDS: usize = 5_000;
 /// The long history.
@@ -174,7 +174,7 @@ fn begin() -> Timestamp {
 
 /// Puts the first `count` changes of the long history into a table, past every receiver.
 fn put_long_history(table: &Table, count: usize) {
-    let records = (0..count).map(|number| {
+    let items = (0..count).map(|number| {
         let (command, mut body) = long_history(number);
         let at = begin().plus_millis(i64::try_from(number).unwrap() * 60_000);
         body["CallbackCommand"] = json!(format!("Group.CallbackAfter{command}"));
@@ -182,9 +182,7 @@ fn put_long_history(table: &Table, count: usize) {
         body["Type"] = json!("Public");
         body["Operator_Account"] = json!("owner");
         body["EventTime"] = json!(at.unix_millis());
-        (number, at, body.to_string())
-    });
-    for (number, at, body) in records {
+        let body = body.to_string();
         let callback = Callback {
             command: None,
             parameters: Vec::new(),
@@ -197,15 +195,16 @@ fn put_long_history(table: &Table, count: usize) {
         let record = Record::new(TENCENT_CHAT.name, "1400000000", change, &callback, None);
         let key = record.change_key();
         let item = item::of(&Envelope::Record(record), &key, Some(at)).unwrap();
-        table.put(&item.iter().map(|(name, value)| (name.clone(), as_json(value))).collect());
-    }
+        item.iter().map(|(name, value)| (name.clone(), as_json(value))).collect()
+    });
+    table.import(items.collect());
 }
 
 /// The command line against the AWS CLI: a group's history of 5,000 changes from the same DynamoDB, in turns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make bench"]
 async fn the_history_of_the_command_line() {
-    const TURNS: usize = 11;
+    const TURNS: usize = 5;
     let table = Table::start().await;
     put_long_history(&table, 5_000);
     let settings = table.settings(&[]);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use dynoxide::Database;
+use dynoxide::{Database, ImportOptions};
 use group_ledger::domain::timestamp::Timestamp;
 use group_ledger::host::aws::{self, Timeouts};
 use group_ledger::host::lambda::event::Event;
@@ -139,6 +139,12 @@ impl Table {
         let request = json!({ "TableName": TABLE, "Item": item, "ReturnConsumedCapacity": "TOTAL" });
         let answer = self.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
         serde_json::to_value(answer).unwrap()["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap()
+    }
+
+    /// Puts many items at once, past every receiver.
+    pub(crate) fn import(&self, items: Vec<Value>) {
+        let items = items.into_iter().map(|item| serde_json::from_value(item).unwrap()).collect();
+        self.database.import_items(TABLE, items, ImportOptions::default()).unwrap();
     }
 
     /// Deletes an item, past every receiver.

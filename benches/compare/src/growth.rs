@@ -57,10 +57,10 @@ pub(crate) async fn measure(subjects: &[Subject], dynamodb: &Dynamodb, authoriti
 /// The processor time of one callback, in microseconds: the median of some batches, after one that is not counted. Every
 /// callback must have put one item.
 async fn cpu(subject: &Subject, started: &Started, dynamodb: &Dynamodb, event: &str) -> Result<f64> {
-    let callbacks = if event.len() < 100_000 { 200 } else { 20 };
+    let callbacks = if event.len() < 100_000 { 100 } else { 10 };
     let counts = dynamodb.counts();
     let mut batches: Vec<Duration> = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..4 {
         let before = started.cpu()?;
         for _ in 0..callbacks {
             started.call(event).await?;

@@ -23,8 +23,8 @@ use anyhow::{Context, Result};
 use crate::measure::{Authorities, Kind, Run, Subject, Transport, check, run};
 use crate::stub::Dynamodb;
 
-/// How often each is started.
-const STARTS: usize = 21;
+/// How often each is started, over TLS and in clear.
+const STARTS: [(Transport, &str, usize); 2] = [(Transport::Tls, "tls", 13), (Transport::Clear, "clear", 7)];
 /// Warm callbacks after each start.
 const WARM: usize = 400;
 
@@ -92,9 +92,9 @@ async fn main() -> Result<()> {
         check(subject, &dynamodb, &authorities, Transport::Tls).await?;
     }
     let mut runs: BTreeMap<(usize, &str), Vec<Run>> = BTreeMap::new();
-    for (transport, name) in [(Transport::Tls, "tls"), (Transport::Clear, "clear")] {
-        for start in 0..STARTS {
-            println!("{name}, start {} of {STARTS}", start + 1);
+    for (transport, name, starts) in STARTS {
+        for start in 0..starts {
+            println!("{name}, start {} of {starts}", start + 1);
             // In turn, so that what else the machine does meets them alike, and each time after another one.
             for number in (0..subjects.len()).map(|number| (number + start) % subjects.len()) {
                 let subject = &subjects[number];
@@ -134,7 +134,8 @@ fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter
             sent_openim(rust(openim, Kind::Function, folder.join("openim"))),
         ]
     };
-    let built = benches.join("target");
+    // As benches/.cargo/config.toml has it.
+    let built = benches.join("../target");
     let (node, python) = (benches.join("peers/node"), benches.join("peers/python"));
     let packages = python.join(".packages");
     let mut subjects = Vec::from(functions_in(functions, "tencent-chat", "openim"));
@@ -146,7 +147,7 @@ fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter
         sent_openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
         rust("floor (lambda_http)", Kind::Bare, built.join("release/floor-http")),
         rust("limit", Kind::Bare, built.join("release/limit")),
-        rust("Rust, every default", Kind::Peer, built.join("lambda/rust-default")),
+        rust("Rust, every default", Kind::Peer, built.join("defaults/rust-default")),
         Subject {
             name: "Node 20, SDK v3",
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],

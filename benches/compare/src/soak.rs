@@ -97,7 +97,10 @@ pub(crate) fn write(noted: &Path, output: &Path) -> Result<()> {
         for (what, points) in [("RSS", rss(samples)), ("anonymous memory", anonymous(samples))] {
             let [second, last] = [1, 5].map(|sixth| median(soak.sixth(&points, sixth)));
             let leaked = soak.invocations(name) * 4.0 / 6.0 * RUNTIME_LEAK;
-            ensure!(last <= second * FLAT.0 + FLAT.1 + leaked, "the {what} of {name} grew from {second:.2} to {last:.2} MB");
+            ensure!(
+                last <= second * FLAT.0 + FLAT.1 + leaked,
+                "the {what} of {name} grew from {second:.2} to {last:.2} MB"
+            );
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::server::subject::{Memory, SETTLES, Server, Subject, check, subjects};
 use crate::stub::{Counts, Dynamodb};
 
 /// How often each is started.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// How many connections the load comes over.
 const CONNECTIONS: usize = 64;
 /// How many connections are held open where memory is measured.
@@ -28,7 +28,7 @@ const RATE: u32 = 500;
 /// How long callbacks are sent that are not counted, so that what is compiled or cached on the way is not measured.
 const WARM_UP: Duration = Duration::from_secs(2);
 const CLOSED_LASTS: Duration = Duration::from_secs(3);
-const OPEN_LASTS: Duration = Duration::from_secs(6);
+const OPEN_LASTS: Duration = Duration::from_secs(3);
 
 /// What one start of a server and its load came to.
 struct Round {
