@@ -144,8 +144,7 @@ bench-others:
 	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES))
 	$(call say,Building what sends and counts …)
 	@cd benches && cargo build --quiet --locked --profile load --package compare
-	$(call say,Building the peer in Rust …)
-	@cd benches && cargo build --quiet --locked --profile defaults --package rust-default
+	@$(if $(DEFAULTS),cd benches && cargo build --quiet --locked --profile defaults --package rust-default)
 	$(call say,Building the local stack …)
 	@cargo build --quiet --locked --features cli,server --bins --example local
 	@cargo test --quiet --locked --features cli,server --test main --no-run
@@ -161,12 +160,12 @@ $(BENCH_FUNCTIONS):
 needs_node = @command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peers need Node 20 and npm.' >&2; exit 2; }
 
 .PHONY: bench
-bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>; half an hour from a clean clone, of which ten minutes measure; needs Node 20
+bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>, DEFAULTS=1 for a peer in Rust too; half an hour from a clean clone, of which ten minutes measure; needs Node 20
 	$(needs_node)
 	@$(MAKE) --silent --jobs 2 bench-needs
 	@$(MAKE) --silent $(BENCH_FUNCTIONS)
 	$(call say,Measuring the functions …)
-	@target/load/compare target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
+	@target/load/compare $(if $(DEFAULTS),--defaults) target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
 	$(call say,Putting the server under load …)
 	@target/load/compare --server target/release benches docs/performance
 	$(call say,Measuring verifying and decoding by themselves; plots in target/criterion/report …)

@@ -36,13 +36,17 @@ const FLOOR: &str = "floor";
 /// The floor, where it is sent OpenIM's.
 const OPENIM_FLOOR: &str = "floor, OpenIM's callback";
 
+/// The peer in Rust, which takes some five minutes to build: left out unless it is asked for.
+const DEFAULTS: &str = "Rust, every default";
+
 const HELP: &str = "\
 Measures the functions, the floor and peers, or the server and its peer. `make bench` builds what they need.
 
-  compare FUNCTIONS BENCHES OUTPUT [BEFORE]
+  compare [--defaults] FUNCTIONS BENCHES OUTPUT [BEFORE]
   compare --server FUNCTIONS BENCHES OUTPUT
   compare --soak NOTED OUTPUT
 
+  --defaults  with the peer in Rust that leaves every default
   FUNCTIONS   the folder of the function binaries, and of the server's
   BENCHES     the folder of the floor's and the peers' sources, built
   OUTPUT      the folder that the table, the plots and the figures are written to
@@ -51,7 +55,11 @@ Measures the functions, the floor and peers, or the server and its peer. `make b
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<()> {
-    let args: Vec<String> = env::args().skip(1).collect();
+    let mut args: Vec<String> = env::args().skip(1).collect();
+    let with_defaults = args.first().is_some_and(|arg| arg == "--defaults");
+    if with_defaults {
+        args.remove(0);
+    }
     let folder = |path: &String| Path::new(path).canonicalize().with_context(|| format!("there is no {path}"));
     let (functions, benches, output, before) = match args.as_slice() {
         [flag, functions, benches, output] if flag == "--server" => {
@@ -68,7 +76,8 @@ async fn main() -> Result<()> {
     let before = before.map(folder).transpose()?;
     let (functions, benches) = (folder(functions)?, folder(benches)?);
     fs::create_dir_all(output)?;
-    let subjects = subjects(&functions, before.as_deref(), &benches, &python()?);
+    let mut subjects = subjects(&functions, before.as_deref(), &benches, &python()?);
+    subjects.retain(|subject| with_defaults || subject.name != DEFAULTS);
     for subject in &subjects {
         for path in &subject.deployed {
             anyhow::ensure!(
@@ -147,7 +156,7 @@ fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter
         sent_openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
         rust("floor (lambda_http)", Kind::Bare, built.join("release/floor-http")),
         rust("limit", Kind::Bare, built.join("release/limit")),
-        rust("Rust, every default", Kind::Peer, built.join("defaults/rust-default")),
+        rust(DEFAULTS, Kind::Peer, built.join("defaults/rust-default")),
         Subject {
             name: "Node 20, SDK v3",
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],

@@ -12,6 +12,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::{Value, json};
 
+use crate::DEFAULTS;
 use crate::growth::{Growth, Lines};
 use crate::measure::{Run, Subject};
 
@@ -30,7 +31,7 @@ const COLOURS: [(&str, RGBColor); 13] = [
     ("floor, OpenIM's callback", RGBColor(130, 130, 130)),
     ("floor (lambda_http)", RGBColor(150, 150, 150)),
     ("limit", RGBColor(180, 180, 180)),
-    ("Rust, every default", RGBColor(214, 120, 20)),
+    (DEFAULTS, RGBColor(214, 120, 20)),
     ("Node 20, SDK v3", RGBColor(60, 140, 60)),
     ("Python 3, boto3", RGBColor(180, 50, 60)),
 ];
