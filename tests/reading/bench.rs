@@ -34,7 +34,7 @@ const REQUESTS: usize = 200;
 const GROUPS: usize = 50;
 const RECORDS: usize = 5_000;
 /// The long history.
-const CHANGES: usize = 100_000;
+const CHANGES: usize = 40_000;
 const MEMBERS: usize = 6_000;
 const LONG: &str = "tencent-chat#1400000000#@TGS#2LONG";
 
@@ -264,7 +264,7 @@ async fn the_history_of_the_command_line() {
     write("docs/performance/command-line.md", &figures);
 }
 
-/// A history of 100,000 changes: pages of a megabyte as the embedded DynamoDB makes them, each 20 ms after it is asked for.
+/// A history of 40,000 changes: pages of a megabyte as the embedded DynamoDB makes them, each 20 ms after it is asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make bench"]
 async fn a_long_history() {
