@@ -144,7 +144,7 @@ bench-others:
 	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES))
 	$(call say,Building what sends and counts …)
 	@cd benches && cargo build --quiet --locked --profile load --package compare
-	@$(if $(DEFAULTS),cd benches && cargo build --quiet --locked --profile defaults --package rust-default)
+	@$(if $(DEFAULTS),cd benches && cargo build --quiet --locked --profile lambda --package rust-default)
 	$(call say,Building the local stack …)
 	@cargo build --quiet --locked --features cli,server --bins --example local
 	@cargo test --quiet --locked --features cli,server --test main --no-run

@@ -156,7 +156,7 @@ fn subjects(functions: &Path, before: Option<&Path>, benches: &Path, interpreter
         sent_openim(rust(OPENIM_FLOOR, Kind::Bare, built.join("release/floor"))),
         rust("floor (lambda_http)", Kind::Bare, built.join("release/floor-http")),
         rust("limit", Kind::Bare, built.join("release/limit")),
-        rust(DEFAULTS, Kind::Peer, built.join("defaults/rust-default")),
+        rust(DEFAULTS, Kind::Peer, built.join("lambda/rust-default")),
         Subject {
             name: "Node 20, SDK v3",
             program: vec!["node".to_owned(), "runtime.mjs".to_owned()],
