@@ -130,10 +130,12 @@ bench-measured:
 	$(call say,Building the functions …)
 	@cargo build --quiet --release --locked $(addprefix --bin ,$(PLATFORMS) reader)
 	$(call say,Building the server and the command line …)
-	@# Not beside the functions, which would be built with what only these two ask for.
+	@# Apart from the functions, which would otherwise be built with these two's features.
 	@cargo build --quiet --release --locked --features cli,server --bin group-ledger --bin server
 	$(call say,Building the floor and the limit …)
-	@cd benches && cargo build --quiet --locked --release --package floor --package floor-http --package limit
+	@cd benches && cargo build --quiet --locked --release --package floor --package floor-http
+	@# By itself: its features of `time` would have the SDK compiled again for the floor.
+	@cd benches && cargo build --quiet --locked --release --package limit
 	$(call say,Building what measures decoding …)
 	@cd benches && cargo bench --quiet --locked --package decode --no-run
 bench-others:
@@ -149,7 +151,7 @@ bench-others:
 	@cargo build --quiet --locked --features cli,server --bins --example local
 	@cargo test --quiet --locked --features cli,server --test main --no-run
 
-# The functions of the stack that reading is measured on: those that are measured as they are deployed, the others as they are at hand.
+# Reading is measured on the receivers, the reader and the command line as they are deployed; the other functions are debug builds.
 BENCH_FUNCTIONS := target/bench-functions
 .PHONY: $(BENCH_FUNCTIONS)
 $(BENCH_FUNCTIONS):
@@ -177,7 +179,7 @@ bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a lim
 	@$(if $(SKIP_BROWSER),echo 'The page is not measured: that takes Chromium with chromedriver and npm.',FUNCTIONS_DIR=$(BENCH_FUNCTIONS) cargo test --quiet --locked --features cli,server --test main -- --ignored --nocapture browser::bench)
 
 .PHONY: bench-server
-bench-server: ## Measure the server alone, against the same handlers in Node with Express: some 4 minutes; needs Node 20
+bench-server: ## Measure the server alone, against the same handlers in Node with Express: some 2 minutes once it is built; needs Node 20
 	$(needs_node)
 	$(call say,Building the server and its peer …)
 	@cargo build --quiet --locked --release --features server --bin server

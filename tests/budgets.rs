@@ -55,7 +55,7 @@ fn dependencies() -> BTreeSet<(String, String)> {
 /// or the server, into no function: `httpdate` is of the side of hyper that serves. A panic's place has its package's path.
 #[test]
 #[ignore = "needs the functions as they are deployed: make budgets"]
-fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
+fn a_function_links_nothing_of_another_of_the_command_line_or_of_the_server() {
     let links = |binary: &str, package: &str| {
         let bytes = fs::read(binary).unwrap_or_else(|_| panic!("there is no {binary}: run make budgets"));
         String::from_utf8_lossy(&bytes).contains(&format!("/{package}-"))
@@ -72,8 +72,10 @@ fn a_receiver_links_nothing_of_the_reader_and_nothing_of_the_command_line() {
     for name in receivers().chain(["reader", "replay"]) {
         assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
     }
-    for package in ["aws-config", "clap_builder", "indicatif", "prometheus-client", "signal-hook", "httpdate"] {
-        assert!(!links("target/release/reader", package), "reader links {package}");
+    for package in ["aws-config", "clap_builder", "httpdate", "indicatif", "prometheus-client", "signal-hook"] {
+        for name in receivers().chain(["publisher", "reader", "replay"]) {
+            assert!(!links(&format!("target/release/{name}"), package), "{name} links {package}");
+        }
     }
 }
 
@@ -109,10 +111,12 @@ fn the_command_line_and_the_server_change_no_crate_of_the_functions() {
 #[ignore = "may download what the benchmarks are built of: make budgets"]
 fn the_benchmarks_are_built_of_the_functions_crates() {
     let functions = features(&["--edges", "normal,build"]);
-    for package in ["decode", "floor", "floor-http"] {
-        let of_it = ["--manifest-path", "benches/Cargo.toml", "--package", package, "--edges", "normal,build,dev"];
-        let changed: Vec<_> = functions.difference(&features(&of_it)).cloned().collect();
-        assert!(changed.is_empty(), "other features for {package}: {changed:?}");
+    // As `make bench` builds them: what is built together has its features together.
+    for packages in [&["decode"][..], &["floor", "floor-http"]] {
+        let mut of_them = vec!["--manifest-path", "benches/Cargo.toml", "--edges", "normal,build,dev"];
+        of_them.extend(packages.iter().flat_map(|package| ["--package", *package]));
+        let changed: Vec<_> = functions.difference(&features(&of_them)).cloned().collect();
+        assert!(changed.is_empty(), "other features for {packages:?}: {changed:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What reading costs: `make bench` runs it, with the functions as they are deployed.
+//! What reading costs: `make bench` runs it, with the receivers and the reader as they are deployed.
 
 #![allow(clippy::print_stdout, reason = "figures")]
 

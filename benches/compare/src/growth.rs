@@ -60,7 +60,7 @@ async fn cpu(subject: &Subject, started: &Started, dynamodb: &Dynamodb, event: &
     let callbacks = if event.len() < 100_000 { 100 } else { 10 };
     let counts = dynamodb.counts();
     let mut batches: Vec<Duration> = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         let before = started.cpu()?;
         for _ in 0..callbacks {
             started.call(event).await?;

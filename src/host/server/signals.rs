@@ -1,7 +1,7 @@
 //! SIGTERM and Ctrl-C.
 //!
-//! A thread waits for the signals: with the feature for it, tokio and all that is built on it would be compiled once more than for
-//! the functions.
+//! A thread waits for the signals: tokio's own feature for them would make Cargo compile tokio, and all that is built on it, a second
+//! time.
 
 use std::future;
 use std::io;
@@ -19,11 +19,11 @@ impl Signals {
     pub(super) fn watch() -> io::Result<Self> {
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
         let (tell, told) = unbounded_channel();
-        thread::spawn(move || {
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for name in signals.forever().filter_map(signal_name) {
                 let _ = tell.send(name);
             }
-        });
+        })?;
         Ok(Self(told))
     }
 
