@@ -122,6 +122,8 @@ soak: $(TOOLS)/bin/cargo-lambda build-functions ## An hour of mixed load on the 
 	@MINUTES='$(MINUTES)' FUNCTIONS_DIR=target/release cargo test --quiet --profile load --locked --features cli,server --test main -- --ignored --nocapture chaos::soak
 	@target/load/compare --soak target/soak/soak.json $(if $(filter 60,$(MINUTES)),docs/performance,target/soak)
 
+install_node_peers = @for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
+
 # What `make bench` builds before it measures, two at a time: what is measured as it is deployed, and all else. Each profile has a
 # folder of its own, so that neither waits for the other.
 .PHONY: bench-needs bench-measured bench-others
@@ -140,7 +142,7 @@ bench-measured:
 	@cd benches && cargo bench --quiet --locked --package decode --no-run
 bench-others:
 	$(call say,Installing the peers …)
-	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
+	$(install_node_peers)
 	@for peer in python aws-cli; do python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --upgrade \
 		--target benches/peers/$$peer/.packages -r benches/peers/$$peer/requirements.txt; done
 	@$(if $(SKIP_BROWSER),,$(MAKE) --silent $(BROWSER_MODULES))
@@ -162,10 +164,9 @@ $(BENCH_FUNCTIONS):
 needs_node = @command -v npm >/dev/null && [[ "$$(node --version 2>/dev/null)" == v20.* ]] || { echo 'The Node peers need Node 20 and npm.' >&2; exit 2; }
 
 .PHONY: bench
-bench: $(TOOLS)/bin/cargo-lambda ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>, DEFAULTS=1 for a peer in Rust too; half an hour from a clean clone, of which ten minutes measure; needs Node 20
+bench: $(TOOLS)/bin/cargo-lambda $(BENCH_FUNCTIONS) ## Measure the functions against a floor, a limit and peers, the server, decoding by itself, and reading: BEFORE=<another commit's target/release>, DEFAULTS=1 for a peer in Rust too; half an hour from a clean clone, of which ten minutes measure; needs Node 20
 	$(needs_node)
 	@$(MAKE) --silent --jobs 2 bench-needs
-	@$(MAKE) --silent $(BENCH_FUNCTIONS)
 	$(call say,Measuring the functions …)
 	@target/load/compare $(if $(DEFAULTS),--defaults) target/release benches docs/performance $(if $(BEFORE),'$(BEFORE)')
 	$(call say,Putting the server under load …)
@@ -184,7 +185,7 @@ bench-server: ## Measure the server alone, against the same handlers in Node wit
 	$(call say,Building the server and its peer …)
 	@cargo build --quiet --locked --release --features server --bin server
 	@cd benches && cargo build --quiet --locked --profile load --package compare
-	@for peer in node express; do (cd benches/peers/$$peer && npm install --silent --no-save); done
+	$(install_node_peers)
 	$(call say,Putting the server under load …)
 	@target/load/compare --server target/release benches docs/performance
 
